@@ -1,0 +1,3 @@
+//! The modem engine, pure: lines in, commands out.
+
+pub mod pdu;

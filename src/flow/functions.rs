@@ -1,0 +1,1 @@
+//! The natively built functions.

@@ -1,0 +1,1 @@
+//! The Liquid template language, lax as Studio's.
