@@ -24,6 +24,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::types::OrderKind;
 use crate::types::{ExecutionSid, MessageId, Now, OrderId};
 
 /// What surrounds an execution: read-only, the same for all executions of a shop at one moment.
@@ -134,16 +135,6 @@ pub enum OrderAnswer {
     Refused(String),
     /// Not known yet: still queued, or `unknown`. The follow-up text will tell.
     Pending,
-}
-
-/// Which endpoint an order goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OrderKind {
-    /// `POST /api/service-orders`.
-    Service,
-    /// `POST /api/parts-orders`.
-    Parts,
 }
 
 /// What an execution wants done. All are committed with the state; `Http` with a safe method is repeated after a

@@ -1,1 +1,6 @@
-//! (room)
+//! What must leave exactly once: attempts, back-off, `unknown`, settlement by report or look-up. Pure: decides,
+//! never sends.
+
+mod order;
+
+pub use order::{Order, OrderAction, OrderInput, OrderPolicy, OrderState};

@@ -4,11 +4,13 @@
 mod id;
 mod line;
 mod money;
+mod order;
 mod phone;
 mod time;
 
 pub use id::{ConversationId, EventId, ExecutionSid, LineId, MessageId, OrderId, PartId, ShopId, derive_sid};
 pub use line::{LineCommand, LineEvent, LineState, Mem, Registration, SendResult, Slot};
 pub use money::Cents;
+pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};
