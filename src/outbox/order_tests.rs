@@ -221,6 +221,8 @@ enum Mishap {
     DiesAfter(u64),
     /// The dealer answers; the box dies before the row with the answer.
     DiesBeforeRow,
+    /// The box dies while the order waits for its time.
+    DiesWaiting,
 }
 
 fn mishap(refusals: bool) -> impl Strategy<Value = Mishap> {
@@ -233,6 +235,7 @@ fn mishap(refusals: bool) -> impl Strategy<Value = Mishap> {
         1 => Just(Mishap::DiesBefore),
         2 => (0..4900_u64).prop_map(Mishap::DiesAfter),
         1 => Just(Mishap::DiesBeforeRow),
+        2 => Just(Mishap::DiesWaiting),
     ]
 }
 
@@ -291,7 +294,7 @@ impl BackRoom {
         self.now += 100;
         Some(match (action, mishap) {
             (OrderAction::Settled, _) => OrderInput::Due,
-            (_, Mishap::DiesBefore) => return None,
+            (_, Mishap::DiesBefore | Mishap::DiesWaiting) => return None,
             (OrderAction::LookUp, Mishap::DiesAfter(_) | Mishap::DiesBeforeRow) => return None,
             (OrderAction::LookUp, Mishap::None | Mishap::Refused) => {
                 OrderInput::LookedUp(self.dealer.look_up(self.now))
@@ -324,8 +327,12 @@ impl BackRoom {
     }
 
     fn run(&mut self, mishaps: &[Mishap]) {
-        let mut mishaps = mishaps.iter().copied();
+        let mut mishaps = mishaps.iter().copied().peekable();
         for _ in 0..1000 {
+            while mishaps.next_if(|next| matches!(next, Mishap::DiesWaiting)).is_some() {
+                self.now += 10;
+                self.step(OrderInput::Restarted);
+            }
             let Some(due) = self.load().due() else { return };
             self.now = self.now.max(due.0);
             let mut action = self.step(OrderInput::Due);
