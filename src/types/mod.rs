@@ -11,6 +11,6 @@ mod time;
 pub use id::{ConversationId, EventId, ExecutionSid, LineId, MessageId, OrderId, PartId, ShopId, derive_sid};
 pub use line::{LineCommand, LineEvent, LineState, Mem, Registration, SendResult, Slot};
 pub use money::Cents;
-pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult};
+pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};
