@@ -86,10 +86,16 @@ pub fn deliver(from: &Address, text: &str, options: &DeliverOptions) -> Result<V
     parts.encode(&head)
 }
 
-/// A text cut into parts, each with its header.
+/// A text cut into parts.
 enum Parts {
-    Gsm7(Vec<(Vec<u8>, Vec<u8>)>),
-    Ucs2(Vec<(Vec<u8>, Vec<u16>)>),
+    Gsm7(Vec<Part<u8>>),
+    Ucs2(Vec<Part<u16>>),
+}
+
+struct Part<T> {
+    /// UDHL and the elements; empty when the text is one part.
+    header: Vec<u8>,
+    units: Vec<T>,
 }
 
 impl Parts {
@@ -110,7 +116,7 @@ impl Parts {
         match self {
             Self::Gsm7(parts) => parts
                 .iter()
-                .map(|(header, septets)| {
+                .map(|Part { header, units: septets }| {
                     let fill = userdata::fill_bits(header.len());
                     let length = (header.len() * 8 + fill) / 7 + septets.len();
                     finish(head, length, header, &userdata::pack(septets, fill))
@@ -118,7 +124,7 @@ impl Parts {
                 .collect(),
             Self::Ucs2(parts) => parts
                 .iter()
-                .map(|(header, units)| {
+                .map(|Part { header, units }| {
                     let octets: Vec<u8> = units.iter().flat_map(|unit| unit.to_be_bytes()).collect();
                     finish(head, header.len() + octets.len(), header, &octets)
                 })
@@ -177,17 +183,13 @@ fn fill<T: Copy>(characters: impl Iterator<Item = Vec<T>>, alone: usize, each: u
     if whole.len() <= alone { vec![whole] } else { parts }
 }
 
-fn with_headers<T>(
-    parts: Vec<Vec<T>>,
-    reference: u16,
-    wide: bool,
-) -> Result<Vec<(Vec<u8>, Vec<T>)>, PduError> {
+fn with_headers<T>(parts: Vec<Vec<T>>, reference: u16, wide: bool) -> Result<Vec<Part<T>>, PduError> {
     let total = u8::try_from(parts.len()).map_err(|_| PduError::TooLong(parts.len()))?;
     let header = |part| match total {
         1 => Vec::new(),
         _ => header::write_concat(Concat { reference, part, total, wide }),
     };
-    Ok((1..=total).zip(parts).map(|(number, part)| (header(number), part)).collect())
+    Ok((1..=total).zip(parts).map(|(number, units)| Part { header: header(number), units }).collect())
 }
 
 /// Rounds up to the next step of §9.2.3.12.1.

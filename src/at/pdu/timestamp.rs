@@ -49,7 +49,7 @@ impl Timestamp {
         }
         let two = |n: i8| {
             let n = n.unsigned_abs();
-            n / 10 | (n % 10) << 4
+            (n / 10) | ((n % 10) << 4)
         };
         let year = i8::try_from(local.year() % 100).ok()?;
         let zone = two(self.quarters) | if self.quarters < 0 { 0x08 } else { 0 };
