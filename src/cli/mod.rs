@@ -1,1 +1,4 @@
 //! (room)
+
+pub mod pdu;
+pub mod segments;

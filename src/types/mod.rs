@@ -1,6 +1,7 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
+pub mod gsm7;
 mod id;
 mod line;
 mod money;
