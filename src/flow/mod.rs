@@ -9,14 +9,25 @@
 //! Deliberately absent: sockets, SQL, clocks, routing of replies between executions (the conversation in
 //! `messaging` does that), retries of what left the box (`outbox` does that).
 
+mod context;
 mod definition;
 mod execution;
 mod functions;
 pub mod lizzy;
+mod run;
+mod split;
+mod stored;
+mod template;
+#[cfg(test)]
+mod tests;
 mod widget;
 
-pub use definition::{Definition, Problem, Severity, State, StateKind, Transition};
+pub use definition::{
+    Definition, HttpRequest, Problem, Severity, State, StateKind, Transition, Variable, lint,
+};
 pub use execution::{Awaiting, Ended, Execution, Limits};
+pub use split::{Condition, Operator};
+pub use template::Template;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use crate::types::OrderKind;
-use crate::types::{ExecutionSid, MessageId, Now, OrderId};
+use crate::types::{ExecutionSid, MessageId, OrderId};
 
 /// What surrounds an execution: read-only, the same for all executions of a shop at one moment.
 #[derive(Clone, Debug)]
@@ -38,7 +49,7 @@ pub struct Env {
     pub dealer_reachable: bool,
     /// How long `createPartsOrderAsync` waits for the order's outcome before it says `pending`.
     pub order_wait: Duration,
-    /// Friendly names of the published flows: what `triggerFlowWithContext` and `run-subflow` may name.
+    /// Friendly name to FW sid of the published flows: what `triggerFlowWithContext` and `run-subflow` may name.
     pub flows: BTreeMap<String, String>,
     /// Limits of Studio, as settings.
     pub limits: Limits,
@@ -246,6 +257,3 @@ pub struct Outcome {
     /// In order.
     pub steps: Vec<StepRecord>,
 }
-
-/// Time for one step: what a widget may read.
-pub(crate) type StepNow = Now;
