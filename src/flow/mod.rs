@@ -107,6 +107,9 @@ pub enum Input {
     OrderDone(OrderId, OrderAnswer),
     /// A subflow ended. Ignored when not awaited.
     SubflowDone(ExecutionSid, Ended, Map<String, Value>),
+    /// The daemon started again: a request that was under way is made again when its method is safe, and has failed
+    /// otherwise. Everything else that is awaited is durable and comes by itself.
+    Restarted,
     /// End now: the person said MENU or STOP, or staff stopped it.
     Stop(String),
 }
