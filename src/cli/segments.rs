@@ -31,7 +31,22 @@ pub fn segments_line(line: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::at::pdu::{SubmitOptions, submit};
+    use crate::types::{Address, gsm7};
+
+    proptest! {
+        /// The modem's encoder and the count must not disagree on what a text costs.
+        #[test]
+        fn a_gsm_7_text_goes_out_in_as_many_parts_as_are_counted(text in "[a-z {}€\\[\\]é]{0,900}") {
+            prop_assert!(gsm7::fits(&text));
+            let to = Address::Short("12345".into());
+            let parts = submit(&to, &text, &SubmitOptions::default()).unwrap();
+            prop_assert_eq!(parts.len(), segments(&text).segments);
+        }
+    }
 
     #[test]
     fn a_line_is_answered_with_its_cost() {

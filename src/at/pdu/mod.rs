@@ -10,6 +10,7 @@ mod address;
 mod dcs;
 mod encode;
 mod header;
+mod indic;
 mod national;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::indic;
 use crate::types::gsm7;
 
 /// Septet to character; the escape's place is never looked up.
@@ -22,6 +23,26 @@ pub enum National {
     Spanish,
     /// 3.
     Portuguese,
+    /// 4.
+    Bengali,
+    /// 5.
+    Gujarati,
+    /// 6.
+    Hindi,
+    /// 7.
+    Kannada,
+    /// 8.
+    Malayalam,
+    /// 9.
+    Oriya,
+    /// 10.
+    Punjabi,
+    /// 11.
+    Tamil,
+    /// 12.
+    Telugu,
+    /// 13.
+    Urdu,
 }
 
 impl National {
@@ -37,6 +58,16 @@ impl National {
             1 => Self::Turkish,
             2 => Self::Spanish,
             3 => Self::Portuguese,
+            4 => Self::Bengali,
+            5 => Self::Gujarati,
+            6 => Self::Hindi,
+            7 => Self::Kannada,
+            8 => Self::Malayalam,
+            9 => Self::Oriya,
+            10 => Self::Punjabi,
+            11 => Self::Tamil,
+            12 => Self::Telugu,
+            13 => Self::Urdu,
             _ => return None,
         })
     }
@@ -47,19 +78,40 @@ pub(super) fn locking(language: National) -> &'static Table {
         National::Default | National::Spanish => &gsm7::DEFAULT,
         National::Turkish => &TURKISH,
         National::Portuguese => &PORTUGUESE,
+        National::Bengali => &indic::BENGALI,
+        National::Gujarati => &indic::GUJARATI,
+        National::Hindi => &indic::HINDI,
+        National::Kannada => &indic::KANNADA,
+        National::Malayalam => &indic::MALAYALAM,
+        National::Oriya => &indic::ORIYA,
+        National::Punjabi => &indic::PUNJABI,
+        National::Tamil => &indic::TAMIL,
+        National::Telugu => &indic::TELUGU,
+        National::Urdu => &indic::URDU,
     }
 }
 
 /// The character after an escape, or `None` where the table has none.
 pub(super) fn single(language: National, septet: u8) -> Option<char> {
-    let own: &[(u8, char)] = match language {
-        National::Default => &[],
-        National::Turkish => &TURKISH_SHIFT,
-        National::Spanish => &SPANISH_SHIFT,
-        National::Portuguese => &PORTUGUESE_SHIFT,
+    let (own, shared): (&[(u8, char)], &[(u8, char)]) = match language {
+        National::Default => (&[], &[]),
+        National::Turkish => (&TURKISH_SHIFT, &[]),
+        National::Spanish => (&SPANISH_SHIFT, &[]),
+        National::Portuguese => (&PORTUGUESE_SHIFT, &[]),
+        National::Bengali => (&indic::BENGALI_SHIFT, &indic::SHIFT),
+        National::Gujarati => (&indic::GUJARATI_SHIFT, &indic::SHIFT),
+        National::Hindi => (&indic::HINDI_SHIFT, &indic::SHIFT),
+        National::Kannada => (&indic::KANNADA_SHIFT, &indic::SHIFT),
+        National::Malayalam => (&indic::MALAYALAM_SHIFT, &indic::SHIFT),
+        National::Oriya => (&indic::ORIYA_SHIFT, &indic::SHIFT),
+        National::Punjabi => (&indic::PUNJABI_SHIFT, &indic::SHIFT),
+        National::Tamil => (&indic::TAMIL_SHIFT, &indic::SHIFT),
+        National::Telugu => (&indic::TELUGU_SHIFT, &indic::SHIFT),
+        National::Urdu => (&indic::URDU_SHIFT, &indic::SHIFT),
     };
-    // These tables have all of the default extension besides their own.
-    own.iter().find(|(s, _)| *s == septet).map(|&(_, c)| c).or_else(|| gsm7::extension(septet))
+    // All of them have the default extension besides.
+    let found = own.iter().chain(shared).find(|(s, _)| *s == septet).map(|&(_, c)| c);
+    found.or_else(|| gsm7::extension(septet))
 }
 
 /// A.3.1.

@@ -96,6 +96,11 @@ fn national_tables_stand_in_for_the_default_ones() {
     assert_eq!(locking(1, 0x24, &[0x1B, 0x53, 0x1B, 0x65, 0x53]).text(), "Ş€S");
     assert_eq!(locking(2, 0x24, &[0x1B, 0x41, 0x41]).text(), "ÁA");
     assert_eq!(locking(3, 0x24, &[0x1B, 0x1F, 0x1B, 0x7F]).text(), "Êâ");
+    // Hindi: 0x00 is candrabindu; its shift has Latin capitals and the danda. Kannada 0x24 is DDA; Urdu 0x00 alef.
+    assert_eq!(locking(6, 0x25, &[0x15, 0x00, 0x2C, 0x61]).text(), "क\u{901},a");
+    assert_eq!(locking(6, 0x24, &[0x1B, 0x41, 0x1B, 0x19, 0x1B, 0x3C, 0x41]).text(), "A।[A");
+    assert_eq!(locking(7, 0x25, &[0x24, 0x3D]).text(), "\u{ca1}\u{caa}");
+    assert_eq!(locking(13, 0x25, &[0x00, 0x7F]).text(), "\u{627}\u{670}");
     // Spanish has no locking table, 99 is nobody's: the default one, and a note.
     for language in [2, 99] {
         let unknown = locking(language, 0x25, &[0x04, 0x41]);
