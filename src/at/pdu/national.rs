@@ -10,6 +10,9 @@ use crate::types::gsm7;
 /// Septet to character; the escape's place is never looked up.
 pub(super) type Table = [char; 128];
 
+/// Septet after an escape, and its character.
+type Shift = [(u8, char)];
+
 /// A language that has tables here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -93,7 +96,7 @@ pub(super) fn locking(language: National) -> &'static Table {
 
 /// The character after an escape, or `None` where the table has none.
 pub(super) fn single(language: National, septet: u8) -> Option<char> {
-    let (own, shared): (&[(u8, char)], &[(u8, char)]) = match language {
+    let (own, shared): (&Shift, &Shift) = match language {
         National::Default => (&[], &[]),
         National::Turkish => (&TURKISH_SHIFT, &[]),
         National::Spanish => (&SPANISH_SHIFT, &[]),
