@@ -1,1 +1,3 @@
-//! (room)
+//! The daemon: one loop that never waits for the disk, start and shutdown in order, supervision of the edges, health.
+
+pub mod core;

@@ -98,6 +98,8 @@ pub enum DealerEvent {
     Probed {
         /// Whose.
         shop: ShopId,
+        /// True when anybody believable answered.
+        reached: bool,
         /// `None`: the dealer does not say.
         capabilities: Option<crate::types::Capabilities>,
         /// Phone numbers of the customers, where the dealer lists them.
