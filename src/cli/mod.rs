@@ -2,3 +2,4 @@
 
 pub mod pdu;
 pub mod segments;
+pub mod liquid;
