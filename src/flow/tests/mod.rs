@@ -1,6 +1,7 @@
 //! Scenarios of the machine: inputs in, effects and steps out.
 
 mod machine;
+mod parsing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
