@@ -45,7 +45,8 @@ fn counted(count: usize, noun: &str) -> String {
 mod tests {
     use super::*;
 
-    const ENDS: &str = r#"{"states": [{"name": "T", "type": "trigger", "transitions": []}], "initial_state": "T"}"#;
+    const ENDS: &str =
+        r#"{"states": [{"name": "T", "type": "trigger", "transitions": []}], "initial_state": "T"}"#;
 
     #[test]
     fn a_sound_flow_is_ok() {

@@ -226,7 +226,11 @@ fn an_http_answer_fills_the_widget_and_its_age() {
     );
     let json = flow(json!([
         fetch,
-        set("keep", json!([{"key": "p", "value": "{{widgets.get.parsed | to_json}}", "parse_as_json": true}]), json!("tell")),
+        set(
+            "keep",
+            json!([{"key": "p", "value": "{{widgets.get.parsed | to_json}}", "parse_as_json": true}]),
+            json!("tell")
+        ),
         send("tell", "{{flow.variables.p.name}}, {{widgets.get.age}} old", Value::Null),
         send("sorry", "Status {{widgets.get.status_code}}", Value::Null),
     ]));
@@ -308,8 +312,7 @@ fn a_program_and_a_parent_start_flows_with_parameters() {
                 {{trigger.parent.parameters.Name}}|{{contact.channel.address}}|{{flow.channel.address}}|{{flow.sid}}";
     let json = flow(json!([send("a", body, Value::Null)]));
     let parameters = object(json!({"Name": "Ann"}));
-    let request =
-        Trigger::Request { from: SHOP.into(), to: PERSON.into(), parameters: parameters.clone() };
+    let request = Trigger::Request { from: SHOP.into(), to: PERSON.into(), parameters: parameters.clone() };
     let outcome = Bench::new(&json).input(Input::Start(request));
     assert_eq!(texts(&outcome), ["Ann|Ann|Ann||+12065550101|+12065550100|FN1"]);
     let parent = Trigger::Parent {
@@ -327,16 +330,23 @@ fn a_program_and_a_parent_start_flows_with_parameters() {
 #[test]
 fn a_subflow_gives_its_variables_back_flat() {
     let json = flow(json!([
-        state("sub", "run-subflow", json!({"completed": "ok", "failed": "no"}), json!({
-            "flow_sid": "FW02", "flow_revision": "LatestPublished",
-            "parameters": [{"key": "who", "value": "{{contact.channel.address}}"}],
-        })),
+        state(
+            "sub",
+            "run-subflow",
+            json!({"completed": "ok", "failed": "no"}),
+            json!({
+                "flow_sid": "FW02", "flow_revision": "LatestPublished",
+                "parameters": [{"key": "who", "value": "{{contact.channel.address}}"}],
+            })
+        ),
         send("ok", "Got {{widgets.sub.answer}}", Value::Null),
         send("no", "Failed", Value::Null),
     ]));
     let mut bench = Bench::new(&json);
     let outcome = bench.start("hi");
-    let Some(Effect::StartSubflow { sid, flow, parameters }) = outcome.effects.first().cloned() else { panic!() };
+    let Some(Effect::StartSubflow { sid, flow, parameters }) = outcome.effects.first().cloned() else {
+        panic!()
+    };
     assert_eq!((flow.as_str(), &parameters["who"]), ("Order_Parts", &json!(PERSON)));
     let variables = object(json!({"answer": 42}));
     let wrong = Input::SubflowDone(ExecutionSid("FN7".into()), Ended::Completed, variables.clone());
@@ -354,15 +364,17 @@ fn a_subflow_gives_its_variables_back_flat() {
 
 #[test]
 fn json_variables_are_values_and_what_is_no_json_stays_text() {
-    let json = flow(json!([
-        set("s", json!([
+    let json = flow(json!([set(
+        "s",
+        json!([
             {"key": "list", "value": "[1, {\"a\": \"b\"}]", "parse_as_json": true},
             {"key": "bad", "value": "{oops", "parse_as_json": true},
             {"key": "none", "value": "null", "parse_as_json": true},
             {"key": "zip", "value": "98101", "type": "string"},
             {"key": "n", "value": "3"},
-        ]), Value::Null),
-    ]));
+        ]),
+        Value::Null
+    ),]));
     let mut bench = Bench::new(&json);
     let outcome = bench.start("hi");
     let expected = json!({"list": [1, {"a": "b"}], "bad": "{oops", "none": "", "zip": "98101", "n": 3});
