@@ -1,3 +1,4 @@
 //! (room)
 
 pub mod flow;
+pub mod liquid;
