@@ -156,6 +156,7 @@ fn an_order_that_makes_no_sense_is_not_placed() {
     }
     for (address, expected) in [
         ("", Value::Null),
+        ("\"\"", Value::Null),
         (
             "1 Elm St, Seattle, WA 98101",
             json!({"street": "1 Elm St", "city": "Seattle", "state": "WA", "zip": "98101"}),

@@ -392,3 +392,11 @@ fn a_revision_without_the_waiting_widget_ends_the_execution() {
     let outcome = bench.reply("1");
     assert_eq!(outcome.effects, [Effect::Ended(Ended::Failed("revision 1 has no widget \"ask\"".into()))]);
 }
+
+#[test]
+fn a_text_of_more_than_1600_characters_is_cut_and_said_so() {
+    let body = "{% for i in (1..900) %}ü {% endfor %}";
+    let outcome = Bench::new(&flow(json!([send("a", body, Value::Null)]))).start("hi");
+    assert_eq!(texts(&outcome)[0].chars().count(), 1600);
+    assert!(outcome.steps[1].note.as_deref().unwrap().contains("1600"));
+}
