@@ -2,4 +2,5 @@
 
 pub mod pdu;
 pub mod segments;
+pub mod flow;
 pub mod liquid;
