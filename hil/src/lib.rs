@@ -4,3 +4,4 @@
 //! cannot hide by being made twice.
 
 pub mod dealer;
+pub mod modem;

@@ -14,11 +14,14 @@ struct Cli {
 enum Command {
     /// A dealer's API with a believable shop, with faults on request
     Dealer(hil::dealer::Args),
+    /// An SMS modem on a pseudo-terminal, with faults on request
+    Modem(hil::modem::Args),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Dealer(args) => hil::dealer::run(args).await,
+        Command::Modem(args) => hil::modem::run(args).await,
     }
 }
