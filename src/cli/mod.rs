@@ -1,6 +1,6 @@
 //! (room)
 
-pub mod pdu;
-pub mod segments;
 pub mod flow;
 pub mod liquid;
+pub mod pdu;
+pub mod segments;
