@@ -3,4 +3,5 @@
 //! Nothing here depends on `backroom`: AT, PDU and HTTP are spoken by codecs of its own, so that a mistake
 //! cannot hide by being made twice.
 
+pub mod dealer;
 pub mod modem;

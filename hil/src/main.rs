@@ -12,6 +12,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// A dealer's API with a believable shop, with faults on request
+    Dealer(hil::dealer::Args),
     /// An SMS modem on a pseudo-terminal, with faults on request
     Modem(hil::modem::Args),
 }
@@ -19,6 +21,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Dealer(args) => hil::dealer::run(args).await,
         Command::Modem(args) => hil::modem::run(args).await,
     }
 }

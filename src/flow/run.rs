@@ -238,11 +238,15 @@ impl<'a> Run<'a> {
         self.outcome.effects.push(effect);
     }
 
-    pub(super) fn render(&self, template: &Template) -> String {
-        template.render(&self.execution.context, &self.templates)
+    pub(super) fn render(&mut self, template: &Template) -> String {
+        let (text, notes) = template.render(&self.execution.context, &self.templates);
+        for note in notes {
+            self.note(note);
+        }
+        text
     }
 
-    pub(super) fn render_pairs(&self, pairs: &[(String, Template)]) -> Vec<(String, String)> {
+    pub(super) fn render_pairs(&mut self, pairs: &[(String, Template)]) -> Vec<(String, String)> {
         pairs.iter().map(|(key, value)| (key.clone(), self.render(value))).collect()
     }
 

@@ -124,25 +124,32 @@ impl Condition {
         Ok(Self { argument: Template::new(argument), operator, operand: Template::new(operand), pattern })
     }
 
-    /// Whether it holds.
-    ///
+    /// Whether it holds; `notes` hears what went wrong on the way.
+    pub(crate) fn holds(&self, globals: &Value, templates: &Templates, notes: &mut Vec<String>) -> bool {
+        let (left, left_notes) = self.argument.render(globals, templates);
+        let (right, right_notes) = self.operand.render(globals, templates);
+        notes.extend(left_notes.into_iter().chain(right_notes));
+        self.compared(&left, &right).unwrap_or_else(|why| {
+            notes.push(why);
+            false
+        })
+    }
+
     /// # Errors
     /// Why a pattern could not be tried; it then counts as not matching.
-    pub(crate) fn holds(&self, globals: &Value, templates: &Templates) -> Result<bool, String> {
-        let left = self.argument.render(globals, templates);
-        let right = self.operand.render(globals, templates);
+    fn compared(&self, left: &str, right: &str) -> Result<bool, String> {
         if self.operator == Operator::Regex {
             let compiled;
             let pattern = match &self.pattern {
                 Some(pattern) => pattern,
                 None => {
-                    compiled = compile(&right)?;
+                    compiled = compile(right)?;
                     &compiled
                 }
             };
             return pattern.is_match(left.trim()).map_err(|fault| fault.to_string());
         }
-        Ok(compare(self.operator, &left, &right))
+        Ok(compare(self.operator, left, right))
     }
 }
 
@@ -215,10 +222,11 @@ mod tests {
     use super::*;
 
     fn holds(left: &str, operator: &str, right: &str) -> bool {
-        Condition::new(left.to_owned(), Operator::parse(operator).unwrap(), right.to_owned())
-            .unwrap()
-            .holds(&Value::Null, &Templates::plain())
-            .unwrap()
+        Condition::new(left.to_owned(), Operator::parse(operator).unwrap(), right.to_owned()).unwrap().holds(
+            &Value::Null,
+            &Templates::plain(),
+            &mut Vec::new(),
+        )
     }
 
     #[test]
@@ -278,7 +286,9 @@ mod tests {
     fn a_pattern_that_explodes_gives_up_and_says_so() {
         let evil = "(a|b|ab)*(?=c)";
         let condition = Condition::new("ab".repeat(60), Operator::Regex, evil.into()).unwrap();
-        assert!(condition.holds(&Value::Null, &Templates::plain()).is_err());
+        let mut notes = Vec::new();
+        assert!(!condition.holds(&Value::Null, &Templates::plain(), &mut notes));
+        assert_eq!(notes.len(), 1);
         assert!(Condition::new(String::new(), Operator::Regex, "a)(b".into()).is_err());
     }
 }

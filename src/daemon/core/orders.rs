@@ -226,6 +226,16 @@ impl Shop {
 
     fn failed_flow(&mut self, cx: &mut Cx<'_>, id: &OrderId, kind: OrderKind, about: About) {
         let mut parameters = about.facts;
+        // The names under which flows hand each other their context.
+        for (from, to) in [
+            ("equipmentName", "EquipmentName"),
+            ("description", "ProblemDescription"),
+            ("partName", "PartName"),
+        ] {
+            if let Some(value) = parameters.get(from).cloned() {
+                parameters.insert(to.into(), value);
+            }
+        }
         parameters.insert("OrderKind".into(), kind.as_str().into());
         parameters.insert("OrderReference".into(), id.as_str().into());
         let sid = ExecutionSid(derive_sid("FN", &[id.as_str(), "failed"]));

@@ -9,19 +9,29 @@ pub(super) fn check(states: &[State], initial: Option<&str>, problems: &mut Prob
     let by_name = names(states, problems);
     triggers(states, problems);
     dangling(states, &by_name, problems);
-    let Some(initial) = initial else { return };
-    let Some(&start) = by_name.get(initial) else {
-        problems.error(None, "#/initial_state".into(), format!("no state is named {initial:?}"));
-        return;
-    };
-    if !states.get(start).is_some_and(|s| s.type_name == "trigger") {
-        problems.error(None, "#/initial_state".into(), format!("{initial:?} is not the trigger"));
-        return;
+    check_initial(states, initial, &by_name, problems);
+    // The trigger is where executions begin, also while `initial_state` is still wrong.
+    if let Some(start) = states.iter().position(|state| state.type_name == "trigger") {
+        unreachable(states, start, &by_name, problems);
     }
-    unreachable(states, start, &by_name, problems);
     for (at, state) in states.iter().enumerate() {
         unhandled(at, state, problems);
     }
+}
+
+fn check_initial(
+    states: &[State],
+    initial: Option<&str>,
+    by_name: &BTreeMap<&str, usize>,
+    problems: &mut Problems,
+) {
+    let Some(initial) = initial else { return };
+    let message = match by_name.get(initial).and_then(|&at| states.get(at)) {
+        None => format!("no state is named {initial:?}"),
+        Some(state) if state.type_name != "trigger" => format!("{initial:?} is not the trigger"),
+        Some(_) => return,
+    };
+    problems.error(None, "#/initial_state".into(), message);
 }
 
 fn names<'a>(states: &'a [State], problems: &mut Problems) -> BTreeMap<&'a str, usize> {

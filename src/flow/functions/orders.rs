@@ -101,6 +101,8 @@ fn shipping_address(text: &str) -> Result<Option<Value>, ()> {
     }
     match serde_json::from_str::<Value>(text) {
         Ok(value @ Value::Object(_)) => Ok(Some(value)),
+        // What `to_json` makes of a blank variable.
+        Ok(Value::String(line)) if line.trim().is_empty() => Ok(None),
         Ok(Value::String(line)) => address::parse(&line).map(|a| Some(a.to_json())).map_err(|_| ()),
         Ok(_) => Err(()),
         Err(_) => address::parse(text).map(|a| Some(a.to_json())).map_err(|_| ()),

@@ -1,6 +1,9 @@
 //! Scenarios of the machine: inputs in, effects and steps out.
 
+mod calls;
 mod machine;
+mod parsing;
+mod properties;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

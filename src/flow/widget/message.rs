@@ -8,6 +8,9 @@ use crate::flow::run::{Run, Turn};
 use crate::flow::template::Template;
 use crate::types::MessageId;
 
+/// Twilio refuses longer bodies (error 21617); here the customer gets what fits.
+const MAX_CHARACTERS: usize = 1600;
+
 pub(super) fn enter(run: &mut Run<'_>, state: &State, to: &Template, body: Option<&Template>) -> Turn {
     run.clear_outputs(state.name());
     let Some(body) = text(run, body) else { return Turn::Leave("failed") };
@@ -31,6 +34,10 @@ pub(super) fn text(run: &mut Run<'_>, body: Option<&Template>) -> Option<String>
     if body.is_empty() {
         run.note("the text is empty after rendering; nothing was sent");
         return None;
+    }
+    if body.chars().nth(MAX_CHARACTERS).is_some() {
+        run.note(format!("the text was cut to {MAX_CHARACTERS} characters; Twilio would refuse it"));
+        return Some(body.chars().take(MAX_CHARACTERS).collect());
     }
     Some(body.to_owned())
 }

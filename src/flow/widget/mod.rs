@@ -44,12 +44,10 @@ fn split(run: &mut Run<'_>, state: &State) -> Turn {
     let mut notes = Vec::new();
     let holds = |transition: &&Transition| {
         !transition.conditions.is_empty()
-            && transition.conditions.iter().all(|condition| {
-                condition.holds(&run.execution.context, &run.templates).unwrap_or_else(|why| {
-                    notes.push(why);
-                    false
-                })
-            })
+            && transition
+                .conditions
+                .iter()
+                .all(|condition| condition.holds(&run.execution.context, &run.templates, &mut notes))
     };
     let found = state.transitions().iter().filter(|t| t.event() == "match").find(holds);
     let next = found.map(|transition| transition.next().map(str::to_owned));

@@ -54,7 +54,10 @@ fn number(text: &str) -> Option<Value> {
         return None;
     }
     let value: Value = serde_json::from_str(text).ok()?;
-    (value.is_number() && value.to_string() == text).then_some(value)
+    // `1e5` and `129.90` would be shown differently from how they were written.
+    let Value::Number(number) = &value else { return None };
+    let shown = number.to_string();
+    (shown == text).then_some(value)
 }
 
 #[cfg(test)]

@@ -1,0 +1,1 @@
+//! Behaviour that the flows rely on.
