@@ -250,7 +250,7 @@ impl Engine {
             Step::SimAsk => "AT+CPIN?".to_owned(),
             Step::PinTriesAsk => "AT+CPINR=\"SIM PIN\"".to_owned(),
             Step::PinEnter => match &self.pin {
-                PinState::Entered { pin, .. } => format!("AT+CPIN=\"{}\"", pin.digits()),
+                PinState::Entered { pin, .. } => format!("AT+CPIN=\"{}\"", pin.expose()),
                 PinState::None | PinState::Fresh(_) | PinState::Spent => return None,
             },
             Step::RegistrationReports => "AT+CREG=1".to_owned(),

@@ -14,6 +14,7 @@ mod engine;
 mod inbox;
 mod ladder;
 mod phase;
+mod probe;
 mod ready;
 mod refusal;
 mod reply;
@@ -23,4 +24,5 @@ mod stores;
 mod tests;
 
 pub use engine::{Counters, Engine, Event};
+pub use probe::{Probe, Verdict};
 pub use settings::{Pin, PinError, Settings, SimPin};

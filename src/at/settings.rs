@@ -97,8 +97,9 @@ impl Pin {
         if digits && (4..=8).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(PinError) }
     }
 
-    /// The digits, for `AT+CPIN`.
-    pub(super) fn digits(&self) -> &str {
+    /// The digits: for `AT+CPIN`, never for a log.
+    #[must_use]
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }
