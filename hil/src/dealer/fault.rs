@@ -128,7 +128,9 @@ pub(super) fn with_wrong_types(answer: &mut Map<String, Value>) {
     }
 }
 
-/// The answer with 10 MB of something that nobody asked for.
-pub(super) fn with_ten_megabytes(answer: &mut Map<String, Value>) {
-    answer.insert("notes".to_owned(), Value::String("x".repeat(10 * 1024 * 1024)));
+/// The answer with 10 MB of something that nobody asked for, as text.
+pub(super) fn with_ten_megabytes(answer: &Map<String, Value>) -> String {
+    let text = Value::Object(answer.clone()).to_string();
+    let open = text.strip_suffix('}').unwrap_or(&text);
+    format!("{open},\"notes\":\"{}\"}}", "x".repeat(10 * 1024 * 1024))
 }

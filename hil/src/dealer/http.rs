@@ -20,6 +20,8 @@ use super::fault::{self, Fault, Plan};
 const PORTAL: &str = "<!doctype html><html><head><title>Free Wi-Fi</title></head>\
     <body><form action=\"/accept\"><button>Accept and connect</button></form></body></html>";
 
+const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
+
 /// Phone numbers on one page of the customer list.
 const PAGE: usize = 5;
 
@@ -183,11 +185,11 @@ async fn answered(fault: Fault, status: StatusCode, mut answer: Map<String, Valu
         Fault::CommitThen500 => return error(StatusCode::INTERNAL_SERVER_ERROR, "something broke"),
         Fault::MissingFields => fault::without_required(&mut answer),
         Fault::WrongTypes => fault::with_wrong_types(&mut answer),
-        Fault::TenMegabytes => fault::with_ten_megabytes(&mut answer),
+        Fault::TenMegabytes => return (status, JSON, fault::with_ten_megabytes(&answer)).into_response(),
         Fault::Truncated => {
             let text = Value::Object(answer).to_string();
             let half: String = text.chars().take(text.chars().count() / 2).collect();
-            return (status, [(header::CONTENT_TYPE, "application/json")], half).into_response();
+            return (status, JSON, half).into_response();
         }
         Fault::None
         | Fault::Slow { .. }
