@@ -28,7 +28,7 @@ impl Default for Limits {
             loop_iterations: 1_000,
             loop_note: 15,
             list_items: 10_000,
-            depth: MAX_NESTING,
+            depth: MAX_NESTING + 20,
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Recursive descent over the tokens of one piece of markup: expressions, filters, conditions. In lax mode what
 //! cannot be read is skipped with a note; in strict mode it is an error.
 
+use std::borrow::Cow;
+
 use super::ast::{Call, Expr, Filtered, Join, Operator, Path, Root, Step, Term, Test};
 use super::filters;
 use super::lexer::{Kind, Token, tokens};
@@ -104,7 +106,7 @@ impl<'s, 'p> Cursor<'s, 'p> {
     }
 
     fn unexpected<T>(&self) -> Result<T, String> {
-        let what = self.peek_text();
+        let what = shown(self.peek_text());
         if what.is_empty() {
             Err("something is missing at the end".to_owned())
         } else {
@@ -127,8 +129,8 @@ impl<'s, 'p> Cursor<'s, 'p> {
         if !self.around.is_lax() {
             return self.unexpected();
         }
-        let message =
-            format!("`{}` in `{}` is not understood and was skipped", self.peek_text(), self.markup);
+        let (what, markup) = (shown(self.peek_text()), shown(self.markup));
+        let message = format!("`{what}` in `{markup}` is not understood and was skipped");
         self.around.note(Weight::Error, NoteKind::Syntax, message, None);
         Ok(())
     }
@@ -147,7 +149,7 @@ impl<'s, 'p> Cursor<'s, 'p> {
     /// `| name: a, b | …`, as far as it goes.
     pub(super) fn filters(&mut self) -> Result<Vec<Call>, String> {
         let mut filters = Vec::new();
-        self.to_pipe()?;
+        self.expect_pipe()?;
         while self.take(Kind::Pipe) {
             if self.peek() != Some(Kind::Word) {
                 self.junk()?;
@@ -155,13 +157,13 @@ impl<'s, 'p> Cursor<'s, 'p> {
                 continue;
             }
             filters.push(self.call()?);
-            self.to_pipe()?;
+            self.expect_pipe()?;
         }
         Ok(filters)
     }
 
     /// Between filters nothing but `|` may stand. Options of a `for` tag may follow the last.
-    fn to_pipe(&mut self) -> Result<(), String> {
+    fn expect_pipe(&mut self) -> Result<(), String> {
         if self.is_at_end() || self.peek() == Some(Kind::Pipe) || self.at_loop_option() {
             return Ok(());
         }
@@ -417,6 +419,14 @@ impl<'s, 'p> Cursor<'s, 'p> {
         }
         self.skip();
         Ok(text.to_owned())
+    }
+}
+
+/// Enough of a text to recognise it by; a note is no place for a whole template.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or(""))),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -123,7 +123,11 @@ impl<'v> Run<'v, '_> {
     }
 
     fn charge(&mut self) -> Result<(), RenderError> {
-        let charged = self.shared.budget.charge(1);
+        self.charge_steps(1)
+    }
+
+    pub(super) fn charge_steps(&mut self, steps: usize) -> Result<(), RenderError> {
+        let charged = self.shared.budget.charge(steps);
         self.settle(charged, ())
     }
 
@@ -311,8 +315,11 @@ impl<'v> Run<'v, '_> {
     fn call(&mut self, input: Value<'v>, call: &'v Call) -> Result<Value<'v>, RenderError> {
         let Some(filter) = call.filter else { return Ok(input) };
         let mut arguments = Arguments::default();
+        self.charge_steps(input.weight())?;
         for argument in &call.arguments {
-            arguments.positional.push(self.value(argument)?);
+            let value = self.value(argument)?;
+            self.charge_steps(value.weight())?;
+            arguments.positional.push(value);
         }
         for (name, argument) in &call.named {
             arguments.named.push((name, self.value(argument)?));
@@ -337,7 +344,9 @@ impl<'v> Run<'v, '_> {
             Expr::Empty => Value::Empty,
             Expr::Range(ends) => {
                 let (from, to) = ends.as_ref();
-                Value::Range(self.value(from)?.to_bound(), self.value(to)?.to_bound())
+                let (from, to) = (self.value(from)?, self.value(to)?);
+                self.charge_steps(from.weight() + to.weight())?;
+                Value::Range(from.to_bound(), to.to_bound())
             }
             Expr::Path(path) => self.path(path)?,
         })
@@ -353,6 +362,7 @@ impl<'v> Run<'v, '_> {
             }
         };
         for step in &path.steps {
+            self.charge_steps(value.weight())?;
             value = match step {
                 Step::Name(name) => value.property(name),
                 Step::Index(expr) => {
@@ -390,6 +400,7 @@ fn compare<'v>(
         Operator::Greater => std::cmp::Ordering::is_gt,
         Operator::GreaterOrEqual => std::cmp::Ordering::is_ge,
     };
+    shared.budget.charge(left.weight() + right.weight())?;
     if let Some(order) = left.order(right) {
         return Ok(holds(order));
     }

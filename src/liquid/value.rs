@@ -89,6 +89,11 @@ impl<'v> Value<'v> {
         }
     }
 
+    /// Units of work that reading it once costs.
+    pub(super) fn weight(&self) -> usize {
+        self.as_str().map_or(0, |text| text.len() / 32)
+    }
+
     pub(super) fn is_nil(&self) -> bool {
         matches!(self, Self::Nil)
     }
@@ -255,20 +260,20 @@ impl<'v> Value<'v> {
 
     /// `==`.
     pub(super) fn equals(&self, other: &Self, budget: &mut Budget) -> Result<bool, Fault> {
-        budget.charge(1)?;
+        budget.charge(1 + self.weight().min(other.weight()))?;
         Ok(match (self, other) {
             (Self::Blank, Self::Blank) | (Self::Empty, Self::Empty) | (Self::Nil, Self::Nil) => true,
             (Self::Blank, Self::Empty) | (Self::Empty, Self::Blank) => false,
-            (Self::Blank, value) | (value, Self::Blank) => value.is_blank(),
+            (Self::Blank, value) | (value, Self::Blank) => {
+                budget.charge(value.weight())?;
+                value.is_blank()
+            }
             (Self::Empty, value) | (value, Self::Empty) => value.is_empty(),
             (Self::Bool(a), Self::Bool(b)) => a == b,
             (Self::Int(_) | Self::Float(_), Self::Int(_) | Self::Float(_)) => {
                 self.compare_numbers(other) == Some(Ordering::Equal)
             }
-            (Self::Str(_) | Self::Text(_), Self::Str(_) | Self::Text(_)) => {
-                budget.charge(self.as_str().map_or(0, str::len) / 32)?;
-                self.as_str() == other.as_str()
-            }
+            (Self::Str(_) | Self::Text(_), Self::Str(_) | Self::Text(_)) => self.as_str() == other.as_str(),
             (Self::Range(a, b), Self::Range(c, d)) => (a, b) == (c, d),
             (Self::Array(_) | Self::List(_), Self::Array(_) | Self::List(_)) => {
                 return self.lists_equal(other, budget);
@@ -332,7 +337,7 @@ impl<'v> Value<'v> {
             return Ok(false);
         }
         if let Some(text) = self.as_str() {
-            budget.charge(text.len() / 32)?;
+            budget.charge(self.weight())?;
             let needle = needle.to_text(Style::Json, budget)?;
             return Ok(text.contains(needle.as_ref()));
         }
