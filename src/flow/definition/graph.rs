@@ -96,11 +96,12 @@ fn unreachable(states: &[State], start: usize, by_name: &BTreeMap<&str, usize>, 
     }
 }
 
-/// A failure that ends the execution where success goes on is most often forgotten, not meant.
+/// A failure that ends the execution where success goes on is most often forgotten, not meant. `deliveryFailure` is
+/// left out: whom no prompt reaches, no other text reaches either.
 fn unhandled(at: usize, state: &State, problems: &mut Problems) {
     let (success, failures): (&str, &[&str]) = match state.kind {
         StateKind::SendMessage { .. } => ("sent", &["failed"]),
-        StateKind::SendAndWait { .. } => ("incomingMessage", &["timeout", "deliveryFailure"]),
+        StateKind::SendAndWait { .. } => ("incomingMessage", &["timeout"]),
         StateKind::HttpRequest(_) => ("success", &["failed"]),
         StateKind::RunFunction { .. } => ("success", &["fail"]),
         StateKind::RunSubflow { .. } => ("completed", &["failed"]),

@@ -154,6 +154,39 @@ impl Definition {
         &self.states
     }
 
+    /// Flows that this one starts by name and that are not published: a warning each. `published` is
+    /// [`Env::flows`](super::Env::flows); names that Liquid makes are only known when it runs.
+    #[must_use]
+    pub fn unknown_flows(&self, published: &BTreeMap<String, String>) -> Vec<Problem> {
+        let known = |name: &str| published.contains_key(name) || published.values().any(|sid| sid == name);
+        let mut problems = Problems::default();
+        for (at, state) in self.states.iter().enumerate() {
+            let (name, path) = match &state.kind {
+                StateKind::RunSubflow { flow, .. } => (flow.trim(), "flow_sid".to_owned()),
+                StateKind::RunFunction { url, parameters }
+                    if super::functions::name_in(url.source()) == "triggerFlowWithContext" =>
+                {
+                    let target = parameters.iter().enumerate().find(|(_, (key, _))| key == "targetFlow");
+                    let Some((nth, (_, name))) = target else { continue };
+                    (name.source().trim(), format!("parameters/{nth}/value"))
+                }
+                StateKind::Trigger
+                | StateKind::SendMessage { .. }
+                | StateKind::SendAndWait { .. }
+                | StateKind::Split
+                | StateKind::SetVariables(_)
+                | StateKind::HttpRequest(_)
+                | StateKind::RunFunction { .. }
+                | StateKind::Other { .. } => continue,
+            };
+            if !Template::is_dynamic(name) && !known(name) {
+                let path = format!("#/states/{at}/properties/{path}");
+                problems.warning(Some(at), path, format!("no published flow is named {name:?}"));
+            }
+        }
+        problems.into_vec()
+    }
+
     /// The widget of that name.
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&State> {

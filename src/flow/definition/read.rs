@@ -222,10 +222,13 @@ impl Reader<'_> {
                 url: template("url"),
                 parameters: self.pairs(properties, "parameters"),
             },
-            "run-subflow" => StateKind::RunSubflow {
-                flow: scalar_text(properties.get("flow_sid")),
-                parameters: self.pairs(properties, "parameters"),
-            },
+            "run-subflow" => {
+                let flow = scalar_text(properties.get("flow_sid"));
+                if Template::is_dynamic(&flow) {
+                    self.error("properties/flow_sid", "is Liquid; a subflow is named literally");
+                }
+                StateKind::RunSubflow { flow, parameters: self.pairs(properties, "parameters") }
+            }
             _ => StateKind::Other { failure: spec.and_then(|s| s.failure) },
         }
     }
