@@ -1,4 +1,6 @@
 //! (room)
 
+pub mod pdu;
+pub mod segments;
 pub mod flow;
 pub mod liquid;
