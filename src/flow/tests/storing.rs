@@ -95,3 +95,24 @@ fn a_context_that_looks_like_a_reference_comes_back_as_it_was() {
     let restored: Execution = serde_json::from_str(&stored).unwrap();
     assert_eq!(restored, bench.execution);
 }
+
+#[test]
+fn json_of_a_depth_that_could_not_be_read_again_stays_text() {
+    let flow = flow(json!([
+        set(
+            "s",
+            json!([{"key": "a", "value": "{{trigger.message.Body}}", "parse_as_json": true}]),
+            json!("ask")
+        ),
+        ask("ask", "?", json!({"incomingMessage": null})),
+    ]));
+    for depth in [64, 65, 120] {
+        let mut bench = Bench::new(&flow);
+        let body = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        let outcome = bench.start(&body);
+        assert_eq!(outcome.steps[1].note.is_some(), depth > 64, "{depth}");
+        assert_eq!(bench.at("/flow/variables/a").is_string(), depth > 64);
+        let stored = serde_json::to_string(&bench.execution).unwrap();
+        assert_eq!(serde_json::from_str::<Execution>(&stored).unwrap(), bench.execution);
+    }
+}
