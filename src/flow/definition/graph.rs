@@ -17,6 +17,11 @@ pub(super) fn check(states: &[State], initial: Option<&str>, problems: &mut Prob
     for (at, state) in states.iter().enumerate() {
         unhandled(at, state, problems);
     }
+    for (at, path, name) in std::mem::take(&mut problems.mentions) {
+        if !by_name.contains_key(name.as_str()) {
+            problems.warning(Some(at), path, format!("Liquid names the widget {name:?}, and there is none"));
+        }
+    }
 }
 
 fn check_initial(

@@ -247,12 +247,16 @@ impl Transition {
 
 /// Problems as they are found, each with the state that it belongs to, so that they come out in the file's order.
 #[derive(Default)]
-struct Problems(Vec<(usize, Problem)>);
+struct Problems {
+    found: Vec<(usize, Problem)>,
+    /// Widgets that templates name: state, path, name. Checked when all names are known.
+    mentions: Vec<(usize, String, String)>,
+}
 
 impl Problems {
     fn add(&mut self, state: Option<usize>, severity: Severity, path: String, message: impl Into<String>) {
         let order = state.map_or(0, |at| at.saturating_add(1));
-        self.0.push((order, Problem { path, message: message.into(), severity }));
+        self.found.push((order, Problem { path, message: message.into(), severity }));
     }
 
     fn error(&mut self, state: Option<usize>, path: String, message: impl Into<String>) {
@@ -264,11 +268,11 @@ impl Problems {
     }
 
     fn has_errors(&self) -> bool {
-        self.0.iter().any(|(_, p)| p.severity == Severity::Error)
+        self.found.iter().any(|(_, p)| p.severity == Severity::Error)
     }
 
     fn into_vec(mut self) -> Vec<Problem> {
-        self.0.sort_by_key(|(order, _)| *order);
-        self.0.into_iter().map(|(_, problem)| problem).collect()
+        self.found.sort_by_key(|(order, _)| *order);
+        self.found.into_iter().map(|(_, problem)| problem).collect()
     }
 }

@@ -208,3 +208,33 @@ fn liquid_is_checked_where_it_stands() {
         lines(&found)
     );
 }
+
+#[test]
+fn a_widget_that_liquid_names_and_nobody_has_is_a_warning() {
+    let json = flow(json!([
+        ask(
+            "ask",
+            "{{ widgets.ask.inbound.Body }} {% if widgets.aks.inbound.Body == \"1\" %}!{% endif %}",
+            json!({"incomingMessage": "say it", "timeout": "say it"})
+        ),
+        send("say it", "my widgets.nobody are {{my_widgets.x}} and {{flow.variables.x}}", Value::Null),
+    ]));
+    let (_, warnings) = Definition::parse(&json).unwrap();
+    assert_eq!(
+        lines(&warnings),
+        [
+            "#/states/1/properties/body: Liquid names the widget \"aks\", and there is none",
+            "#/states/2/name: \"say it\" cannot be named in Liquid; use letters, digits, _ and -",
+        ]
+    );
+}
+
+#[test]
+fn what_is_odd_in_a_widget_that_the_box_does_not_carry_out_is_no_reason_to_refuse_it() {
+    let json = flow(json!([state("call", "say-play", json!({"hangup": null}), json!({"say": true}))]));
+    let (_, warnings) = Definition::parse(&json).unwrap();
+    assert_eq!(
+        paths(&warnings, Severity::Warning),
+        ["#/states/1/properties/say", "#/states/1/transitions/0/event"]
+    );
+}
