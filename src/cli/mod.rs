@@ -2,3 +2,5 @@
 
 pub mod flow;
 pub mod liquid;
+pub mod pdu;
+pub mod segments;

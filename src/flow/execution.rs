@@ -242,6 +242,13 @@ impl Execution {
         &self.sid
     }
 
+    /// The execution whose `run-subflow` started it.
+    #[must_use]
+    pub fn parent(&self) -> Option<ExecutionSid> {
+        let sid = self.context.pointer("/trigger/parent/execution_sid").and_then(Value::as_str)?;
+        Some(ExecutionSid::from(sid))
+    }
+
     /// Friendly name of its flow.
     #[must_use]
     pub fn flow(&self) -> &str {

@@ -35,6 +35,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use crate::types::OrderKind;
 use crate::types::{ExecutionSid, MessageId, OrderId};
 
 /// What surrounds an execution: read-only, the same for all executions of a shop at one moment.
@@ -106,6 +107,9 @@ pub enum Input {
     OrderDone(OrderId, OrderAnswer),
     /// A subflow ended. Ignored when not awaited.
     SubflowDone(ExecutionSid, Ended, Map<String, Value>),
+    /// The daemon started again: a request that was under way is made again when its method is safe, and has failed
+    /// otherwise. Everything else that is awaited is durable and comes by itself.
+    Restarted,
     /// End now: the person said MENU or STOP, or staff stopped it.
     Stop(String),
 }
@@ -145,16 +149,6 @@ pub enum OrderAnswer {
     Refused(String),
     /// Not known yet: still queued, or `unknown`. The follow-up text will tell.
     Pending,
-}
-
-/// Which endpoint an order goes to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OrderKind {
-    /// `POST /api/service-orders`.
-    Service,
-    /// `POST /api/parts-orders`.
-    Parts,
 }
 
 /// What an execution wants done. All are committed with the state; `Http` with a safe method is repeated after a

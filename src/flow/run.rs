@@ -79,7 +79,8 @@ impl<'a> Run<'a> {
                 | Input::TimerFired(_)
                 | Input::HttpDone(..)
                 | Input::OrderDone(..)
-                | Input::SubflowDone(..),
+                | Input::SubflowDone(..)
+                | Input::Restarted,
                 None,
             ) => {}
         }

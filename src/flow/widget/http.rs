@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::flow::definition::{HttpRequest, State};
+use crate::flow::definition::{HttpRequest, State, StateKind};
 use crate::flow::execution::Wait;
 use crate::flow::run::{Run, Turn};
 use crate::flow::{Effect, HttpAnswer, Input};
@@ -48,6 +48,9 @@ pub(super) fn enter(run: &mut Run<'_>, state: &State, request: &HttpRequest) -> 
 }
 
 pub(super) fn resume(run: &mut Run<'_>, state: &State, id: u64, input: Input) -> Option<Turn> {
+    if input == Input::Restarted {
+        return Some(again(run, state));
+    }
     let Input::HttpDone(done, answer) = input else { return None };
     if done != id {
         return None;
@@ -76,6 +79,17 @@ pub(super) fn resume(run: &mut Run<'_>, state: &State, id: u64, input: Input) ->
             }
         }
     })
+}
+
+/// The box went down while the request was under way: a GET is made again, a POST may have been carried out.
+fn again(run: &mut Run<'_>, state: &State) -> Turn {
+    match state.kind() {
+        StateKind::HttpRequest(request) if request.method != "POST" => enter(run, state, request),
+        _ => {
+            run.note("the box went down while the request was under way");
+            Turn::Leave("failed")
+        }
+    }
 }
 
 /// `status_code`, `content_type`, `parsed` (JSON only) and `body`, as `make-http-request` and `run-function` have

@@ -87,6 +87,7 @@ pub(super) fn resume(run: &mut Run<'_>, state: &State, prompt: Prompt, input: In
             | Input::HttpDone(..)
             | Input::OrderDone(..)
             | Input::SubflowDone(..)
+            | Input::Restarted
             | Input::Stop(_),
             _,
         ) => None,

@@ -1,0 +1,240 @@
+//! What the daemon needs in memory to go on: everything that is not finished, of all shops.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::blob;
+use super::codec::{self, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING, TIMER};
+use super::{
+    ConversationRow, ExecutionRow, FlowRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow,
+    StoreError, TimerRow,
+};
+use crate::types::{BootId, MessageId, Now, ShopId, Wall};
+
+/// How long a status report of a sent part is waited for.
+pub const REPORT_WAIT: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// The unfinished state of all shops at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// Shops that have anything stored.
+    pub shops: Vec<ShopId>,
+    /// All owner's settings.
+    pub settings: Vec<SettingRow>,
+    /// Published revisions, and those that active executions are pinned to.
+    pub flows: Vec<FlowRow>,
+    /// All: who a person is and which line they know is wanted the moment that they write.
+    pub conversations: Vec<ConversationRow>,
+    /// Not ended.
+    pub executions: Vec<ExecutionRow>,
+    /// All.
+    pub timers: Vec<TimerRow>,
+    /// Outgoing messages that are not settled, or have a part that is not: queued, handed, unknown, or sent in the
+    /// last [`REPORT_WAIT`] without a report. With all their parts, in order. Oldest message first.
+    pub parts_open: Vec<(MessageRow, Vec<PartRow>)>,
+    /// PDUs whose slot was not confirmed as free.
+    pub received_unfreed: Vec<ReceivedRow>,
+    /// Parts of concatenated texts that wait for the others.
+    pub parts_waiting: Vec<ReceivedRow>,
+    /// Not settled.
+    pub orders: Vec<OrderRow>,
+    /// Who hears nothing more.
+    pub blocks: Vec<(ShopId, String)>,
+    /// The next free short number of a conversation, per shop; 1 for a shop that is not in it.
+    pub next_ticket: BTreeMap<ShopId, u32>,
+    /// The newest time that was sure: the clock cannot be before it.
+    pub last_wall: Option<Wall>,
+    /// Boot of the run before; the same as this one's when only the daemon was restarted.
+    pub previous_boot: Option<BootId>,
+    /// True when the run before was closed in order, or there was none.
+    pub was_clean_shutdown: bool,
+    /// True when this start put a copy in the place of a damaged database: what the rows say was current when the
+    /// copy was made. Unsent messages are `unknown` already; orders and waits are the daemon's to judge.
+    pub restored: bool,
+}
+
+/// Reads the snapshot. `boot_number` is the row of this run; the run before is looked at.
+pub(super) fn snapshot(
+    conn: &Connection,
+    boot_number: i64,
+    now: Now,
+    notices: &mut Vec<Notice>,
+) -> Result<Snapshot, StoreError> {
+    let mut snapshot = Snapshot { was_clean_shutdown: true, ..Snapshot::default() };
+    previous_run(conn, boot_number, &mut snapshot)?;
+    let horizon = horizon(now, snapshot.last_wall);
+    let mut load = Load { conn, notices };
+    snapshot.settings =
+        load.rows("setting", &format!("SELECT {SETTING} FROM setting"), [], codec::setting)?;
+    snapshot.conversations = load.rows(
+        "conversation",
+        &format!("SELECT {CONVERSATION} FROM conversation ORDER BY updated, id"),
+        [],
+        codec::conversation,
+    )?;
+    snapshot.executions = load.executions()?;
+    snapshot.flows = load.rows(
+        "flow",
+        &format!(
+            "SELECT {FLOW} FROM flow WHERE published = 1 OR EXISTS (SELECT 1 FROM execution e
+                 WHERE e.shop_id = flow.shop_id AND e.flow = flow.name AND e.revision = flow.revision
+                     AND e.ended IS NULL)
+             ORDER BY shop_id, name, revision"
+        ),
+        [],
+        codec::flow,
+    )?;
+    snapshot.timers = load.rows("timer", &format!("SELECT {TIMER} FROM timer"), [], codec::timer)?;
+    snapshot.parts_open = load.open_messages(horizon)?;
+    snapshot.received_unfreed = load.rows(
+        "received",
+        &format!("SELECT {RECEIVED} FROM received WHERE freed = 0 ORDER BY rowid"),
+        [],
+        codec::received,
+    )?;
+    snapshot.parts_waiting = load.rows(
+        "received",
+        &format!("SELECT {RECEIVED} FROM received WHERE kind = 'part' AND message_id IS NULL ORDER BY rowid"),
+        [],
+        codec::received,
+    )?;
+    snapshot.orders = load.rows(
+        "dealer_order",
+        &format!("SELECT {ORDER} FROM dealer_order WHERE settled = 0 ORDER BY created, id"),
+        [],
+        codec::order,
+    )?;
+    snapshot.blocks =
+        load.rows("block", "SELECT shop_id, person FROM block", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    snapshot.next_ticket = load
+        .rows(
+            "conversation",
+            "SELECT shop_id, max(ticket) + 1 FROM conversation GROUP BY shop_id",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?
+        .into_iter()
+        .collect();
+    snapshot.shops = load.rows(
+        "conversation",
+        "SELECT shop_id FROM conversation UNION SELECT shop_id FROM setting UNION SELECT shop_id FROM flow",
+        [],
+        |row| row.get(0),
+    )?;
+    Ok(snapshot)
+}
+
+fn previous_run(conn: &Connection, boot_number: i64, snapshot: &mut Snapshot) -> Result<(), StoreError> {
+    let before = conn
+        .query_row(
+            "SELECT boot, clean FROM boot WHERE number < ?1 ORDER BY number DESC LIMIT 1",
+            [boot_number],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .optional()?;
+    if let Some((boot, clean)) = before {
+        snapshot.previous_boot = Some(boot);
+        snapshot.was_clean_shutdown = clean;
+    }
+    snapshot.last_wall = conn
+        .query_row(
+            "SELECT last_wall FROM boot WHERE last_wall IS NOT NULL ORDER BY number DESC LIMIT 1",
+            [],
+            |r| r.get(0),
+        )
+        .optional()?;
+    Ok(())
+}
+
+/// Reports older than this are not waited for. While no time is known nothing is too old.
+fn horizon(now: Now, last_wall: Option<Wall>) -> Wall {
+    let known = if now.wall_sure { Some(now.wall) } else { last_wall };
+    let wait = i64::try_from(REPORT_WAIT.as_millis()).unwrap_or(i64::MAX);
+    known.map_or(Wall(i64::MIN), |wall| Wall(wall.0.saturating_sub(wait)))
+}
+
+struct Load<'a> {
+    conn: &'a Connection,
+    notices: &'a mut Vec<Notice>,
+}
+
+impl Load<'_> {
+    /// A row that cannot be read is left out and reported: one bad row must not keep the shop closed.
+    fn rows<T>(
+        &mut self,
+        table: &'static str,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut statement = self.conn.prepare(sql)?;
+        let mut rows = statement.query(params)?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            match read(row) {
+                Ok(value) => found.push(value),
+                Err(error) => self.notices.push(Notice::BadRow { table, what: error.to_string() }),
+            }
+        }
+        Ok(found)
+    }
+
+    fn executions(&mut self) -> Result<Vec<ExecutionRow>, StoreError> {
+        let rows = self.rows(
+            "execution",
+            &format!("SELECT {EXECUTION} FROM execution WHERE ended IS NULL ORDER BY created, sid"),
+            [],
+            codec::execution,
+        )?;
+        let mut whole = Vec::with_capacity(rows.len());
+        for mut row in rows {
+            match blob::join(self.conn, &row.shop, row.state) {
+                Ok(state) => {
+                    row.state = state;
+                    whole.push(row);
+                }
+                Err(error @ StoreError::MissingBlob { .. }) => {
+                    let what = format!("{}: {error}", row.sid);
+                    self.notices.push(Notice::BadRow { table: "execution", what });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(whole)
+    }
+
+    fn open_messages(&mut self, horizon: Wall) -> Result<Vec<(MessageRow, Vec<PartRow>)>, StoreError> {
+        let open = "SELECT shop_id, id FROM message WHERE status IN ('queued', 'sending', 'unknown')
+             UNION SELECT shop_id, message_id FROM part
+                 WHERE state IN ('queued', 'handed', 'unknown') OR (state = 'sent' AND updated >= ?1)";
+        let messages = self.rows(
+            "message",
+            &format!("SELECT {MESSAGE} FROM message WHERE (shop_id, id) IN ({open}) ORDER BY created, rowid"),
+            params![horizon],
+            codec::message,
+        )?;
+        let parts = self.rows(
+            "part",
+            &format!(
+                "SELECT {PART} FROM part WHERE (shop_id, message_id) IN ({open})
+                 ORDER BY shop_id, message_id, number"
+            ),
+            params![horizon],
+            codec::part,
+        )?;
+        let mut by_message: BTreeMap<(ShopId, MessageId), Vec<PartRow>> = BTreeMap::new();
+        for part in parts {
+            by_message.entry((part.shop.clone(), part.id.message.clone())).or_default().push(part);
+        }
+        Ok(messages
+            .into_iter()
+            .map(|message| {
+                let parts =
+                    by_message.remove(&(message.shop.clone(), message.id.clone())).unwrap_or_default();
+                (message, parts)
+            })
+            .collect())
+    }
+}
