@@ -78,6 +78,43 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Sets a duration by its field's name.
+    ///
+    /// # Errors
+    /// There is no duration of that name; lists those that are.
+    pub fn set(&mut self, name: &str, value: Duration) -> Result<(), String> {
+        let fields: [(&str, &mut Duration); 18] = [
+            ("settle", &mut self.settle),
+            ("attention", &mut self.attention),
+            ("quick", &mut self.quick),
+            ("storage", &mut self.storage),
+            ("list", &mut self.list),
+            ("radio", &mut self.radio),
+            ("prompt", &mut self.prompt),
+            ("submit", &mut self.submit),
+            ("busy_retry", &mut self.busy_retry),
+            ("busy_bound", &mut self.busy_bound),
+            ("sim_retry", &mut self.sim_retry),
+            ("poll", &mut self.poll),
+            ("sweep", &mut self.sweep),
+            ("sweep_without_indications", &mut self.sweep_without_indications),
+            ("reset", &mut self.reset),
+            ("backoff", &mut self.backoff),
+            ("backoff_max", &mut self.backoff_max),
+            ("shutdown", &mut self.shutdown),
+        ];
+        let known: Vec<&str> = fields.iter().map(|(known, _)| *known).collect();
+        match fields.into_iter().find(|(known, _)| *known == name) {
+            Some((_, field)) => {
+                *field = value;
+                Ok(())
+            }
+            None => Err(format!("there is no time-out {name:?}; there are {}", known.join(", "))),
+        }
+    }
+}
+
 /// A SIM's PIN: 4 to 8 digits (3GPP TS 31.101 §9.5.1). Never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Pin(String);

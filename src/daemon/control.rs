@@ -63,10 +63,10 @@ impl From<Ask> for Command {
     fn from(ask: Ask) -> Self {
         match ask {
             Ask::Send { shop, to, body } => Self::Send { shop: ShopId(shop), to, body },
-            Ask::Resend { shop, message } => {
-                Self::Resend { shop: ShopId(shop), message: MessageId(message) }
+            Ask::Resend { shop, message } => Self::Resend { shop: ShopId(shop), message: MessageId(message) },
+            Ask::ResendOrder { shop, order } => {
+                Self::ResendOrder { shop: ShopId(shop), order: OrderId(order) }
             }
-            Ask::ResendOrder { shop, order } => Self::ResendOrder { shop: ShopId(shop), order: OrderId(order) },
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
             Ask::Status => Self::Status,
         }
@@ -153,8 +153,9 @@ pub fn ask(storage: &Path, ask: &Ask) -> Result<Option<Value>, String> {
     let line = serde_json::to_string(ask).map_err(|e| e.to_string())?;
     stream.write_all(format!("{line}\n").as_bytes()).map_err(io)?;
     let mut reply = String::new();
-    std::io::BufReader::new(stream).read_line(&mut reply).map_err(io)?;
-    let reply: Value = serde_json::from_str(&reply).map_err(|e| format!("the running backroom answered: {e}"))?;
+    io::BufReader::new(stream).read_line(&mut reply).map_err(io)?;
+    let reply: Value =
+        serde_json::from_str(&reply).map_err(|e| format!("the running backroom answered: {e}"))?;
     match (reply.get("ok"), reply.get("error").and_then(Value::as_str)) {
         (Some(value), _) => Ok(Some(value.clone())),
         (None, Some(error)) => Err(error.to_owned()),

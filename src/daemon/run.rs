@@ -10,10 +10,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
+use super::control;
 use super::core::{Core, DealerSetup, ShopSetup};
 use super::supervise::{QUEUE, supervise};
 use super::turns::{Ends, Stopped, Turns};
-use super::control;
 use crate::at;
 use crate::config::{Config, LineConfig, Port};
 use crate::dealer::{self, DealerConfig};
@@ -106,7 +106,8 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
-    let listener = control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
+    let listener =
+        control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     let control = tokio::spawn(control::serve(listener, requests_tx));
 
     let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx };
@@ -199,7 +200,8 @@ fn dealers(config: &Config) -> Vec<DealerConfig> {
 /// A PIN that is none, an engine's time-out that does not exist.
 pub fn modem_config(line: &LineConfig, config: &Config) -> Result<ModemConfig, RunError> {
     let bad = |why: String| RunError::Line { line: line.id.clone(), why };
-    let pin = line.pin.as_ref().map(|p| at::Pin::parse(p.expose())).transpose().map_err(|e| bad(e.to_string()))?;
+    let pin =
+        line.pin.as_ref().map(|p| at::Pin::parse(p.expose())).transpose().map_err(|e| bad(e.to_string()))?;
     let port = match &line.port {
         Port::Path(path) => PortChoice::ByPath(path.clone()),
         Port::Imei(imei) => PortChoice::ByImei(imei.clone()),

@@ -107,20 +107,23 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let mut starts = 0;
         let line = LineId::from("sim1");
-        let supervisor = tokio::spawn(supervise(line.clone(), commands, events, stopped, move |mut wires| {
-            starts += 1;
-            let (first, id) = (starts == 1, LineId::from("sim1"));
-            async move {
-                let command = wires.commands.recv().await;
-                assert!(!first, "the first edge dies with {command:?}");
-                wires.events.send((id, LineEvent::Swept)).await.unwrap();
-            }
-        }));
+        let supervisor =
+            tokio::spawn(supervise(line.clone(), commands, events, stopped, move |mut wires| {
+                starts += 1;
+                let (first, id) = (starts == 1, LineId::from("sim1"));
+                async move {
+                    let command = wires.commands.recv().await;
+                    assert!(!first, "the first edge dies with {command:?}");
+                    wires.events.send((id, LineEvent::Swept)).await.unwrap();
+                }
+            }));
         let part = PartId { message: MessageId::from("SM1"), number: 1 };
         let send = LineCommand::Send { part: part.clone(), pdu: String::new(), length: 0 };
         to_line.send(send.clone()).await.unwrap();
         let (_, event) = heard.recv().await.unwrap();
-        assert!(matches!(event, LineEvent::SendDone { part: p, result: SendResult::Unknown { .. } } if p == part));
+        assert!(
+            matches!(event, LineEvent::SendDone { part: p, result: SendResult::Unknown { .. } } if p == part)
+        );
         assert!(matches!(heard.recv().await.unwrap().1, LineEvent::Down { .. }));
         to_line.send(send).await.unwrap();
         assert_eq!(heard.recv().await.unwrap().1, LineEvent::Swept);

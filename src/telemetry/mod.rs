@@ -8,7 +8,8 @@ use tracing_subscriber::EnvFilter;
 /// Starts logging. `level` is a filter as `RUST_LOG` takes it; the variable wins. A second call changes nothing.
 pub fn start(level: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let journal = std::env::var_os("JOURNAL_STREAM").is_some();
     // Err: somebody set it up before, as tests do.
     let _already = if journal {
