@@ -1,5 +1,5 @@
-//! What one rendering may use, and the faults that its parts report. Every loop over data and every text that is
-//! built is charged here, so a hostile template ends early instead of filling the memory.
+//! What one rendering may use, and the faults that its parts report. Every loop over data and every text that
+//! is built is charged here, so a hostile template ends early instead of filling the memory.
 
 use super::RenderError;
 

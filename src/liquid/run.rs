@@ -114,8 +114,12 @@ impl<'v> Run<'v, '_> {
             Err(fault) => fault,
         };
         match (fault, self.shared.mode) {
-            (Fault::Value(message) | Fault::Arguments(message), Mode::Lax) => {
+            (Fault::Value(message), Mode::Lax) => {
                 self.shared.note(self.line, Weight::Error, NoteKind::Failed, message);
+                Ok(instead)
+            }
+            (Fault::Arguments(message), Mode::Lax) => {
+                self.shared.note(self.line, Weight::Error, NoteKind::Arguments, message);
                 Ok(instead)
             }
             (fault, _) => Err(fault.into_error(self.line, &self.shared.budget.limits)),
@@ -227,7 +231,8 @@ impl<'v> Run<'v, '_> {
         Ok((inner.into_text(), flow?))
     }
 
-    /// Every `when` that matches is rendered, once for each of its values that does; `else` when none before it did.
+    /// Every `when` that matches is rendered, once for each of its values that does; `else` when none before it
+    /// did.
     fn case(&mut self, subject: &'v Expr, arms: &'v [super::ast::Arm]) -> Result<Flow, RenderError> {
         let subject = self.value(subject)?;
         let mut matched = false;

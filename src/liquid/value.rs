@@ -1,5 +1,5 @@
-//! The values of a rendering and their rules: truth, equality, order, properties, printing. Borrowed JSON stays
-//! borrowed; what templates make themselves is shared by count, never copied deep.
+//! The values of a rendering and their rules: truth, equality, order, properties, printing. Borrowed JSON
+//! stays borrowed; what templates make themselves is shared by count, never copied deep.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -203,7 +203,8 @@ impl<'v> Value<'v> {
             "size" => self.size().map_or(Self::Nil, Self::count),
             "first" => self.first(),
             "last" => self.last(),
-            _ => Self::Nil,
+            // Only the lax parser lets a number follow a dot.
+            _ => name.parse().map_or(Self::Nil, |index| self.at(&Self::Int(index))),
         }
     }
 

@@ -1,5 +1,5 @@
-//! The filters, by name. A filter takes its input, its arguments and what the rendering shares, and answers with a
-//! value or a fault; it charges the budget for what it builds.
+//! The filters, by name. A filter takes its input, its arguments and what the rendering shares, and answers
+//! with a value or a fault; it charges the budget for what it builds.
 
 mod list;
 mod math;

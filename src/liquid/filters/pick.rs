@@ -5,8 +5,8 @@ use super::super::run::Shared;
 use super::super::value::Value;
 use super::{Arguments, Result, list};
 
-/// `item[key]` as Ruby has it: an object's value, the text if it contains the key, a bit of a number. `None` when
-/// the item cannot be asked at all, which ends the whole filter with nil.
+/// `item[key]` as Ruby has it: an object's value, the text if it contains the key, a bit of a number. `None`
+/// when the item cannot be asked at all, which ends the whole filter with nil.
 pub(super) fn property<'v>(
     item: &Value<'v>,
     key: &Value<'v>,
