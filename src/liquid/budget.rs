@@ -23,7 +23,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            steps: 500_000,
+            steps: 100_000,
             output_bytes: 256 * 1024,
             loop_iterations: 1_000,
             loop_note: 15,

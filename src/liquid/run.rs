@@ -1,5 +1,6 @@
 //! Walks the tree and prints. Owns the scopes; loops are in `loops`, `render` and `include` in `partials`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -264,8 +265,9 @@ impl<'v> Run<'v, '_> {
             None => format!("items {key}"),
             Some(name) => {
                 let name = self.value(name)?;
-                let style = Style::Json;
-                let text = name.to_text(style, &mut self.shared.budget).map(std::borrow::Cow::into_owned);
+                // Copied, compared and kept.
+                self.charge_steps(name.weight().saturating_mul(4))?;
+                let text = name.to_text(Style::Json, &mut self.shared.budget).map(Cow::into_owned);
                 format!("name {}", self.settle(text, String::new())?)
             }
         };

@@ -185,6 +185,7 @@ fn to_json<'v>(input: &Value<'v>, _: &Arguments<'v>, shared: &mut Shared<'v>) ->
 
 /// What cannot be read as a date, and any date without a format, passes through.
 fn date_filter<'v>(input: &Value<'v>, arguments: &Arguments<'v>, shared: &mut Shared<'v>) -> Result<'v> {
+    shared.budget.charge(8)?;
     let format = text_of(arguments.get(0), shared)?;
     if format.is_empty() {
         return Ok(input.clone());

@@ -44,6 +44,28 @@ fn huge_ranges_and_endless_growth_end_early() {
 }
 
 #[test]
+fn reading_long_texts_costs_steps_wherever_they_are_read() {
+    let grow = "{% assign s = 'x' %}{% for i in (1..17) %}{% assign s = s | append: s %}{% endfor %}";
+    for read in [
+        "{{ s.size }}",
+        "{% if s == blank %}{% endif %}",
+        "{% if s < s %}{% endif %}",
+        "{% if s contains 'y' %}{% endif %}",
+        "{% cycle s: 1, 2 %}",
+        "{% case s %}{% when s %}{% endcase %}",
+        "{% assign k = s | plus: 1 %}",
+        "{% assign k = 'x' | append: s | size %}",
+        "{% for x in (s..1) %}{% endfor %}",
+        "{% for x in (1..2) limit: s %}{% endfor %}",
+    ] {
+        let source = format!("{grow}{{% for i in (1..900) %}}{read}{{% endfor %}}");
+        let none = json!({});
+        let end = Template::parse(&source, &Options::default()).unwrap().render(&context(&none));
+        assert!(matches!(end, Err(RenderError::Steps { .. })), "{read}: {end:?}");
+    }
+}
+
+#[test]
 fn deep_templates_are_refused_or_fit_a_small_stack() {
     let worker = std::thread::Builder::new().stack_size(768 * 1024).spawn(|| {
         let none = json!({"a": {"a": "a"}});

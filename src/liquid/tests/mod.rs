@@ -130,6 +130,17 @@ fn decimals_are_reckoned_as_people_do() {
 }
 
 #[test]
+fn prices_get_two_places_in_plain_liquid() {
+    let source = "{% assign cents = price | times: 100 | round %}${{ cents | divided_by: 100 }}.\
+        {{ cents | modulo: 100 | prepend: '00' | slice: -2, 2 }}";
+    for (price, shown) in
+        [(json!(12.5), "$12.50"), (json!("84.99"), "$84.99"), (json!(3), "$3.00"), (json!(0.1), "$0.10")]
+    {
+        assert_eq!(lax(source, &json!({ "price": price })), shown);
+    }
+}
+
+#[test]
 fn what_a_customer_types_compares_as_a_number_in_lax_mode_only() {
     let globals = json!({"inbound": {"Body": " 12 "}, "word": "ten"});
     assert_eq!(
