@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use super::ast::{Block, Call, Expr, Filtered, Join, Node, NodeKind, Operator, Path, Root, Step, Test};
-use super::budget::{Bounded, Budget, Fault};
+use super::budget::{BYTES_PER_STEP, Bounded, Budget, Fault};
 use super::filters::{self, Arguments};
 use super::value::{LoopState, Style, Value};
 use super::{Mode, Note, NoteKind, Partials, RenderContext, RenderError, Weight};
@@ -137,7 +137,8 @@ impl<'v> Run<'v, '_> {
     }
 
     pub(super) fn print(&mut self, text: &str) -> Result<(), RenderError> {
-        let printed = self.shared.budget.charge(text.len() / 32).and_then(|()| self.out.push(text));
+        let printed =
+            self.shared.budget.charge(text.len() / BYTES_PER_STEP).and_then(|()| self.out.push(text));
         self.settle(printed, ())
     }
 
@@ -219,7 +220,7 @@ impl<'v> Run<'v, '_> {
         let style = self.shared.style();
         let written = value.write(style, &mut self.out);
         let bytes = self.out.len().saturating_sub(before);
-        let charged = written.and_then(|()| self.shared.budget.charge(bytes / 32));
+        let charged = written.and_then(|()| self.shared.budget.charge(bytes / BYTES_PER_STEP));
         self.settle(charged, ())
     }
 

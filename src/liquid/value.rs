@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::budget::{Bounded, Budget, Fault};
+use super::budget::{BYTES_PER_STEP, Bounded, Budget, Fault};
 use super::number::{Number, float_text};
 
 /// A value. Cheap to clone.
@@ -91,7 +91,7 @@ impl<'v> Value<'v> {
 
     /// Units of work that reading it once costs.
     pub(super) fn weight(&self) -> usize {
-        self.as_str().map_or(0, |text| text.len() / 32)
+        self.as_str().map_or(0, |text| text.len() / BYTES_PER_STEP)
     }
 
     pub(super) fn is_nil(&self) -> bool {

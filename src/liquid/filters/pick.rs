@@ -17,7 +17,7 @@ pub(super) fn property<'v>(
         Value::Object(_) | Value::Loop(_) => Some(item.at(key)),
         Value::Str(_) | Value::Text(_) => match key {
             Value::Str(_) | Value::Text(_) => {
-                shared.budget.charge(item.as_str().map_or(0, str::len) / 32)?;
+                shared.budget.charge(item.weight())?;
                 let found = item.contains(key, &mut shared.budget)?;
                 Some(if found { key.clone() } else { Value::Nil })
             }

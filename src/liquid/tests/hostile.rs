@@ -44,6 +44,15 @@ fn huge_ranges_and_endless_growth_end_early() {
 }
 
 #[test]
+fn a_profile_of_megabytes_goes_through_to_json() {
+    let globals = json!({ "profile": { "notes": "x".repeat(3 << 20) } });
+    let limits = Limits { output_bytes: 4 << 20, ..Limits::default() };
+    let context = RenderContext { limits, ..context(&globals) };
+    let rendered = render("{{ profile | to_json }}", &Options::default(), &context);
+    assert_eq!((rendered.text.len(), kinds(&rendered.notes)), ((3 << 20) + 12, Vec::new()));
+}
+
+#[test]
 fn reading_long_texts_costs_steps_wherever_they_are_read() {
     let grow = "{% assign s = 'x' %}{% for i in (1..17) %}{% assign s = s | append: s %}{% endfor %}";
     for read in [
