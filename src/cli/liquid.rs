@@ -1,5 +1,5 @@
-//! `backroom liquid render`: one line of JSON in, one line of JSON out. Owns the shape of the two lines; the command
-//! around it reads and prints.
+//! `backroom liquid render`: one line of JSON in, one line of JSON out. Owns the shape of the two lines; the
+//! command around it reads and prints.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use crate::types::Wall;
 
 /// Answers `{"template", "data"}` with `{"result"}` or `{"error"}`, as one line without its end.
 ///
-/// Optional keys: `partials` (or `templates`), a map of name to source for `render` and `include`; `mode`, `strict`
-/// (the default: what is wrong is an error) or `lax` (as customers' texts are rendered; the answer then also has
-/// `notes`); `seed`, true for the seed dialect; `zone`, an IANA name, else UTC; `now`, milliseconds since 1970, else
-/// the clock's.
+/// Optional keys: `partials` (or `templates`), a map of name to source for `render` and `include`; `mode`,
+/// `strict` (the default: what is wrong is an error) or `lax` (as customers' texts are rendered; the answer then
+/// also has `notes`); `seed`, true for the seed dialect; `zone`, an IANA name, else UTC; `now`, milliseconds
+/// since 1970, else the clock's.
 #[must_use]
 pub fn answer(line: &str) -> String {
     let answer =

@@ -1,5 +1,5 @@
-//! Recursive descent over the tokens of one piece of markup: expressions, filters, conditions. In lax mode what
-//! cannot be read is skipped with a note; in strict mode it is an error.
+//! Recursive descent over the tokens of one piece of markup: expressions, filters, conditions. In lax mode
+//! what cannot be read is skipped with a note; in strict mode it is an error.
 
 use std::borrow::Cow;
 
@@ -313,31 +313,45 @@ impl<'s, 'p> Cursor<'s, 'p> {
             if self.take(Kind::OpenBracket) {
                 steps.push(Step::Index(self.bracketed(depth)?));
             } else if self.take(Kind::Dot) {
-                steps.push(self.after_dot(depth)?);
+                self.after_dot(depth, &mut steps)?;
             } else {
                 return Ok(Expr::Path(Box::new(Path { root, steps })));
             }
         }
     }
 
-    fn after_dot(&mut self, depth: usize) -> Result<Step, String> {
-        let text = self.peek_text();
+    fn after_dot(&mut self, depth: usize, steps: &mut Vec<Step>) -> Result<(), String> {
         match self.peek() {
             Some(Kind::Word) => {
+                steps.push(Step::Name(self.peek_text().to_owned()));
                 self.skip();
-                Ok(Step::Name(text.to_owned()))
+                Ok(())
             }
-            // `items.0` and `items.['0']` mean what they look like where the mode forgives.
+            // `items.0` and `widgets.2nd_menu` mean what they look like where the mode forgives.
             Some(Kind::Number) if self.around.is_lax() => {
+                let start = self.at;
                 self.skip();
-                Ok(Step::Index(number(text)))
+                while matches!(self.peek(), Some(Kind::Number | Kind::Word)) && self.touches_last() {
+                    self.skip();
+                }
+                let names = self.source(start, self.at).split('.');
+                steps.extend(names.map(|name| Step::Name(name.to_owned())));
+                Ok(())
             }
             Some(Kind::OpenBracket) if self.around.is_lax() => {
                 self.skip();
-                Ok(Step::Index(self.bracketed(depth)?))
+                steps.push(Step::Index(self.bracketed(depth)?));
+                Ok(())
             }
             _ => self.unexpected(),
         }
+    }
+
+    /// No white space before the next token.
+    fn touches_last(&self) -> bool {
+        let last = self.at.checked_sub(1).and_then(|last| self.tokens.get(last));
+        let next = self.tokens.get(self.at);
+        last.zip(next).is_some_and(|(last, next)| last.end == next.start)
     }
 
     fn bracketed(&mut self, depth: usize) -> Result<Expr, String> {

@@ -1,5 +1,5 @@
-//! Numbers as Liquid reckons with them: whole numbers stay whole, fractions are decimal (10.1 + 2.2 is 12.3), and
-//! whatever grows out of 128 bits becomes binary floating point.
+//! Numbers as Liquid reckons with them: whole numbers stay whole, fractions are decimal (10.1 + 2.2 is 12.3),
+//! and whatever grows out of 128 bits becomes binary floating point.
 
 use super::budget::Fault;
 

@@ -1,5 +1,5 @@
-//! Chunks to a tree: one function a tag. In lax mode a tag that cannot be read prints nothing and leaves a note,
-//! and a block that is never closed ends with its parent.
+//! Chunks to a tree: one function a tag. In lax mode a tag that cannot be read prints nothing and leaves a
+//! note, and a block that is never closed ends with its parent.
 
 use super::ast::{Arm, Block, Branch, Expr, Filtered, Loop, Node, NodeKind, Offset, Partial, Test};
 use super::budget::MAX_NESTING;

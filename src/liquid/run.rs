@@ -1,12 +1,13 @@
 //! Walks the tree and prints. Owns the scopes; loops are in `loops`, `render` and `include` in `partials`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
 use super::ast::{Block, Call, Expr, Filtered, Join, Node, NodeKind, Operator, Path, Root, Step, Test};
-use super::budget::{Bounded, Budget, Fault};
+use super::budget::{BYTES_PER_STEP, Bounded, Budget, Fault};
 use super::filters::{self, Arguments};
 use super::value::{LoopState, Style, Value};
 use super::{Mode, Note, NoteKind, Partials, RenderContext, RenderError, Weight};
@@ -114,8 +115,12 @@ impl<'v> Run<'v, '_> {
             Err(fault) => fault,
         };
         match (fault, self.shared.mode) {
-            (Fault::Value(message) | Fault::Arguments(message), Mode::Lax) => {
+            (Fault::Value(message), Mode::Lax) => {
                 self.shared.note(self.line, Weight::Error, NoteKind::Failed, message);
+                Ok(instead)
+            }
+            (Fault::Arguments(message), Mode::Lax) => {
+                self.shared.note(self.line, Weight::Error, NoteKind::Arguments, message);
                 Ok(instead)
             }
             (fault, _) => Err(fault.into_error(self.line, &self.shared.budget.limits)),
@@ -132,7 +137,8 @@ impl<'v> Run<'v, '_> {
     }
 
     pub(super) fn print(&mut self, text: &str) -> Result<(), RenderError> {
-        let printed = self.shared.budget.charge(text.len() / 32).and_then(|()| self.out.push(text));
+        let printed =
+            self.shared.budget.charge(text.len() / BYTES_PER_STEP).and_then(|()| self.out.push(text));
         self.settle(printed, ())
     }
 
@@ -214,7 +220,7 @@ impl<'v> Run<'v, '_> {
         let style = self.shared.style();
         let written = value.write(style, &mut self.out);
         let bytes = self.out.len().saturating_sub(before);
-        let charged = written.and_then(|()| self.shared.budget.charge(bytes / 32));
+        let charged = written.and_then(|()| self.shared.budget.charge(bytes / BYTES_PER_STEP));
         self.settle(charged, ())
     }
 
@@ -227,7 +233,8 @@ impl<'v> Run<'v, '_> {
         Ok((inner.into_text(), flow?))
     }
 
-    /// Every `when` that matches is rendered, once for each of its values that does; `else` when none before it did.
+    /// Every `when` that matches is rendered, once for each of its values that does; `else` when none before it
+    /// did.
     fn case(&mut self, subject: &'v Expr, arms: &'v [super::ast::Arm]) -> Result<Flow, RenderError> {
         let subject = self.value(subject)?;
         let mut matched = false;
@@ -259,8 +266,9 @@ impl<'v> Run<'v, '_> {
             None => format!("items {key}"),
             Some(name) => {
                 let name = self.value(name)?;
-                let style = Style::Json;
-                let text = name.to_text(style, &mut self.shared.budget).map(std::borrow::Cow::into_owned);
+                // Copied, compared and kept.
+                self.charge_steps(name.weight().saturating_mul(4))?;
+                let text = name.to_text(Style::Json, &mut self.shared.budget).map(Cow::into_owned);
                 format!("name {}", self.settle(text, String::new())?)
             }
         };

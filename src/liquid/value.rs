@@ -1,5 +1,5 @@
-//! The values of a rendering and their rules: truth, equality, order, properties, printing. Borrowed JSON stays
-//! borrowed; what templates make themselves is shared by count, never copied deep.
+//! The values of a rendering and their rules: truth, equality, order, properties, printing. Borrowed JSON
+//! stays borrowed; what templates make themselves is shared by count, never copied deep.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::budget::{Bounded, Budget, Fault};
+use super::budget::{BYTES_PER_STEP, Bounded, Budget, Fault};
 use super::number::{Number, float_text};
 
 /// A value. Cheap to clone.
@@ -91,7 +91,7 @@ impl<'v> Value<'v> {
 
     /// Units of work that reading it once costs.
     pub(super) fn weight(&self) -> usize {
-        self.as_str().map_or(0, |text| text.len() / 32)
+        self.as_str().map_or(0, |text| text.len() / BYTES_PER_STEP)
     }
 
     pub(super) fn is_nil(&self) -> bool {
@@ -203,7 +203,8 @@ impl<'v> Value<'v> {
             "size" => self.size().map_or(Self::Nil, Self::count),
             "first" => self.first(),
             "last" => self.last(),
-            _ => Self::Nil,
+            // Only the lax parser lets a number follow a dot.
+            _ => name.parse().map_or(Self::Nil, |index| self.at(&Self::Int(index))),
         }
     }
 

@@ -68,6 +68,15 @@ fn white_space_after_a_dot_is_no_error() {
 }
 
 #[test]
+fn names_and_positions_after_a_dot_may_begin_with_a_digit() {
+    let globals =
+        json!({"widgets": {"2nd_menu": {"Digits": "1"}, "3": {"x": "three"}}, "l": ["a", ["b", "c"]]});
+    assert_eq!(lax("{{ widgets.2nd_menu.Digits }}{{ widgets.3.x }}", &globals), "1three");
+    assert_eq!(lax("{{ l.0 }}{{ l.1.0 }}{{ l[1].1 }}{{ l.7 }}", &globals), "abc");
+    assert!(strict("{{ l.0 }}", &globals).is_err());
+}
+
+#[test]
 fn lists_and_objects_print_as_json_where_customers_are_served() {
     let globals = json!({"a": [1, "b", null, 2.0], "o": {"k": "v\"", "z": {"y": []}}});
     assert_eq!(lax("{{ a }} {{ o }}", &globals), r#"[1,"b",null,2.0] {"k":"v\"","z":{"y":[]}}"#);
@@ -98,6 +107,8 @@ fn a_failing_filter_is_blank_for_the_customer_and_an_error_for_the_strict() {
 #[test]
 fn wrong_numbers_of_arguments_pass_the_input_through() {
     assert_eq!(lax("{{ 'ab' | slice }}|{{ 'ab' | upcase: 1, 2 }}", &json!({})), "ab|AB");
+    let rendered = render("{{ 'ab' | slice }}", &Options::default(), &context(&json!({})));
+    assert_eq!(kinds(&rendered.notes), [NoteKind::Arguments]);
     assert_eq!(kinds(&lint("{{ 'ab' | slice }}{{ 'ab' | upcase: 1 }}")), [NoteKind::Arguments; 2]);
     assert!(strict("{{ 'ab' | upcase: 1 }}", &json!({})).is_err());
 }
@@ -116,6 +127,17 @@ fn decimals_are_reckoned_as_people_do() {
         "2.68 -3 1300"
     );
     assert_eq!(lax("{{ 100000000000000000000.5 | plus: 0 }} {{ 0.00001 }}", &none), "1.0e+20 1.0e-05");
+}
+
+#[test]
+fn prices_get_two_places_in_plain_liquid() {
+    let source = "{% assign cents = price | times: 100 | round %}${{ cents | divided_by: 100 }}.\
+        {{ cents | modulo: 100 | prepend: '00' | slice: -2, 2 }}";
+    for (price, shown) in
+        [(json!(12.5), "$12.50"), (json!("84.99"), "$84.99"), (json!(3), "$3.00"), (json!(0.1), "$0.10")]
+    {
+        assert_eq!(lax(source, &json!({ "price": price })), shown);
+    }
 }
 
 #[test]
@@ -145,6 +167,7 @@ fn broken_structure_still_renders_what_can_be_rendered() {
     let globals = json!({"a": "x", "l": [1, 2]});
     assert_eq!(lax("Hi {{ a }} {{ a", &globals), "Hi x {{ a");
     assert_eq!(lax("{% if a %}yes {{ a }}", &globals), "yes x");
+    assert_eq!(lax("{% raw %}{{ a }}", &globals), "{{ a }}");
     assert_eq!(lax("{% for i in l %}{{ i }}{% endfor %}{% endif %}{% nonsense %}!", &globals), "12!");
     let notes = lint("{{ a }}\n{% if a %}\n{% frob %}{{ b");
     assert_eq!(kinds(&notes), [NoteKind::Unclosed, NoteKind::UnknownTag, NoteKind::Unclosed]);
