@@ -118,6 +118,10 @@ impl Talk {
         self.env.flows.remove(flow);
     }
 
+    pub(super) fn shop_has_no_number(&mut self) {
+        self.env.vars.insert("SHOP_PHONE".into(), "".into());
+    }
+
     pub(super) fn clock_was_never_set(&mut self) {
         self.wall = 0;
     }
