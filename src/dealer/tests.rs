@@ -251,6 +251,19 @@ async fn a_connection_cut_after_the_order_was_written_is_unknown() {
 }
 
 #[tokio::test]
+async fn an_order_that_is_written_after_the_time_out_is_unknown_and_not_lost() {
+    let dealer = dealer(Mode::Reference).await;
+    let mut edge = Edge::start(hasty(dealer.url()));
+    dealer.set_fault(Plan::next_orders(1, Fault::CommitLate { seconds: 0.6 })).unwrap();
+    assert_eq!(placed(&edge.place("OR1", &service("Won't start")).await), "unknown");
+    assert_eq!(edge.look_up("OR1").await, LookUpResult::Absent, "it is looked for too early");
+    while dealer.orders().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(edge.look_up("OR1").await, LookUpResult::Found(_)));
+}
+
+#[tokio::test]
 async fn a_lost_order_is_found_by_reference_or_nothing_is_claimed() {
     let referenced = dealer(Mode::Reference).await;
     let mut edge = Edge::start(config(referenced.url()));

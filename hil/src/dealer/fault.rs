@@ -27,6 +27,12 @@ pub enum Fault {
     CommitThenSilence,
     /// Writes the order, answers 500. A read is answered 500.
     CommitThen500,
+    /// Writes the order this much later, whether or not anybody still waits for the answer: what a look-up that
+    /// comes too early does not see. A read is only late.
+    CommitLate {
+        /// By this much; may be a fraction.
+        seconds: f64,
+    },
     /// A captive portal: 200 and a page to sign in on.
     Portal,
     /// A captive portal: 302 to its page.

@@ -146,11 +146,15 @@ fn meet(shared: &Shared, headers: &HeaderMap, write: bool) -> Fault {
     if allowed { fault } else { Fault::WrongToken }
 }
 
+async fn pause(seconds: f64) {
+    tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
+}
+
 /// What a fault answers before anything is done; `None` when the request goes on to the books.
 async fn refused_at_the_door(fault: Fault) -> Option<Response> {
     Some(match fault {
         Fault::Slow { seconds } => {
-            tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
+            pause(seconds).await;
             return None;
         }
         Fault::Silence => std::future::pending().await,
@@ -170,6 +174,7 @@ async fn refused_at_the_door(fault: Fault) -> Option<Response> {
         Fault::None
         | Fault::CommitThenSilence
         | Fault::CommitThen500
+        | Fault::CommitLate { .. }
         | Fault::MissingFields
         | Fault::WrongTypes
         | Fault::TenMegabytes
@@ -193,6 +198,7 @@ async fn answered(fault: Fault, status: StatusCode, mut answer: Map<String, Valu
         }
         Fault::None
         | Fault::Slow { .. }
+        | Fault::CommitLate { .. }
         | Fault::Down
         | Fault::Unavailable
         | Fault::Error500
@@ -216,6 +222,9 @@ async fn read(
     if let Some(refused) = refused_at_the_door(fault).await {
         return refused;
     }
+    if let Fault::CommitLate { seconds } = fault {
+        pause(seconds).await;
+    }
     let found = look(&lock(shared), headers);
     match found {
         Some(answer) => answered(fault, StatusCode::OK, answer).await,
@@ -230,7 +239,18 @@ async fn write(shared: &Shared, headers: &HeaderMap, kind: Kind, body: Value) ->
     }
     const KEY: HeaderName = HeaderName::from_static("idempotency-key");
     let key = headers.get(KEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let written: io::Result<Written> = lock(shared).books.write(kind, key, body);
+    let written: io::Result<Written> = match fault {
+        Fault::CommitLate { seconds } => {
+            let shared = shared.clone();
+            // A task of its own: this one ends when the client hangs up.
+            let late = tokio::spawn(async move {
+                pause(seconds).await;
+                lock(&shared).books.write(kind, key, body)
+            });
+            late.await.unwrap_or_else(|why| Err(io::Error::other(why)))
+        }
+        _ => lock(shared).books.write(kind, key, body),
+    };
     match written {
         Ok(Written::Created(answer)) => answered(fault, StatusCode::CREATED, answer).await,
         Ok(Written::Again(answer)) => answered(fault, StatusCode::OK, answer).await,
