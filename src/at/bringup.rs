@@ -62,7 +62,7 @@ impl Step {
     pub(super) fn patience(self, settings: &Settings) -> Duration {
         match self {
             Self::Attention | Self::Sync => settings.attention,
-            Self::RadioOn => settings.radio,
+            Self::RadioAsk | Self::RadioOn => settings.radio,
             Self::SimAsk
             | Self::PinEnter
             | Self::Operator
@@ -81,7 +81,6 @@ impl Step {
             | Self::Imei
             | Self::Maker
             | Self::Model
-            | Self::RadioAsk
             | Self::PinTriesAsk
             | Self::RegistrationReports
             | Self::Registration
