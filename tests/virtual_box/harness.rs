@@ -277,7 +277,7 @@ impl VirtualBox {
             fixed: plan.settings.clone(),
         });
         let seeds = self.seed.clone();
-        let mut seed =
+        let seed =
             move || EventId(u128::from(seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) << 20);
         let (core, first) = Core::start(setups.collect(), &snapshot, self.boot.clone(), seed(), now);
         let (line_events, line_rx) = mpsc::channel(100_000);

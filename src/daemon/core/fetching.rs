@@ -77,11 +77,9 @@ impl Shop {
         let s = &self.settings;
         let transactions = path.contains("/transactions");
         let fresh = s.seconds(if transactions { "dealer.transactions_age" } else { "dealer.profile_age" });
-        Policy {
-            slow: s.seconds("dealer.slow"),
-            patience: s.seconds("dealer.patience"),
-            ..Policy::with_fresh(fresh)
-        }
+        // Who did not answer a moment ago is not waited for again; he is asked all the same.
+        let slow = if self.dealer.reachable { s.seconds("dealer.slow") } else { Duration::ZERO };
+        Policy { slow, patience: s.seconds("dealer.patience"), ..Policy::with_fresh(fresh) }
     }
 
     pub(super) fn lookup_timer(&mut self, cx: &mut Cx<'_>, id: u64) {
