@@ -68,6 +68,7 @@ fn the_example_configuration_names_every_key_and_its_default() {
         (storage, times, dealer.max_body, dealer.allow_http, line.shop, line.candidates, line.baud)
     };
     assert_eq!(values(&shown), values(&default));
+    let raw = shipped("firmware-config/backroom.toml");
     // Every key that the file knows: each misspelt one is answered with the list.
     for table in ["", "[storage]", "[[shop]]", "[[shop]]\n[shop.dealer]", "[[line]]"] {
         let faults =
