@@ -3,8 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
-# rustup puts cargo where a bare PATH does not look.
-PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+# rustup puts cargo where a bare PATH does not look; it goes before a distribution's, which is older.
+PATH="${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH"
 export PATH
 # shellcheck disable=SC2034 # read by those who source this
 cargo=${CARGO:-cargo}
