@@ -1,4 +1,9 @@
 //! The emulated modem from outside: a real PTY, a real socket, a real log file.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy takes for production code"
+)]
 
 use hil::modem::{Delivery, Fault, Modem, Options};
 use serde_json::Value;
