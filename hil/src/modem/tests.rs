@@ -639,3 +639,96 @@ fn requests_read_the_same_from_json_as_from_rust() {
     assert_eq!(fault, Fault::Delay { matching: "+CMGS".into(), times: 1, ms: 9 });
     assert!(serde_json::from_str::<Request>(r#"{"cmd":"fault","kind":"delay"}"#).is_err(), "ms is missing");
 }
+
+/// A fixed sequence that looks random: the same failures every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
+const DIALOGUE: &str = "\u{1b}\rATE1\rAT+CMEE=1;+CNMI=2,1,0,2;+CMGL=4\rAT+CMGS=22\r\
+    0001000B916407281553F800000AE8329BFD4697D9EC37\u{1a}AT+CMGR=1;+CMGD=1\rAT+CPIN?;+CREG?\rA/AT+CUSD=1,\"*100#\",15\r";
+
+#[test]
+fn a_transcript_cut_anywhere_says_the_same() {
+    let run = |cuts: &mut dyn FnMut() -> usize| {
+        let mut bench = Bench::new(Options::default());
+        bench.deliver("waiting");
+        let mut rest = DIALOGUE;
+        let mut heard = String::new();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(cuts().clamp(1, rest.len()));
+            heard += &bench.say(head);
+            rest = tail;
+        }
+        (heard, bench.submitted)
+    };
+    let whole = run(&mut || DIALOGUE.len());
+    assert!(whole.0.contains("+CMGS: 0") && whole.0.contains("+CUSD: 0"), "{}", whole.0);
+    assert_eq!(run(&mut || 1), whole);
+    let mut dice = Dice(7);
+    for _ in 0..50 {
+        assert_eq!(run(&mut || dice.roll(20)), whole);
+    }
+}
+
+#[test]
+fn nothing_typed_makes_the_modem_panic() {
+    let pieces = [
+        "AT",
+        "+CMGS=",
+        "+CMGR=",
+        "+CMGD=",
+        "+CPMS=\"ME\"",
+        "+CNMI=",
+        "+CMGF=1",
+        "+CSCS=\"UCS2\"",
+        "+CSMP=49,167,0,8",
+        "D112;",
+        "S3=",
+        "E0",
+        "V0",
+        "?",
+        "=?",
+        "=",
+        "\"",
+        ",",
+        ";",
+        "\r",
+        "\r",
+        "\u{1a}",
+        "\u{1b}",
+        "A/",
+        "0011",
+        "255",
+        "99999999999",
+        "-1",
+        "+12065550101",
+        "\u{e9}",
+        "\u{0}",
+        "\n",
+        "+CFUN=1,1",
+        "+CUSD=1,\"1\"",
+        "+CPIN=1",
+        "+CNMA=1,3",
+        "+CSMS=1",
+    ];
+    for seed in 0..200 {
+        let mut dice = Dice(seed);
+        let mut bench = Bench::quiet();
+        for _ in 0..300 {
+            bench.say(pieces[dice.roll(pieces.len())]);
+            match dice.roll(40) {
+                0 => drop(bench.deliver("a text €")),
+                1 => bench.machine.deliver_pdu("07912160130300F4040B91".into(), at(bench.ms)),
+                2 => bench.machine.deliver_pdu("not hex".into(), at(bench.ms)),
+                3 => drop(bench.wait(100)),
+                _ => {}
+            }
+        }
+    }
+}
