@@ -229,7 +229,9 @@ impl Machine {
         self.log(json!({"dir": "net", "event": "pin_entered", "accepted": result.is_ok()}));
         match result {
             Ok(()) => {
-                self.after(0, Timer::Urc("SMS DONE".into()));
+                for line in ["+CPIN: READY", "SMS DONE"] {
+                    self.after(0, Timer::Urc(line.into()));
+                }
                 Reply::Ok
             }
             Err(failure) => Reply::Fail(failure),
