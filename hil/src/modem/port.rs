@@ -273,7 +273,10 @@ mod tests {
     }
 
     fn open(path: &Path) -> std::fs::File {
-        std::fs::File::options().read(true).write(true).open(path).unwrap()
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // Never as controlling terminal: its hang-up would end the test run.
+        let flags = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+        std::fs::File::options().read(true).write(true).custom_flags(flags).open(path).unwrap()
     }
 
     #[tokio::test]

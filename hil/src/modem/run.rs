@@ -30,7 +30,7 @@ pub struct Args {
     pin: Option<String>,
     /// Slots of SM, ME and SR
     #[arg(long, value_delimiter = ',', num_args = 3, value_names = ["SM", "ME", "SR"], default_values_t = [30, 100, 50])]
-    capacity: Vec<usize>,
+    capacity: Vec<u8>,
     /// Index of the first slot
     #[arg(long, default_value_t = 1)]
     first_index: usize,
@@ -86,7 +86,8 @@ impl Args {
                 ..Identity::default()
             },
             pin: self.pin,
-            capacity: <[usize; 3]>::try_from(self.capacity).unwrap_or(defaults.capacity),
+            capacity: <[u8; 3]>::try_from(self.capacity)
+                .map_or(defaults.capacity, |slots| slots.map(usize::from)),
             first_index: self.first_index,
             latency: if self.realistic { Latency::Realistic } else { Latency::Instant },
             reports,
