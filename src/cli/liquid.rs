@@ -1,5 +1,5 @@
-//! `backroom liquid render`: one line of JSON in, one line of JSON out. Owns the shape of the two lines; the command
-//! around it reads and prints.
+//! `backroom liquid render`: one line of JSON in, one line of JSON out. Owns the shape of the two lines; the
+//! command around it reads and prints.
 
 use serde_json::{Map, Value, json};
 
@@ -8,10 +8,10 @@ use crate::types::Wall;
 
 /// Answers `{"template", "data"}` with `{"result"}` or `{"error"}`, as one line without its end.
 ///
-/// Optional keys: `partials` (or `templates`), a map of name to source for `render` and `include`; `mode`, `strict`
-/// (the default: what is wrong is an error) or `lax` (as customers' texts are rendered; the answer then also has
-/// `notes`); `seed`, true for the seed dialect; `zone`, an IANA name, else UTC; `now`, milliseconds since 1970, else
-/// the clock's.
+/// Optional keys: `partials` (or `templates`), a map of name to source for `render` and `include`; `mode`,
+/// `strict` (the default: what is wrong is an error) or `lax` (as customers' texts are rendered; the answer then
+/// also has `notes`); `seed`, true for the seed dialect; `zone`, an IANA name, else UTC; `now`, milliseconds
+/// since 1970, else the clock's.
 #[must_use]
 pub fn answer(line: &str) -> String {
     let answer =
@@ -79,5 +79,65 @@ fn now(request: &Map<String, Value>) -> Result<Wall, String> {
     match request.get("now") {
         None => Ok(Wall(jiff::Timestamp::now().as_millisecond())),
         Some(now) => now.as_i64().map(Wall).ok_or_else(|| "`now` is milliseconds since 1970".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::answer;
+
+    #[test]
+    fn a_line_is_answered_with_its_result() {
+        assert_eq!(
+            answer(r#"{"template":"Hi {{ a }}{{ b }}","data":{"a":"é\n"}}"#),
+            r#"{"result":"Hi é\n"}"#
+        );
+        assert_eq!(answer(r#"{"template":"{{ 0 | date: '%F' }}"}"#), r#"{"result":"1970-01-01"}"#);
+        assert_eq!(
+            answer(r#"{"template":"{{ 'now' | date: '%F %H' }}","now":0,"zone":"America/Denver"}"#),
+            r#"{"result":"1969-12-31 17"}"#
+        );
+    }
+
+    #[test]
+    fn partials_and_templates_are_the_same_key() {
+        for key in ["partials", "templates"] {
+            let line =
+                format!(r#"{{"template":"{{% render 'p', x: 1 %}}","{key}":{{"p":"[{{{{ x }}}}]"}}}}"#);
+            assert_eq!(answer(&line), r#"{"result":"[1]"}"#);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_an_error_unless_lax_is_asked_for() {
+        for template in
+            ["{{ a b }}", "{% if %}", "{% nope %}", "{{ 1 | divided_by: 0 }}", "{% include 'gone' %}"]
+        {
+            let answer = answer(&format!(r#"{{"template":"{template}","data":{{}}}}"#));
+            assert!(answer.starts_with(r#"{"error":"line 1: "#), "{template}: {answer}");
+        }
+        assert_eq!(
+            answer(r#"{"template":"a{% nope %}","mode":"lax"}"#),
+            r#"{"result":"a","notes":[{"line":1,"message":"`nope` is not a tag","rewrite":null}]}"#
+        );
+        assert_eq!(
+            answer(r#"{"template":"{{ 'abc' | slice(0, 2) }}","mode":"lax","seed":true}"#),
+            r#"{"result":"ab","notes":[]}"#
+        );
+    }
+
+    #[test]
+    fn a_line_that_is_no_request_is_an_error() {
+        for line in [
+            "",
+            "[]",
+            "{",
+            r#"{"data":{}}"#,
+            r#"{"template":1}"#,
+            r#"{"template":"","zone":"Mars"}"#,
+            "\u{0}",
+        ] {
+            assert!(answer(line).starts_with(r#"{"error":"#), "{line}");
+        }
     }
 }

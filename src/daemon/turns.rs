@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::clock::Clock;
 use super::core::{Command, Core, Effect, Event, Step};
 use crate::cache::Kept;
-use crate::dealer::DealerCommand;
-use crate::store::{Op, Store, StoreError, Ticket, Transaction, WriterState};
-use crate::types::{EventId, LineCommand, LineId, ShopId};
+use crate::dealer::{DealerCommand, DealerEvent};
+use crate::store::{Op, Store, Ticket, Transaction, WriterState};
+use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
 
 /// Longer steps are counted: the loop must never be long away.
 const LONG_STEP: Duration = Duration::from_millis(5);
@@ -32,8 +32,10 @@ pub struct Request {
 
 /// The loop's ends.
 pub struct Ends {
-    /// From all edges.
-    pub events: mpsc::Receiver<Event>,
+    /// From the lines. Full: the lines stop reading.
+    pub line_events: mpsc::Receiver<(LineId, LineEvent)>,
+    /// From the dealer edge.
+    pub dealer_events: mpsc::Receiver<DealerEvent>,
     /// From the control socket.
     pub requests: mpsc::Receiver<Request>,
     /// To the lines.
@@ -158,10 +160,8 @@ impl Turns {
                     self.reading -= 1;
                     self.step(Event::Cached { shop, id, kept });
                 }
-                event = self.ends.events.recv(), if open => match event {
-                    Some(event) => self.step(event),
-                    None => return Stopped::Asked,
-                },
+                Some(event) = self.ends.dealer_events.recv(), if open => self.step(Event::Dealer(event)),
+                Some((line, event)) = self.ends.line_events.recv(), if open => self.step(Event::Line(line, event)),
                 () = async { match due { Some(at) => clock.sleep_until(at).await, None => std::future::pending().await } }, if open => {
                     self.step(Event::Due);
                 }
@@ -182,8 +182,10 @@ impl Turns {
             self.push_backlog();
             if let Ok(request) = self.ends.requests.try_recv() {
                 self.request(request);
-            } else if let Ok(event) = self.ends.events.try_recv() {
-                self.step(event);
+            } else if let Ok((line, event)) = self.ends.line_events.try_recv() {
+                self.step(Event::Line(line, event));
+            } else if let Ok(event) = self.ends.dealer_events.try_recv() {
+                self.step(Event::Dealer(event));
             } else if self.core.poll_timeout().is_some_and(|(at, _)| at <= self.clock.now().mono) {
                 self.step(Event::Due);
             } else if let Some((ticket, _)) = self.pending.back() {
@@ -385,9 +387,4 @@ impl Turns {
             }
         }
     }
-}
-
-/// Closes the store, off the loop.
-pub(super) fn close(store: Store) -> Result<(), StoreError> {
-    store.close()
 }

@@ -8,6 +8,10 @@ use crate::types::ExecutionSid;
 /// Bytes of JSON from which a step's delta says a value once.
 const LARGE: usize = 1024;
 
+/// Deepest JSON that a context takes in. What reads a stored execution stops at 128 levels, and its context stands
+/// some levels down: a deeper value would make an execution that cannot be read again.
+const DEEPEST: usize = 64;
+
 /// True when the value's JSON has about `bytes` or more; stops counting there.
 pub(super) fn at_least(value: &Value, bytes: usize) -> bool {
     fn rest(value: &Value, left: usize) -> Option<usize> {
@@ -22,6 +26,22 @@ pub(super) fn at_least(value: &Value, bytes: usize) -> bool {
         }
     }
     rest(value, bytes).is_none()
+}
+
+/// Parses JSON that comes from outside into the context.
+///
+/// # Errors
+/// It is no JSON, or nested deeper than [`DEEPEST`].
+pub(super) fn json(text: &str) -> Result<Value, String> {
+    fn fits(value: &Value, left: usize) -> bool {
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+            Value::Array(items) => left > 0 && items.iter().all(|v| fits(v, left - 1)),
+            Value::Object(map) => left > 0 && map.values().all(|v| fits(v, left - 1)),
+        }
+    }
+    let value: Value = serde_json::from_str(text).map_err(|fault| fault.to_string())?;
+    if fits(&value, DEEPEST) { Ok(value) } else { Err(format!("nested deeper than {DEEPEST}")) }
 }
 
 /// Sets `path` to `value`; what is in the way and no object gives way.
@@ -83,7 +103,7 @@ pub(super) fn fill(
         Trigger::Message(mut parameters) => {
             // The two parameters of Twilio's webhook that hold JSON.
             for key in ["ChannelAttributes", "AddOns"] {
-                let parsed = parameters.get(key).and_then(Value::as_str).map(serde_json::from_str::<Value>);
+                let parsed = parameters.get(key).and_then(Value::as_str).map(json);
                 if let Some(Ok(parsed)) = parsed {
                     parameters.insert(key.to_owned(), parsed);
                 }

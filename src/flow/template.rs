@@ -115,6 +115,33 @@ impl Template {
     }
 }
 
+impl Template {
+    /// The widgets that a source names: `{{widgets.ask.inbound.Body}}`.
+    pub(crate) fn widgets(source: &str) -> Vec<String> {
+        if !Self::is_dynamic(source) {
+            return Vec::new();
+        }
+        let part_of_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        let mut names: Vec<String> = Vec::new();
+        let markups = source.split("{{").flat_map(|part| part.split("{%")).skip(1);
+        for markup in markups {
+            let markup = markup.split('}').next().unwrap_or_default();
+            for (at, found) in markup.match_indices("widgets.") {
+                let rest = markup.get(at.saturating_add(found.len())..).unwrap_or_default().trim_start();
+                let name: String = rest.chars().take_while(|c| part_of_name(*c)).collect();
+                let inside = markup
+                    .get(..at)
+                    .and_then(|b| b.chars().next_back())
+                    .is_some_and(|c| part_of_name(c) || c == '.');
+                if !inside && !name.is_empty() && !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+}
+
 /// The most iterations that a `for` tag asks for in so many words: `limit:20`, `(1..20)`.
 fn longest_loop(source: &str) -> Option<u64> {
     source.split("{%").skip(1).filter_map(|rest| rest.split("%}").next()).filter_map(iterations).max()

@@ -1,12 +1,12 @@
-//! What one rendering may use, and the faults that its parts report. Every loop over data and every text that is
-//! built is charged here, so a hostile template ends early instead of filling the memory.
+//! What one rendering may use, and the faults that its parts report. Every loop over data and every text that
+//! is built is charged here, so a hostile template ends early instead of filling the memory.
 
 use super::RenderError;
 
 /// Bounds of one rendering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Units of work: a node, a filter, a list item, 32 bytes of text. Passing it ends the rendering.
+    /// Units of work: a node, a filter, a list item, 128 bytes of text. Passing it ends the rendering.
     pub steps: u64,
     /// Bytes of the result, and of any text built on the way. Passing it ends the rendering.
     pub output_bytes: usize,
@@ -23,18 +23,21 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            steps: 500_000,
+            steps: 100_000,
             output_bytes: 256 * 1024,
             loop_iterations: 1_000,
             loop_note: 15,
             list_items: 10_000,
-            depth: MAX_NESTING,
+            depth: MAX_NESTING + 20,
         }
     }
 }
 
 /// Deepest nesting that the parser accepts: the stack of a small worker thread must hold it.
 pub(super) const MAX_NESTING: usize = 40;
+
+/// So much text costs a step to build, read or print: about what a node costs.
+pub(super) const BYTES_PER_STEP: usize = 128;
 
 /// What went wrong inside an expression, a filter or a writer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Budget {
         if bytes > self.limits.output_bytes {
             return Fault::value(format!("a text of {bytes} bytes is too long"));
         }
-        self.charge(bytes / 32)
+        self.charge(bytes / BYTES_PER_STEP)
     }
 
     /// Asks before a list of that size is built or walked.

@@ -1,5 +1,7 @@
-//! Recursive descent over the tokens of one piece of markup: expressions, filters, conditions. In lax mode what
-//! cannot be read is skipped with a note; in strict mode it is an error.
+//! Recursive descent over the tokens of one piece of markup: expressions, filters, conditions. In lax mode
+//! what cannot be read is skipped with a note; in strict mode it is an error.
+
+use std::borrow::Cow;
 
 use super::ast::{Call, Expr, Filtered, Join, Operator, Path, Root, Step, Term, Test};
 use super::filters;
@@ -104,7 +106,7 @@ impl<'s, 'p> Cursor<'s, 'p> {
     }
 
     fn unexpected<T>(&self) -> Result<T, String> {
-        let what = self.peek_text();
+        let what = shown(self.peek_text());
         if what.is_empty() {
             Err("something is missing at the end".to_owned())
         } else {
@@ -127,8 +129,8 @@ impl<'s, 'p> Cursor<'s, 'p> {
         if !self.around.is_lax() {
             return self.unexpected();
         }
-        let message =
-            format!("`{}` in `{}` is not understood and was skipped", self.peek_text(), self.markup);
+        let (what, markup) = (shown(self.peek_text()), shown(self.markup));
+        let message = format!("`{what}` in `{markup}` is not understood and was skipped");
         self.around.note(Weight::Error, NoteKind::Syntax, message, None);
         Ok(())
     }
@@ -147,7 +149,7 @@ impl<'s, 'p> Cursor<'s, 'p> {
     /// `| name: a, b | …`, as far as it goes.
     pub(super) fn filters(&mut self) -> Result<Vec<Call>, String> {
         let mut filters = Vec::new();
-        self.to_pipe()?;
+        self.expect_pipe()?;
         while self.take(Kind::Pipe) {
             if self.peek() != Some(Kind::Word) {
                 self.junk()?;
@@ -155,13 +157,13 @@ impl<'s, 'p> Cursor<'s, 'p> {
                 continue;
             }
             filters.push(self.call()?);
-            self.to_pipe()?;
+            self.expect_pipe()?;
         }
         Ok(filters)
     }
 
     /// Between filters nothing but `|` may stand. Options of a `for` tag may follow the last.
-    fn to_pipe(&mut self) -> Result<(), String> {
+    fn expect_pipe(&mut self) -> Result<(), String> {
         if self.is_at_end() || self.peek() == Some(Kind::Pipe) || self.at_loop_option() {
             return Ok(());
         }
@@ -311,31 +313,45 @@ impl<'s, 'p> Cursor<'s, 'p> {
             if self.take(Kind::OpenBracket) {
                 steps.push(Step::Index(self.bracketed(depth)?));
             } else if self.take(Kind::Dot) {
-                steps.push(self.after_dot(depth)?);
+                self.after_dot(depth, &mut steps)?;
             } else {
                 return Ok(Expr::Path(Box::new(Path { root, steps })));
             }
         }
     }
 
-    fn after_dot(&mut self, depth: usize) -> Result<Step, String> {
-        let text = self.peek_text();
+    fn after_dot(&mut self, depth: usize, steps: &mut Vec<Step>) -> Result<(), String> {
         match self.peek() {
             Some(Kind::Word) => {
+                steps.push(Step::Name(self.peek_text().to_owned()));
                 self.skip();
-                Ok(Step::Name(text.to_owned()))
+                Ok(())
             }
-            // `items.0` and `items.['0']` mean what they look like where the mode forgives.
+            // `items.0` and `widgets.2nd_menu` mean what they look like where the mode forgives.
             Some(Kind::Number) if self.around.is_lax() => {
+                let start = self.at;
                 self.skip();
-                Ok(Step::Index(number(text)))
+                while matches!(self.peek(), Some(Kind::Number | Kind::Word)) && self.touches_last() {
+                    self.skip();
+                }
+                let names = self.source(start, self.at).split('.');
+                steps.extend(names.map(|name| Step::Name(name.to_owned())));
+                Ok(())
             }
             Some(Kind::OpenBracket) if self.around.is_lax() => {
                 self.skip();
-                Ok(Step::Index(self.bracketed(depth)?))
+                steps.push(Step::Index(self.bracketed(depth)?));
+                Ok(())
             }
             _ => self.unexpected(),
         }
+    }
+
+    /// No white space before the next token.
+    fn touches_last(&self) -> bool {
+        let last = self.at.checked_sub(1).and_then(|last| self.tokens.get(last));
+        let next = self.tokens.get(self.at);
+        last.zip(next).is_some_and(|(last, next)| last.end == next.start)
     }
 
     fn bracketed(&mut self, depth: usize) -> Result<Expr, String> {
@@ -417,6 +433,14 @@ impl<'s, 'p> Cursor<'s, 'p> {
         }
         self.skip();
         Ok(text.to_owned())
+    }
+}
+
+/// Enough of a text to recognise it by; a note is no place for a whole template.
+pub(super) fn shown(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(80) {
+        Some((end, _)) => Cow::Owned(format!("{}…", text.get(..end).unwrap_or(""))),
+        None => Cow::Borrowed(text),
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) enum ChunkKind<'s> {
 /// Splits a whole template.
 ///
 /// # Errors
-/// In strict mode: `{{` or `{%` that is never closed. In both: `raw` or `doc` that is never closed.
+/// In strict mode: `{{`, `{%`, `raw` or `doc` that is never closed; a `doc` with arguments.
 pub(super) fn chunks<'s>(
     source: &'s str,
     mode: Mode,
@@ -30,6 +30,8 @@ pub(super) fn chunks<'s>(
 ) -> Result<Vec<Chunk<'s>>, ParseError> {
     let chunker = Chunker {
         source,
+        mode,
+        notes,
         at: 0,
         line: 1,
         out: Vec::new(),
@@ -37,7 +39,7 @@ pub(super) fn chunks<'s>(
         no_output_end: false,
         no_tag_end: false,
     };
-    chunker.run(mode, notes)
+    chunker.run()
 }
 
 /// Splits the body of a `liquid` tag: a tag a line.
@@ -54,8 +56,10 @@ pub(super) fn lines(markup: &str, first_line: u32) -> Vec<Chunk<'_>> {
     out
 }
 
-struct Chunker<'s> {
+struct Chunker<'s, 'n> {
     source: &'s str,
+    mode: Mode,
+    notes: &'n mut Vec<Note>,
     at: usize,
     line: u32,
     out: Vec<Chunk<'s>>,
@@ -65,8 +69,8 @@ struct Chunker<'s> {
     no_tag_end: bool,
 }
 
-impl<'s> Chunker<'s> {
-    fn run(mut self, mode: Mode, notes: &mut Vec<Note>) -> Result<Vec<Chunk<'s>>, ParseError> {
+impl<'s> Chunker<'s, '_> {
+    fn run(mut self) -> Result<Vec<Chunk<'s>>, ParseError> {
         while self.at < self.source.len() {
             let rest = self.rest();
             let Some(open) = opening(rest) else {
@@ -80,23 +84,32 @@ impl<'s> Chunker<'s> {
                 continue;
             }
             if !known {
-                self.unclosed(is_tag, mode, notes)?;
+                self.unclosed(is_tag)?;
             }
             self.text(2);
         }
         Ok(self.out)
     }
 
-    fn unclosed(&mut self, is_tag: bool, mode: Mode, notes: &mut Vec<Note>) -> Result<(), ParseError> {
-        let line = self.line;
-        let open = if is_tag { "{%" } else { "{{" };
-        if mode == Mode::Strict {
-            return Err(ParseError { line, message: format!("`{open}` is never closed") });
+    /// In strict mode an error; in lax mode a note.
+    fn complain(&mut self, line: u32, message: String) -> Result<(), ParseError> {
+        if self.mode == Mode::Strict {
+            return Err(ParseError { line, message });
         }
-        *(if is_tag { &mut self.no_tag_end } else { &mut self.no_output_end }) = true;
-        let message = format!("`{open}` is never closed; it is printed as it is");
-        notes.push(Note { line, weight: Weight::Error, kind: NoteKind::Unclosed, message, rewrite: None });
+        self.notes.push(Note {
+            line,
+            weight: Weight::Error,
+            kind: NoteKind::Unclosed,
+            message,
+            rewrite: None,
+        });
         Ok(())
+    }
+
+    fn unclosed(&mut self, is_tag: bool) -> Result<(), ParseError> {
+        *(if is_tag { &mut self.no_tag_end } else { &mut self.no_output_end }) = true;
+        let open = if is_tag { "{%" } else { "{{" };
+        self.complain(self.line, format!("`{open}` is never closed; it is printed as it is"))
     }
 
     fn rest(&self) -> &'s str {
@@ -155,13 +168,17 @@ impl<'s> Chunker<'s> {
 
     /// The bodies of `raw` and `doc` end at the first end tag, whatever stands before it.
     fn verbatim(&mut self, name: &'s str, markup: &str, line: u32) -> Result<(), ParseError> {
-        let failed = |message: String| Err(ParseError { line, message });
-        if !markup.is_empty() && name == "doc" {
-            return failed("`doc` takes no arguments".to_owned());
+        if !markup.is_empty() && name == "doc" && self.mode == Mode::Strict {
+            return Err(ParseError { line, message: "`doc` takes no arguments".to_owned() });
         }
         let rest = self.rest();
-        let Some(end) = end_tag(rest, if name == "raw" { "endraw" } else { "enddoc" }) else {
-            return failed(format!("`{name}` is never closed"));
+        let found = end_tag(rest, if name == "raw" { "endraw" } else { "enddoc" });
+        let end = match found {
+            Some(end) => end,
+            None => {
+                self.complain(line, format!("`{name}` is never closed"))?;
+                EndTag { start: rest.len(), end: rest.len(), trims_before: false, trims_after: false }
+            }
         };
         let mut body = rest.get(..end.start).unwrap_or("");
         if name == "raw" {
@@ -172,8 +189,8 @@ impl<'s> Chunker<'s> {
                 body = body.trim_end_matches(is_space);
             }
             self.out.push(Chunk { line, kind: ChunkKind::Raw(body) });
-        } else if end_tag(body, "doc").is_some() {
-            return failed("`doc` inside `doc`".to_owned());
+        } else if self.mode == Mode::Strict && end_tag(body, "doc").is_some() {
+            return Err(ParseError { line, message: "`doc` inside `doc`".to_owned() });
         }
         self.advance(end.end);
         self.trim_next = end.trims_after;

@@ -120,6 +120,7 @@ impl<'v> Run<'v, '_> {
     /// A limit, offset or number of columns: `None` for nil; negative counts as zero.
     fn whole(&mut self, expr: &'v super::ast::Expr) -> Result<Option<usize>, RenderError> {
         let value = self.value(expr)?;
+        self.charge_steps(value.weight())?;
         let number = match &value {
             Value::Nil => return Ok(None),
             Value::Float(_) => Ok(i128::from(value.to_bound())),

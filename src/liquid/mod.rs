@@ -1,16 +1,17 @@
 //! The Liquid template language, lax as Studio's.
 //!
-//! Parse once ([`Template::parse`]), render often ([`Template::render`]); [`render`] does both and never fails,
-//! [`lint`] says what a template's author should change. Globals are borrowed JSON: look-ups copy nothing.
+//! Parse once ([`Template::parse`]), render often ([`Template::render`]); [`render`] does both and never
+//! fails, [`lint`] says what a template's author should change. Globals are borrowed JSON: look-ups copy
+//! nothing.
 //!
-//! Two modes. [`Mode::Lax`] is what customers' texts are rendered with: a missing variable is blank, an unknown
-//! filter passes its input through, a filter that fails gives blank, arrays and objects print as JSON, broken
-//! syntax is skipped; each of these leaves a [`Note`]. [`Mode::Strict`] follows the Shopify implementation:
-//! broken syntax and failing filters are errors, and an array prints as its items without separators. Missing
-//! variables are blank and unknown filters pass through in both.
+//! Two modes. [`Mode::Lax`] is what customers' texts are rendered with: a missing variable is blank, an
+//! unknown filter passes its input through, a filter that fails gives blank, arrays and objects print as JSON,
+//! broken syntax is skipped; what was wrong leaves a [`Note`]. [`Mode::Strict`] follows the Shopify
+//! implementation: broken syntax and failing filters are errors, and an array prints as its items without
+//! separators. Missing variables are blank and unknown filters pass through in both.
 //!
-//! Nothing here can run away: [`Limits`] bounds steps, output, list sizes, loop lengths and nesting. Time and zone
-//! are handed in.
+//! Nothing here can run away: [`Limits`] bounds steps, output, list sizes, loop lengths and nesting. Time and
+//! zone are handed in.
 //!
 //! Deliberately absent: files (partials come from a map), clocks, custom tags, HTML auto-escape.
 
@@ -230,7 +231,7 @@ impl Template {
     /// Parses `source`.
     ///
     /// # Errors
-    /// In [`Mode::Lax`] only when the source is larger than 1 MiB or nested deeper than any template needs; in
+    /// In [`Mode::Lax`] only when the source is larger than 1 MiB or its blocks are nested deeper than 40; in
     /// [`Mode::Strict`] also for any syntax error, unknown tag or missing end tag.
     pub fn parse(source: &str, options: &Options) -> Result<Self, ParseError> {
         let (root, notes) = parser::parse(source, *options)?;
@@ -265,7 +266,7 @@ impl Template {
     pub fn render_anyway(&self, context: &RenderContext<'_>) -> Rendered {
         let (text, run_notes, end) = run::render(&self.root, self.options.mode, context);
         let mut notes = self.notes.clone();
-        notes.extend(run_notes);
+        notes.extend(run_notes.into_iter().filter(|note| !self.notes.contains(note)));
         if let Err(error) = end {
             notes.push(note_of(&error));
         }

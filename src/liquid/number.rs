@@ -1,5 +1,5 @@
-//! Numbers as Liquid reckons with them: whole numbers stay whole, fractions are decimal (10.1 + 2.2 is 12.3), and
-//! whatever grows out of 128 bits becomes binary floating point.
+//! Numbers as Liquid reckons with them: whole numbers stay whole, fractions are decimal (10.1 + 2.2 is 12.3),
+//! and whatever grows out of 128 bits becomes binary floating point.
 
 use super::budget::Fault;
 
@@ -14,6 +14,9 @@ pub(super) enum Number {
     },
     Float(f64),
 }
+
+/// Longer numbers are past every float anyway.
+const MAX_DIGITS: usize = 400;
 
 /// Powers of ten beyond this do not fit beside a mantissa worth keeping.
 const MAX_SCALE: u32 = 28;
@@ -50,7 +53,7 @@ impl Number {
         }
         match digits.parse::<i128>() {
             Ok(value) => Self::Int(if negative { -value } else { value }),
-            Err(_) => Self::Float(signed(negative, digits.parse().unwrap_or(f64::MAX))),
+            Err(_) => Self::Float(signed(negative, float(digits))),
         }
     }
 
@@ -60,16 +63,14 @@ impl Number {
                 let mantissa = format!("{whole}{fraction}").parse::<i128>().ok()?;
                 Some(Self::Decimal { mantissa: if negative { -mantissa } else { mantissa }, scale })
             });
-        exact.unwrap_or_else(|| {
-            Self::Float(signed(negative, format!("{whole}.{fraction}").parse().unwrap_or(f64::MAX)))
-        })
+        exact.unwrap_or_else(|| Self::Float(signed(negative, float(&format!("{whole}.{fraction}")))))
     }
 
     pub(super) fn to_f64(self) -> f64 {
         match self {
             // Decimal to binary through text: correctly rounded whatever the size.
-            Self::Int(value) => value.to_string().parse().unwrap_or(f64::MAX),
-            Self::Decimal { mantissa, scale } => format!("{mantissa}e-{scale}").parse().unwrap_or(f64::MAX),
+            Self::Int(value) => float(&value.to_string()),
+            Self::Decimal { mantissa, scale } => float(&format!("{mantissa}e-{scale}")),
             Self::Float(value) => value,
         }
     }
@@ -212,6 +213,11 @@ fn power(scale: u32) -> i128 {
     10_i128.saturating_pow(scale)
 }
 
+/// Never infinite: nothing later has to ask.
+fn float(text: &str) -> f64 {
+    text.parse::<f64>().unwrap_or(f64::MAX).clamp(f64::MIN, f64::MAX)
+}
+
 fn signed(negative: bool, value: f64) -> f64 {
     if negative { -value } else { value }
 }
@@ -222,7 +228,7 @@ fn floor_div(a: i128, b: i128) -> Option<i128> {
 }
 
 fn leading_digits(text: &str) -> &str {
-    let end = text.bytes().take_while(u8::is_ascii_digit).count();
+    let end = text.bytes().take(MAX_DIGITS).take_while(u8::is_ascii_digit).count();
     text.get(..end).unwrap_or("")
 }
 

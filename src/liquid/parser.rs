@@ -1,9 +1,9 @@
-//! Chunks to a tree: one function a tag. In lax mode a tag that cannot be read prints nothing and leaves a note,
-//! and a block that is never closed ends with its parent.
+//! Chunks to a tree: one function a tag. In lax mode a tag that cannot be read prints nothing and leaves a
+//! note, and a block that is never closed ends with its parent.
 
 use super::ast::{Arm, Block, Branch, Expr, Filtered, Loop, Node, NodeKind, Offset, Partial, Test};
 use super::budget::MAX_NESTING;
-use super::cursor::{Cursor, Surroundings};
+use super::cursor::{Cursor, Surroundings, shown};
 use super::lexer::{self, Chunk, ChunkKind, Kind};
 use super::{Mode, Note, NoteKind, Options, ParseError, Weight};
 
@@ -79,8 +79,7 @@ impl Parser {
         match how(&mut Cursor::new(markup, &mut self.around)) {
             Ok(value) => Ok(Some(value)),
             Err(message) => {
-                let shown: String = markup.chars().take(80).collect();
-                self.complain(NoteKind::Syntax, format!("`{shown}`: {message}"))?;
+                self.complain(NoteKind::Syntax, format!("`{}`: {message}", shown(markup)))?;
                 Ok(None)
             }
         }
@@ -96,7 +95,7 @@ impl Parser {
             self.around.line = chunk.line;
             let kind = match chunk.kind {
                 ChunkKind::Text(text) => NodeKind::Text(text.to_owned()),
-                ChunkKind::Raw(text) if text.is_empty() => continue,
+                ChunkKind::Raw("") => continue,
                 ChunkKind::Raw(text) => NodeKind::Raw(text.to_owned()),
                 ChunkKind::Output(markup) => match self.read(markup, |cursor| cursor.filtered())? {
                     Some(value) => NodeKind::Output(value),
@@ -185,7 +184,7 @@ impl Parser {
                 let known = matches!(name, "else" | "elsif" | "when") || name.starts_with("end");
                 let kind = if known { NoteKind::Unclosed } else { NoteKind::UnknownTag };
                 let what = if known { "stands outside its block" } else { "is not a tag" };
-                self.complain(kind, format!("`{name}` {what}"))?;
+                self.complain(kind, format!("`{}` {what}", shown(name)))?;
                 None
             }
         };

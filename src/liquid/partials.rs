@@ -102,6 +102,7 @@ impl<'v> Run<'v, '_> {
         it: &'v Partial,
     ) -> Result<Option<(&'v str, &'v super::Template)>, RenderError> {
         let name = self.value(&it.name)?;
+        self.charge_steps(1 + name.weight())?;
         let wanted = name.as_str().unwrap_or("");
         let found = self.shared.partials.and_then(|partials| partials.0.get_key_value(wanted));
         let found = match found {

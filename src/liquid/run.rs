@@ -1,12 +1,13 @@
 //! Walks the tree and prints. Owns the scopes; loops are in `loops`, `render` and `include` in `partials`.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
 use super::ast::{Block, Call, Expr, Filtered, Join, Node, NodeKind, Operator, Path, Root, Step, Test};
-use super::budget::{Bounded, Budget, Fault};
+use super::budget::{BYTES_PER_STEP, Bounded, Budget, Fault};
 use super::filters::{self, Arguments};
 use super::value::{LoopState, Style, Value};
 use super::{Mode, Note, NoteKind, Partials, RenderContext, RenderError, Weight};
@@ -114,8 +115,12 @@ impl<'v> Run<'v, '_> {
             Err(fault) => fault,
         };
         match (fault, self.shared.mode) {
-            (Fault::Value(message) | Fault::Arguments(message), Mode::Lax) => {
+            (Fault::Value(message), Mode::Lax) => {
                 self.shared.note(self.line, Weight::Error, NoteKind::Failed, message);
+                Ok(instead)
+            }
+            (Fault::Arguments(message), Mode::Lax) => {
+                self.shared.note(self.line, Weight::Error, NoteKind::Arguments, message);
                 Ok(instead)
             }
             (fault, _) => Err(fault.into_error(self.line, &self.shared.budget.limits)),
@@ -123,12 +128,17 @@ impl<'v> Run<'v, '_> {
     }
 
     fn charge(&mut self) -> Result<(), RenderError> {
-        let charged = self.shared.budget.charge(1);
+        self.charge_steps(1)
+    }
+
+    pub(super) fn charge_steps(&mut self, steps: usize) -> Result<(), RenderError> {
+        let charged = self.shared.budget.charge(steps);
         self.settle(charged, ())
     }
 
     pub(super) fn print(&mut self, text: &str) -> Result<(), RenderError> {
-        let printed = self.shared.budget.charge(text.len() / 32).and_then(|()| self.out.push(text));
+        let printed =
+            self.shared.budget.charge(text.len() / BYTES_PER_STEP).and_then(|()| self.out.push(text));
         self.settle(printed, ())
     }
 
@@ -210,7 +220,7 @@ impl<'v> Run<'v, '_> {
         let style = self.shared.style();
         let written = value.write(style, &mut self.out);
         let bytes = self.out.len().saturating_sub(before);
-        let charged = written.and_then(|()| self.shared.budget.charge(bytes / 32));
+        let charged = written.and_then(|()| self.shared.budget.charge(bytes / BYTES_PER_STEP));
         self.settle(charged, ())
     }
 
@@ -223,7 +233,8 @@ impl<'v> Run<'v, '_> {
         Ok((inner.into_text(), flow?))
     }
 
-    /// Every `when` that matches is rendered, once for each of its values that does; `else` when none before it did.
+    /// Every `when` that matches is rendered, once for each of its values that does; `else` when none before it
+    /// did.
     fn case(&mut self, subject: &'v Expr, arms: &'v [super::ast::Arm]) -> Result<Flow, RenderError> {
         let subject = self.value(subject)?;
         let mut matched = false;
@@ -255,8 +266,9 @@ impl<'v> Run<'v, '_> {
             None => format!("items {key}"),
             Some(name) => {
                 let name = self.value(name)?;
-                let style = Style::Json;
-                let text = name.to_text(style, &mut self.shared.budget).map(std::borrow::Cow::into_owned);
+                // Copied, compared and kept.
+                self.charge_steps(name.weight().saturating_mul(4))?;
+                let text = name.to_text(Style::Json, &mut self.shared.budget).map(Cow::into_owned);
                 format!("name {}", self.settle(text, String::new())?)
             }
         };
@@ -311,8 +323,11 @@ impl<'v> Run<'v, '_> {
     fn call(&mut self, input: Value<'v>, call: &'v Call) -> Result<Value<'v>, RenderError> {
         let Some(filter) = call.filter else { return Ok(input) };
         let mut arguments = Arguments::default();
+        self.charge_steps(input.weight())?;
         for argument in &call.arguments {
-            arguments.positional.push(self.value(argument)?);
+            let value = self.value(argument)?;
+            self.charge_steps(value.weight())?;
+            arguments.positional.push(value);
         }
         for (name, argument) in &call.named {
             arguments.named.push((name, self.value(argument)?));
@@ -337,7 +352,9 @@ impl<'v> Run<'v, '_> {
             Expr::Empty => Value::Empty,
             Expr::Range(ends) => {
                 let (from, to) = ends.as_ref();
-                Value::Range(self.value(from)?.to_bound(), self.value(to)?.to_bound())
+                let (from, to) = (self.value(from)?, self.value(to)?);
+                self.charge_steps(from.weight() + to.weight())?;
+                Value::Range(from.to_bound(), to.to_bound())
             }
             Expr::Path(path) => self.path(path)?,
         })
@@ -353,6 +370,7 @@ impl<'v> Run<'v, '_> {
             }
         };
         for step in &path.steps {
+            self.charge_steps(value.weight())?;
             value = match step {
                 Step::Name(name) => value.property(name),
                 Step::Index(expr) => {
@@ -390,6 +408,7 @@ fn compare<'v>(
         Operator::Greater => std::cmp::Ordering::is_gt,
         Operator::GreaterOrEqual => std::cmp::Ordering::is_ge,
     };
+    shared.budget.charge(left.weight() + right.weight())?;
     if let Some(order) = left.order(right) {
         return Ok(holds(order));
     }

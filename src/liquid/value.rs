@@ -1,5 +1,5 @@
-//! The values of a rendering and their rules: truth, equality, order, properties, printing. Borrowed JSON stays
-//! borrowed; what templates make themselves is shared by count, never copied deep.
+//! The values of a rendering and their rules: truth, equality, order, properties, printing. Borrowed JSON
+//! stays borrowed; what templates make themselves is shared by count, never copied deep.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::budget::{Bounded, Budget, Fault};
+use super::budget::{BYTES_PER_STEP, Bounded, Budget, Fault};
 use super::number::{Number, float_text};
 
 /// A value. Cheap to clone.
@@ -87,6 +87,11 @@ impl<'v> Value<'v> {
             Self::Text(text) => Some(text),
             _ => None,
         }
+    }
+
+    /// Units of work that reading it once costs.
+    pub(super) fn weight(&self) -> usize {
+        self.as_str().map_or(0, |text| text.len() / BYTES_PER_STEP)
     }
 
     pub(super) fn is_nil(&self) -> bool {
@@ -198,7 +203,8 @@ impl<'v> Value<'v> {
             "size" => self.size().map_or(Self::Nil, Self::count),
             "first" => self.first(),
             "last" => self.last(),
-            _ => Self::Nil,
+            // Only the lax parser lets a number follow a dot.
+            _ => name.parse().map_or(Self::Nil, |index| self.at(&Self::Int(index))),
         }
     }
 
@@ -255,20 +261,20 @@ impl<'v> Value<'v> {
 
     /// `==`.
     pub(super) fn equals(&self, other: &Self, budget: &mut Budget) -> Result<bool, Fault> {
-        budget.charge(1)?;
+        budget.charge(1 + self.weight().min(other.weight()))?;
         Ok(match (self, other) {
             (Self::Blank, Self::Blank) | (Self::Empty, Self::Empty) | (Self::Nil, Self::Nil) => true,
             (Self::Blank, Self::Empty) | (Self::Empty, Self::Blank) => false,
-            (Self::Blank, value) | (value, Self::Blank) => value.is_blank(),
+            (Self::Blank, value) | (value, Self::Blank) => {
+                budget.charge(value.weight())?;
+                value.is_blank()
+            }
             (Self::Empty, value) | (value, Self::Empty) => value.is_empty(),
             (Self::Bool(a), Self::Bool(b)) => a == b,
             (Self::Int(_) | Self::Float(_), Self::Int(_) | Self::Float(_)) => {
                 self.compare_numbers(other) == Some(Ordering::Equal)
             }
-            (Self::Str(_) | Self::Text(_), Self::Str(_) | Self::Text(_)) => {
-                budget.charge(self.as_str().map_or(0, str::len) / 32)?;
-                self.as_str() == other.as_str()
-            }
+            (Self::Str(_) | Self::Text(_), Self::Str(_) | Self::Text(_)) => self.as_str() == other.as_str(),
             (Self::Range(a, b), Self::Range(c, d)) => (a, b) == (c, d),
             (Self::Array(_) | Self::List(_), Self::Array(_) | Self::List(_)) => {
                 return self.lists_equal(other, budget);
@@ -332,7 +338,7 @@ impl<'v> Value<'v> {
             return Ok(false);
         }
         if let Some(text) = self.as_str() {
-            budget.charge(text.len() / 32)?;
+            budget.charge(self.weight())?;
             let needle = needle.to_text(Style::Json, budget)?;
             return Ok(text.contains(needle.as_ref()));
         }

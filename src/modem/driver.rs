@@ -39,6 +39,8 @@ pub(super) struct Driver {
     reads: u32,
     reopen: bool,
     came_up: bool,
+    /// Nobody takes events any more.
+    deaf: bool,
     stopped: bool,
 }
 
@@ -52,6 +54,7 @@ enum Link<'a> {
 
 enum Input {
     Shutdown,
+    NobodyListens,
     Command(Option<LineCommand>),
     Read(io::Result<usize>),
     Found(Result<OpenPort, String>),
@@ -80,6 +83,7 @@ impl Driver {
             reads: 0,
             reopen: false,
             came_up: false,
+            deaf: false,
             stopped: false,
         }
     }
@@ -117,14 +121,15 @@ impl Driver {
                         }
                         continue;
                     }
-                    Err(_) => return,
+                    Err(_) => Input::NobodyListens,
                 },
+                () = self.events.closed(), if !self.deaf => Input::NobodyListens,
                 command = next_command(&mut self.commands) => Input::Command(command),
                 input = link.next(&mut bytes, free), if !self.stopped => input,
                 () = sleep_for(due) => Input::Due,
                 () = sleep(LAST_EVENTS), if self.stopped => return,
             };
-            stopping |= matches!(input, Input::Shutdown);
+            stopping |= matches!(input, Input::Shutdown | Input::NobodyListens);
             self.take(input, &mut link, &bytes, now());
         }
     }
@@ -132,6 +137,12 @@ impl Driver {
     fn take(&mut self, input: Input, link: &mut Link<'_>, bytes: &[u8], now: Mono) {
         match input {
             Input::Shutdown => self.engine.handle_shutdown(now),
+            // The modem is left in order all the same.
+            Input::NobodyListens => {
+                self.deaf = true;
+                self.outbox.clear();
+                self.engine.handle_shutdown(now);
+            }
             Input::Command(Some(command)) => self.engine.handle_command(command, now),
             Input::Command(None) => self.commands = None,
             Input::Read(Ok(count)) if count > 0 => self.feed(bytes.get(..count).unwrap_or_default(), now),
@@ -191,7 +202,9 @@ impl Driver {
             match event {
                 Event::Line(event) => {
                     self.log(&event);
-                    self.outbox.push_back(event);
+                    if !self.deaf {
+                        self.outbox.push_back(event);
+                    }
                 }
                 Event::Reopen { why } => {
                     tracing::warn!(line = %self.config.line, why, "port closed, to be opened again");

@@ -401,6 +401,22 @@ async fn shutdown_ends_although_nobody_takes_the_events() {
 }
 
 #[tokio::test]
+async fn a_line_ends_when_nobody_listens_and_leaves_no_prompt_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let modem = modem(Options { log: Some(log.clone()), ..Options::default() }).await;
+    let mut line = Line::start(config(PortChoice::ByPath(modem.path())), &Ports::new());
+    line.up().await;
+    modem.fault(Fault::NoPrompt { times: 1, error: String::new() }).await.unwrap();
+    line.tell(send(1)).await;
+    let commands = line.commands;
+    drop(line.events);
+    line.task.await.unwrap();
+    assert!(commands.is_closed());
+    assert_eq!(modem.submitted_since(0).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_daemon_that_is_slow_to_listen_loses_nothing() {
     let modem = modem(Options { capacity: [50, 300, 50], ..Options::default() }).await;
     let path = PortChoice::ByPath(modem.path());

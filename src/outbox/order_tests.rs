@@ -248,7 +248,7 @@ struct Dealer {
 
 impl Dealer {
     fn post(&mut self, at: u64) {
-        if !(self.mode.idempotency_key && !self.orders.is_empty()) {
+        if !self.mode.idempotency_key || self.orders.is_empty() {
             self.orders.push(at);
         }
     }

@@ -22,6 +22,7 @@ mod read;
 mod reader;
 mod rows;
 mod schema;
+mod wal;
 mod words;
 mod writer;
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
-use super::{Check, FILE, Notice, Options, Snapshot, StoreError, backup, load, schema};
+use super::{Check, FILE, Notice, Options, Snapshot, StoreError, backup, load, schema, wal};
 use crate::types::{Now, Wall};
 
 /// SQLite's default; said here because the size bound counts in it.
@@ -32,6 +32,7 @@ pub(super) fn open(options: &Options, now: Now) -> Result<Opened, StoreError> {
     let path = directory.join(FILE);
     let mut notices = Vec::new();
     let mut restored = false;
+    keep_damaged_log(directory, now.wall, &mut notices)?;
     if fs::metadata(&path).is_ok_and(|m| m.len() > 0)
         && let Err(what) = examine(options, &path, &mut notices)?
     {
@@ -245,6 +246,19 @@ fn replace(directory: &Path, what: &str, wall: Wall, notices: &mut Vec<Notice>) 
             Ok(false)
         }
     }
+}
+
+/// SQLite forgets what lies behind a bad frame as soon as it opens the log: a copy is taken before.
+fn keep_damaged_log(directory: &Path, wall: Wall, notices: &mut Vec<Notice>) -> Result<(), StoreError> {
+    let log = with_suffix(&directory.join(FILE), "-wal");
+    if let Some(commits) = wal::damaged_commits(&log)? {
+        let copied_to = free_name(directory, &format!("{FILE}-wal.damaged-{}", stamp(wall)));
+        fs::copy(&log, &copied_to).map_err(StoreError::file(&copied_to))?;
+        File::open(&copied_to).and_then(|f| f.sync_all()).map_err(StoreError::file(&copied_to))?;
+        sync_parent(&copied_to)?;
+        notices.push(Notice::LogDamaged { commits, copied_to });
+    }
+    Ok(())
 }
 
 /// What a copy says is to be sent may have been sent since: nothing leaves twice because a disk was bad.

@@ -28,6 +28,14 @@ impl Reader {
         Ok(Self { conn })
     }
 
+    /// Looks at every page of the database. `Ok(Err(what))` names the first fault.
+    ///
+    /// # Errors
+    /// The database refuses to be read.
+    pub fn check(&self) -> Result<Result<(), String>, StoreError> {
+        Ok(super::open::check_connection(&self.conn, super::Check::Full)?)
+    }
+
     /// Everything that `work` reads is of one moment.
     pub(super) fn at_one_moment<T>(
         &self,

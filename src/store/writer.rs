@@ -194,15 +194,13 @@ impl Writer {
             match failure {
                 Failure::Fatal { why, damaged } => return Err(self.give_up(why, damaged)),
                 Failure::Passing { why, full } => {
-                    if self.shared.state.borrow().stalled.as_deref() != Some(why.as_str()) {
-                        tracing::warn!(%why, "commits are held up");
-                    }
-                    self.shared.state.send_modify(|s| s.stalled = Some(why.clone()));
-                    if full && self.shared.disk.give_up() {
-                        tracing::warn!("the disk is full: the reserve was given up");
+                    let made_room = full && self.shared.disk.give_up();
+                    self.shared.disk.measure();
+                    self.announce_stall(&why);
+                    if made_room {
+                        tracing::warn!("the reserve was given up so that work under way can end");
                         continue;
                     }
-                    self.shared.disk.measure();
                     if !self.wait_before_retry(pause) {
                         let count = self.shared.stop(&why) + batch.len();
                         return Err(StoreError::NotDrained { count, why });
@@ -222,6 +220,13 @@ impl Writer {
             }
             s.committed = committed;
         });
+    }
+
+    fn announce_stall(&self, why: &str) {
+        if self.shared.state.borrow().stalled.as_deref() != Some(why) {
+            tracing::warn!(%why, "commits are held up");
+        }
+        self.shared.state.send_modify(|s| s.stalled = Some(why.to_owned()));
     }
 
     /// False when the store is closing and its patience is over.

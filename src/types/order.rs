@@ -126,10 +126,11 @@ mod tests {
 
     #[test]
     fn a_setting_outweighs_what_the_dealer_says_and_silence_is_no_support() {
-        let said = Some(Capabilities { idempotency_key: true, client_reference: false });
+        let keyed = Capabilities { idempotency_key: true, client_reference: false };
+        let said = Some(keyed);
         let both = |i, r, said, shown| Capabilities::merged(i, r, said, shown);
         assert_eq!(both(Support::Auto, Support::Auto, None, false), Capabilities::default());
-        assert_eq!(both(Support::Auto, Support::Auto, said, false), said.unwrap());
+        assert_eq!(both(Support::Auto, Support::Auto, said, false), keyed);
         assert_eq!(
             both(Support::No, Support::Yes, said, false),
             Capabilities { idempotency_key: false, client_reference: true }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, Event, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, ShopSetup};
 use backroom::daemon::{Ends, Request, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::store::{self, Options, Store};
@@ -184,7 +184,8 @@ pub(crate) struct Carried {
 
 struct Machine {
     turns: Turns,
-    events: mpsc::Sender<Event>,
+    line_events: mpsc::Sender<(LineId, LineEvent)>,
+    dealer_events: mpsc::Sender<DealerEvent>,
     requests: mpsc::Sender<Request>,
     lines: BTreeMap<LineId, mpsc::Receiver<LineCommand>>,
     dealer: mpsc::Receiver<DealerCommand>,
@@ -279,7 +280,8 @@ impl VirtualBox {
         let mut seed =
             move || EventId(u128::from(seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) << 20);
         let (core, first) = Core::start(setups.collect(), &snapshot, self.boot.clone(), seed(), now);
-        let (events, event_rx) = mpsc::channel(100_000);
+        let (line_events, line_rx) = mpsc::channel(100_000);
+        let (dealer_events, dealer_rx) = mpsc::channel(10_000);
         let (requests, request_rx) = mpsc::channel(16);
         let (dealer_tx, dealer) = mpsc::channel(10_000);
         let mut line_tx = BTreeMap::new();
@@ -289,9 +291,15 @@ impl VirtualBox {
             line_tx.insert(plan.line.clone(), tx);
             lines.insert(plan.line.clone(), rx);
         }
-        let ends = Ends { events: event_rx, requests: request_rx, lines: line_tx, dealer: dealer_tx };
+        let ends = Ends {
+            line_events: line_rx,
+            dealer_events: dealer_rx,
+            requests: request_rx,
+            lines: line_tx,
+            dealer: dealer_tx,
+        };
         let turns = Turns::new(core, first, store.clone(), self.clock.clone(), ends, Box::new(seed));
-        self.machine = Some(Machine { turns, events, requests, lines, dealer, store });
+        self.machine = Some(Machine { turns, line_events, dealer_events, requests, lines, dealer, store });
         let ids: Vec<LineId> = self.modems.keys().cloned().collect();
         for id in ids {
             self.line_up(&id);
@@ -315,7 +323,7 @@ impl VirtualBox {
 
     pub(crate) fn tell(&mut self, id: &LineId, event: LineEvent) {
         if let Some(machine) = &self.machine {
-            machine.events.try_send(Event::Line(id.clone(), event)).unwrap();
+            machine.line_events.try_send((id.clone(), event)).unwrap();
         }
     }
 
@@ -355,7 +363,7 @@ impl VirtualBox {
                     let modem = self.modems.get_mut(id).unwrap();
                     let answer = modem.handle(id, command, &mut self.carried);
                     if let Some(event) = answer {
-                        machine.events.try_send(Event::Line(id.clone(), event)).unwrap();
+                        machine.line_events.try_send((id.clone(), event)).unwrap();
                     }
                 }
             }
@@ -363,7 +371,7 @@ impl VirtualBox {
                 moved = true;
                 self.taken += 1;
                 if let Some(event) = self.dealer.handle(command) {
-                    machine.events.try_send(Event::Dealer(event)).unwrap();
+                    machine.dealer_events.try_send(event).unwrap();
                 }
             }
             self.machine = Some(machine);

@@ -27,6 +27,12 @@ pub enum Fault {
     CommitThenSilence,
     /// Writes the order, answers 500. A read is answered 500.
     CommitThen500,
+    /// Writes the order this much later, whether or not anybody still waits for the answer: what a look-up that
+    /// comes too early does not see. A read is only late.
+    CommitLate {
+        /// By this much; may be a fraction.
+        seconds: f64,
+    },
     /// A captive portal: 200 and a page to sign in on.
     Portal,
     /// A captive portal: 302 to its page.
@@ -128,7 +134,9 @@ pub(super) fn with_wrong_types(answer: &mut Map<String, Value>) {
     }
 }
 
-/// The answer with 10 MB of something that nobody asked for.
-pub(super) fn with_ten_megabytes(answer: &mut Map<String, Value>) {
-    answer.insert("notes".to_owned(), Value::String("x".repeat(10 * 1024 * 1024)));
+/// The answer with 10 MB of something that nobody asked for, as text.
+pub(super) fn with_ten_megabytes(answer: &Map<String, Value>) -> String {
+    let text = Value::Object(answer.clone()).to_string();
+    let open = text.strip_suffix('}').unwrap_or(&text);
+    format!("{open},\"notes\":\"{}\"}}", "x".repeat(10 * 1024 * 1024))
 }

@@ -20,6 +20,8 @@ use super::fault::{self, Fault, Plan};
 const PORTAL: &str = "<!doctype html><html><head><title>Free Wi-Fi</title></head>\
     <body><form action=\"/accept\"><button>Accept and connect</button></form></body></html>";
 
+const JSON: [(HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
+
 /// Phone numbers on one page of the customer list.
 const PAGE: usize = 5;
 
@@ -144,11 +146,15 @@ fn meet(shared: &Shared, headers: &HeaderMap, write: bool) -> Fault {
     if allowed { fault } else { Fault::WrongToken }
 }
 
+async fn pause(seconds: f64) {
+    tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
+}
+
 /// What a fault answers before anything is done; `None` when the request goes on to the books.
 async fn refused_at_the_door(fault: Fault) -> Option<Response> {
     Some(match fault {
         Fault::Slow { seconds } => {
-            tokio::time::sleep(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
+            pause(seconds).await;
             return None;
         }
         Fault::Silence => std::future::pending().await,
@@ -168,6 +174,7 @@ async fn refused_at_the_door(fault: Fault) -> Option<Response> {
         Fault::None
         | Fault::CommitThenSilence
         | Fault::CommitThen500
+        | Fault::CommitLate { .. }
         | Fault::MissingFields
         | Fault::WrongTypes
         | Fault::TenMegabytes
@@ -183,14 +190,15 @@ async fn answered(fault: Fault, status: StatusCode, mut answer: Map<String, Valu
         Fault::CommitThen500 => return error(StatusCode::INTERNAL_SERVER_ERROR, "something broke"),
         Fault::MissingFields => fault::without_required(&mut answer),
         Fault::WrongTypes => fault::with_wrong_types(&mut answer),
-        Fault::TenMegabytes => fault::with_ten_megabytes(&mut answer),
+        Fault::TenMegabytes => return (status, JSON, fault::with_ten_megabytes(&answer)).into_response(),
         Fault::Truncated => {
             let text = Value::Object(answer).to_string();
             let half: String = text.chars().take(text.chars().count() / 2).collect();
-            return (status, [(header::CONTENT_TYPE, "application/json")], half).into_response();
+            return (status, JSON, half).into_response();
         }
         Fault::None
         | Fault::Slow { .. }
+        | Fault::CommitLate { .. }
         | Fault::Down
         | Fault::Unavailable
         | Fault::Error500
@@ -214,6 +222,9 @@ async fn read(
     if let Some(refused) = refused_at_the_door(fault).await {
         return refused;
     }
+    if let Fault::CommitLate { seconds } = fault {
+        pause(seconds).await;
+    }
     let found = look(&lock(shared), headers);
     match found {
         Some(answer) => answered(fault, StatusCode::OK, answer).await,
@@ -228,7 +239,18 @@ async fn write(shared: &Shared, headers: &HeaderMap, kind: Kind, body: Value) ->
     }
     const KEY: HeaderName = HeaderName::from_static("idempotency-key");
     let key = headers.get(KEY).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let written: io::Result<Written> = lock(shared).books.write(kind, key, body);
+    let written: io::Result<Written> = match fault {
+        Fault::CommitLate { seconds } => {
+            let shared = shared.clone();
+            // A task of its own: this one ends when the client hangs up.
+            let late = tokio::spawn(async move {
+                pause(seconds).await;
+                lock(&shared).books.write(kind, key, body)
+            });
+            late.await.unwrap_or_else(|why| Err(io::Error::other(why)))
+        }
+        _ => lock(shared).books.write(kind, key, body),
+    };
     match written {
         Ok(Written::Created(answer)) => answered(fault, StatusCode::CREATED, answer).await,
         Ok(Written::Again(answer)) => answered(fault, StatusCode::OK, answer).await,

@@ -30,6 +30,8 @@ pub struct Options {
     pub keep_settings: bool,
     /// Silence between a reset and its unsolicited RDY, in milliseconds.
     pub boot_ms: u64,
+    /// A reset also takes the port away for so long, as USB modems do when they enumerate anew.
+    pub reset_drops_port_ms: Option<u64>,
     /// How long +CMT and +CDS wait for +CNMA under +CSMS: 1, in milliseconds (24.011 TR2M).
     pub ack_timeout_ms: u64,
     /// Pause before the network tries a message again that the box did not acknowledge, in milliseconds.
@@ -54,6 +56,7 @@ impl Default for Options {
             reports: Reports::After { ms: 0, status: 0 },
             keep_settings: false,
             boot_ms: 20,
+            reset_drops_port_ms: None,
             ack_timeout_ms: 15_000,
             redeliver_ms: 1_000,
             time_zone: "UTC".into(),
@@ -352,6 +355,8 @@ pub enum Request {
 pub struct State {
     pub port: PathBuf,
     pub plugged: bool,
+    /// Powered, booted and not hung: it answers.
+    pub ready: bool,
     pub registration: u8,
     /// Messages in each memory: name, capacity, list of index, status and PDU.
     pub memories: Vec<MemoryState>,

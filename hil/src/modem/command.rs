@@ -22,7 +22,7 @@ pub(super) struct Command {
     pub(super) text: String,
 }
 
-/// Cuts what stands behind `AT`. `None`: not a command line at all.
+/// Cuts what stands behind `AT`; a plain `AT` is one command without a name. `None`: not a command line at all.
 pub(super) fn parse(body: &str) -> Option<Vec<Command>> {
     let mut commands = Vec::new();
     let mut rest = body.trim();
@@ -38,6 +38,9 @@ pub(super) fn parse(body: &str) -> Option<Vec<Command>> {
         };
         commands.push(command);
         rest = next;
+    }
+    if commands.is_empty() {
+        commands.push(Command { name: String::new(), kind: Kind::Execute, text: String::new() });
     }
     Some(commands)
 }

@@ -99,6 +99,7 @@ impl Machine {
             Kind::Execute | Kind::Read | Kind::Test => "",
         };
         let reply = match (command.name.as_str(), &command.kind) {
+            ("", _) => Reply::Ok,
             ("E", _) => self.set_flag(value, |s, on| s.echo = on),
             ("V", _) => self.set_flag(value, |s, on| s.verbose = on),
             ("Q", _) => self.set_flag(value, |s, on| s.quiet = on),
@@ -179,7 +180,7 @@ impl Machine {
             "+GCAP" => "+GCAP: +CGSM".into(),
             "+CIMI" => id.imsi.clone(),
             "+CCID" | "+ICCID" | "+QCCID" => format!("+CCID: {}", id.iccid),
-            "+CNUM" => format!("+CNUM: \"Line 1\",\"{}\",145", self.to_host(&id.number)),
+            "+CNUM" => format!("+CNUM: \"Line 1\",\"{}\",145", self.encode_host(&id.number)),
             _ => return None,
         };
         let of_sim = matches!(command.name.as_str(), "+CIMI" | "+CCID" | "+ICCID" | "+QCCID" | "+CNUM");
@@ -365,7 +366,7 @@ impl Machine {
             Kind::Test => Reply::line(format!("+COPS: (2,\"{name}\",\"{name}\",\"{code}\",7),,(0-4),(0-2)")),
             Kind::Read if self.is_registered() => {
                 let format = self.settings.cops_format;
-                let shown = if format == 2 { code.to_owned() } else { self.to_host(name) };
+                let shown = if format == 2 { code.to_owned() } else { self.encode_host(name) };
                 Reply::line(format!("+COPS: 0,{format},\"{shown}\",7"))
             }
             Kind::Read => Reply::line("+COPS: 0"),
@@ -400,9 +401,9 @@ impl Machine {
                 if !self.is_registered() {
                     return Reply::Fail(Failure::Cme(30));
                 }
-                let asked = self.from_host(asked.as_bytes());
+                let asked = self.decode_host(asked.as_bytes());
                 let answer = if asked == "*100#" {
-                    format!("+CUSD: 0,\"{}\",15", self.to_host("Balance: 10.00 USD"))
+                    format!("+CUSD: 0,\"{}\",15", self.encode_host("Balance: 10.00 USD"))
                 } else {
                     "+CUSD: 4".into()
                 };
@@ -448,7 +449,10 @@ impl Machine {
                         };
                         let kind = if call.number.starts_with('+') { 145 } else { 129 };
                         let incoming = u8::from(call.incoming);
-                        format!("+CLCC: 1,{incoming},{stat},0,0,\"{}\",{kind}", self.to_host(&call.number))
+                        format!(
+                            "+CLCC: 1,{incoming},{stat},0,0,\"{}\",{kind}",
+                            self.encode_host(&call.number)
+                        )
                     })
                     .collect(),
             ),
@@ -497,7 +501,7 @@ impl Machine {
     pub(super) fn ring(&mut self) {
         let Some(call) = self.call.as_ref().filter(|c| c.incoming && !c.active) else { return };
         let kind = if call.number.starts_with('+') { 145 } else { 129 };
-        let clip = format!("+CLIP: \"{}\",{kind},,,,0", self.to_host(&call.number));
+        let clip = format!("+CLIP: \"{}\",{kind},,,,0", self.encode_host(&call.number));
         self.urc(if self.settings.crc { "+CRING: VOICE" } else { "RING" });
         if self.settings.clip {
             self.urc(&clip);

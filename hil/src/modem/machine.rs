@@ -4,8 +4,9 @@
 //!
 //! Absent: audio and a second port.
 
-use super::api::{Counters, Fault, Latency, Options, Request, Submitted};
+use super::api::{Counters, Fault, Latency, Options, Submitted};
 use super::command::{self, Command};
+use super::fault::Hits;
 use super::network::Network;
 use super::settings::Settings;
 use super::sim::Sim;
@@ -94,18 +95,6 @@ impl Reply {
     }
 }
 
-/// Faults that hit one command line.
-#[derive(Debug, Default)]
-pub(super) struct Hits {
-    no_answer: bool,
-    lost: bool,
-    half: bool,
-    delay_ms: u64,
-    error: Option<String>,
-    between: Vec<String>,
-    before: Vec<u8>,
-}
-
 #[derive(Default)]
 pub(super) struct Call {
     pub(super) number: String,
@@ -136,8 +125,8 @@ pub(super) struct Machine {
     pub(super) ignore_cfun: bool,
     pub(super) emergency_calls: bool,
     pub(super) rssi: u8,
-    faults: Vec<Fault>,
-    line: Vec<u8>,
+    pub(super) faults: Vec<Fault>,
+    pub(super) line: Vec<u8>,
     last_body: String,
     pub(super) data: Option<(Data, Hits)>,
     busy: bool,
@@ -145,12 +134,12 @@ pub(super) struct Machine {
     held_urcs: VecDeque<String>,
     /// Indications that +CNMI mode 0 keeps in the modem.
     pub(super) buffered: VecDeque<String>,
-    tx: Vec<u8>,
+    pub(super) tx: Vec<u8>,
     tx_free_at: u64,
-    split: (usize, u64),
-    merge_ms: u64,
+    pub(super) split: (usize, u64),
+    pub(super) merge_ms: u64,
     merge: Vec<u8>,
-    timers: BTreeMap<(u64, u64), Timer>,
+    pub(super) timers: BTreeMap<(u64, u64), Timer>,
     timer_count: u64,
     outputs: VecDeque<Output>,
 }
@@ -205,15 +194,6 @@ impl Machine {
             Power::On | Power::Hung { .. } => self.input.extend(bytes),
             Power::Booting | Power::Unplugged => {}
         }
-        self.settle();
-    }
-
-    /// The client closed the port: what it had half typed is forgotten.
-    pub(super) fn handle_closed(&mut self, now: Moment) {
-        self.now = now;
-        self.line.clear();
-        self.data = None;
-        self.input.clear();
         self.settle();
     }
 
@@ -288,7 +268,10 @@ impl Machine {
                 let bytes = std::mem::take(&mut self.merge);
                 self.output(Output::Write(bytes));
             }
-            Timer::Reset => self.reset(),
+            Timer::Reset => match self.options.reset_drops_port_ms {
+                Some(ms) => self.unplug(Some(ms), None),
+                None => self.reset(),
+            },
             Timer::Booted => self.booted(),
             Timer::Recover => {
                 if matches!(self.power, Power::Hung { .. }) {
@@ -434,13 +417,7 @@ impl Machine {
     }
 
     fn prompt(&mut self, data: Data, hits: Hits) {
-        let refused = self.faults.iter_mut().find_map(|fault| match fault {
-            Fault::NoPrompt { times, error } if *times > 0 => {
-                *times -= 1;
-                Some(error.clone())
-            }
-            _ => None,
-        });
+        let refused = self.take_no_prompt();
         match refused {
             None => {
                 self.tx.extend(b"\r\n> ");
@@ -649,139 +626,6 @@ impl Machine {
             self.power = Power::Booting;
             self.output(Output::Plug(link));
             self.after(self.options.boot_ms, Timer::Booted);
-        }
-    }
-
-    fn take_faults(&mut self, text: &str, hits: &mut Hits) {
-        for fault in &mut self.faults {
-            let (matching, times) = match fault {
-                Fault::NoAnswer { matching, times }
-                | Fault::LostAnswer { matching, times }
-                | Fault::Delay { matching, times, .. }
-                | Fault::HalfLine { matching, times }
-                | Fault::Error { matching, times, .. }
-                | Fault::UrcBetween { matching, times, .. }
-                | Fault::GarbageBefore { matching, times, .. } => (matching, times),
-                _ => continue,
-            };
-            let starts = text.get(..matching.len()).is_some_and(|head| head.eq_ignore_ascii_case(matching));
-            if *times == 0 || !starts {
-                continue;
-            }
-            *times -= 1;
-            match fault {
-                Fault::NoAnswer { .. } => hits.no_answer = true,
-                Fault::LostAnswer { .. } => hits.lost = true,
-                Fault::Delay { ms, .. } => hits.delay_ms += *ms,
-                Fault::HalfLine { .. } => hits.half = true,
-                Fault::Error { error, .. } => hits.error = Some(error.clone()),
-                Fault::UrcBetween { lines, .. } => hits.between.extend(lines.iter().cloned()),
-                Fault::GarbageBefore { hex, .. } => {
-                    hits.before.extend(super::pdu::from_hex(hex).unwrap_or_default());
-                }
-                _ => {}
-            }
-        }
-        self.faults.retain(|fault| !fault.is_spent());
-    }
-
-    /// A request that only changes something.
-    pub(super) fn obey(&mut self, request: Request, now: Moment) {
-        self.now = now;
-        match request {
-            Request::Urc { line } => self.urc(&line),
-            Request::Fault(fault) => {
-                self.log(json!({"dir": "fault", "event": "set", "fault": fault}));
-                self.fault(fault);
-            }
-            Request::Unplug { return_after_ms, link } => self.unplug(return_after_ms, link),
-            Request::Replug { link } => self.plug(link),
-            Request::Ring { from } => self.incoming_call(from),
-            Request::HangUp => self.far_end_hangs_up(),
-            Request::Deliver(_) | Request::DeliverPdu { .. } | Request::Submitted { .. } | Request::State => {
-            }
-        }
-        self.settle();
-    }
-
-    /// Makes something go wrong.
-    fn fault(&mut self, fault: Fault) {
-        match fault {
-            Fault::NoAnswer { .. }
-            | Fault::LostAnswer { .. }
-            | Fault::Delay { .. }
-            | Fault::HalfLine { .. }
-            | Fault::Error { .. }
-            | Fault::NoPrompt { .. }
-            | Fault::UrcBetween { .. }
-            | Fault::GarbageBefore { .. } => self.faults.push(fault),
-            Fault::Garbage { hex } => self.tx.extend(super::pdu::from_hex(&hex).unwrap_or_default()),
-            Fault::UrcFlood { line, count, gap_ms } if count > 0 => {
-                self.after(0, Timer::Flood { line, left: count, gap_ms });
-            }
-            Fault::UrcFlood { .. } => {}
-            Fault::StorageFull { on } => self.storage_full = on,
-            Fault::SimBusy { ms } => {
-                self.sim.busy_until = self.now.ms + ms;
-                self.after(ms, Timer::SimReady);
-            }
-            Fault::SimAbsent { on } => self.sim.absent = on,
-            Fault::SimLock { puk } => self.sim.lock(puk),
-            Fault::Hang { ms, hard } => {
-                if self.power == Power::On {
-                    self.power = Power::Hung { hard };
-                    self.line.clear();
-                    self.data = None;
-                    if let Some(ms) = ms {
-                        self.after(ms, Timer::Recover);
-                    }
-                }
-            }
-            Fault::IgnoreCfun { on } => self.ignore_cfun = on,
-            Fault::Reboot { drop_port_ms: Some(ms) } => self.unplug(Some(ms), None),
-            Fault::Reboot { drop_port_ms: None } if self.power != Power::Unplugged => self.reset(),
-            Fault::Reboot { .. } => {}
-            Fault::SplitWrites { bytes, gap_ms } => self.split = (bytes, gap_ms),
-            Fault::MergeWrites { ms } => self.merge_ms = ms,
-            Fault::Registration { stat } => self.network.coverage = stat,
-            Fault::Signal { rssi } => self.rssi = rssi,
-            Fault::Reports { plan } => self.network.reports = plan,
-            Fault::EmergencyCalls { on } => self.emergency_calls = on,
-            Fault::Clear => self.clear_faults(),
-        }
-    }
-
-    fn clear_faults(&mut self) {
-        self.faults.clear();
-        self.storage_full = false;
-        self.sim.busy_until = 0;
-        self.sim.absent = false;
-        self.ignore_cfun = false;
-        self.emergency_calls = false;
-        self.split = (0, 0);
-        self.merge_ms = 0;
-        self.network.coverage = 1;
-        self.network.reports = self.options.reports;
-        self.rssi = 20;
-        self.timers.retain(|_, timer| !matches!(timer, Timer::Flood { .. }));
-        if matches!(self.power, Power::Hung { .. }) {
-            self.power = Power::On;
-        }
-    }
-}
-
-impl Fault {
-    fn is_spent(&self) -> bool {
-        match self {
-            Fault::NoAnswer { times, .. }
-            | Fault::LostAnswer { times, .. }
-            | Fault::Delay { times, .. }
-            | Fault::HalfLine { times, .. }
-            | Fault::Error { times, .. }
-            | Fault::NoPrompt { times, .. }
-            | Fault::UrcBetween { times, .. }
-            | Fault::GarbageBefore { times, .. } => *times == 0,
-            _ => false,
         }
     }
 }

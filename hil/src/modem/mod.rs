@@ -14,6 +14,7 @@
 mod api;
 mod command;
 mod control;
+mod fault;
 mod general;
 mod gsm7;
 mod log;
@@ -323,8 +324,8 @@ impl Actor {
                     self.logged(|log| log.entry(json!({"dir": "port", "event": "opened"})))?;
                 }
                 Input::Port(Ok(Event::Closed)) => {
+                    // The modem does not learn of it: what was half typed stays, a prompt stays open.
                     self.logged(|log| log.entry(json!({"dir": "port", "event": "closed"})))?;
-                    self.machine.handle_closed(moment(self.started));
                 }
                 Input::Port(Err(error)) => return Err(Error::Port(error)),
                 Input::Request(request, answer) => {
@@ -420,6 +421,7 @@ impl Actor {
         State {
             port: path,
             plugged: machine.power != Power::Unplugged,
+            ready: machine.power == Power::On,
             registration: machine.registration(),
             memories,
             waiting: machine.network.waiting(),

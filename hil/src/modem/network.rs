@@ -34,6 +34,13 @@ pub(super) enum Due {
     Retry,
 }
 
+/// One part of a concatenated text that the box sent.
+#[derive(Debug)]
+struct Part {
+    text: String,
+    octets: usize,
+}
+
 #[derive(Debug)]
 pub(super) struct Network {
     /// What +CREG tells while the modem is on the air.
@@ -49,7 +56,7 @@ pub(super) struct Network {
     next_mr: u8,
     seq: u64,
     /// By destination, reference and total.
-    partial: BTreeMap<(String, u16, u8), BTreeMap<u8, (String, usize)>>,
+    partial: BTreeMap<(String, u16, u8), BTreeMap<u8, Part>>,
     submitted: Vec<Submitted>,
     held_reports: Vec<Due>,
 }
@@ -401,13 +408,13 @@ impl Machine {
         };
         let key = (submit.to.clone(), concat.reference, concat.total);
         let parts = self.network.partial.entry(key.clone()).or_default();
-        parts.insert(concat.part, (submit.text, submit.octets));
+        parts.insert(concat.part, Part { text: submit.text, octets: submit.octets });
         if (1..=concat.total).all(|n| parts.contains_key(&n))
             && let Some(parts) = self.network.partial.remove(&key)
         {
-            let bytes = parts.values().map(|(_, octets)| octets).sum();
+            let bytes = parts.values().map(|part| part.octets).sum();
             let count = parts.len();
-            let text = parts.into_values().map(|(text, _)| text).collect();
+            let text = parts.into_values().map(|part| part.text).collect();
             self.tell_submitted(submit.to, text, count, bytes);
         }
     }

@@ -161,7 +161,7 @@ fn encode_smsc(number: &str) -> Vec<u8> {
 pub(super) fn encode_timestamp(at: &Zoned) -> [u8; 7] {
     let swap = |v: i32| {
         let v = u8::try_from(v.rem_euclid(100)).unwrap_or(0);
-        (v % 10) << 4 | v / 10
+        ((v % 10) << 4) | (v / 10)
     };
     let quarters = at.offset().seconds() / 900;
     let mut zone = swap(quarters.abs());

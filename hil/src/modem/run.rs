@@ -51,6 +51,9 @@ pub struct Args {
     /// Seconds that a reset takes
     #[arg(long, default_value_t = 0.02)]
     boot: f64,
+    /// A reset takes the port away for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    reset_drops_port: Option<f64>,
     /// Seconds that a direct delivery waits for +CNMA
     #[arg(long, default_value_t = 15.0)]
     ack_timeout: f64,
@@ -89,6 +92,7 @@ impl Args {
             reports,
             keep_settings: self.keep_settings,
             boot_ms: milliseconds(self.boot),
+            reset_drops_port_ms: self.reset_drops_port.map(milliseconds),
             ack_timeout_ms: milliseconds(self.ack_timeout),
             time_zone: self.time_zone,
             ..Options::default()

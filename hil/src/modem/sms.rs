@@ -38,7 +38,7 @@ enum Purpose {
 }
 
 impl Data {
-    fn new(purpose: Purpose) -> Reply {
+    fn prompt(purpose: Purpose) -> Reply {
         Reply::Prompt(Data { purpose, typed: Vec::new() })
     }
 
@@ -166,11 +166,11 @@ impl Machine {
                 let number =
                     self.settings.service_centre.as_ref().unwrap_or(&self.options.identity.service_centre);
                 let kind = if number.starts_with('+') { 145 } else { 129 };
-                Reply::line(format!("+CSCA: \"{}\",{kind}", self.to_host(number)))
+                Reply::line(format!("+CSCA: \"{}\",{kind}", self.encode_host(number)))
             }
             Kind::Set(value) => {
                 let number = parameters(value).into_iter().next().unwrap_or_default();
-                let number = self.from_host(number.as_bytes());
+                let number = self.decode_host(number.as_bytes());
                 if number.chars().skip_while(|c| *c == '+').any(|c| !c.is_ascii_digit()) {
                     return INVALID_TEXT;
                 }
@@ -293,7 +293,7 @@ impl Machine {
                     return NOT_ALLOWED;
                 }
                 if length > 0 {
-                    return Data::new(Purpose::Acknowledge { accept: n != 2 });
+                    return Data::prompt(Purpose::Acknowledge { accept: n != 2 });
                 }
                 self.acknowledge(n != 2);
                 Reply::Ok
@@ -418,11 +418,11 @@ impl Machine {
     fn send(&mut self, value: &str) -> Reply {
         let given = parameters(value);
         if self.settings.cmgf == 1 {
-            let to = self.from_host(given.first().map_or("", String::as_str).as_bytes());
-            return if to.is_empty() { INVALID_TEXT } else { Data::new(Purpose::SendText { to }) };
+            let to = self.decode_host(given.first().map_or("", String::as_str).as_bytes());
+            return if to.is_empty() { INVALID_TEXT } else { Data::prompt(Purpose::SendText { to }) };
         }
         match number(&given, 0, 180) {
-            Ok(Some(length)) if length >= 7 => Data::new(Purpose::SendPdu { length: usize::from(length) }),
+            Ok(Some(length)) if length >= 7 => Data::prompt(Purpose::SendPdu { length: usize::from(length) }),
             _ => INVALID_PDU,
         }
     }
@@ -430,10 +430,10 @@ impl Machine {
     fn write(&mut self, value: &str) -> Reply {
         let given = parameters(value);
         if self.settings.cmgf == 1 {
-            let to = self.from_host(given.first().map_or("", String::as_str).as_bytes());
+            let to = self.decode_host(given.first().map_or("", String::as_str).as_bytes());
             let stat = given.get(2).map_or("", String::as_str);
             let stat = Stat::ALL.into_iter().find(|s| s.name() == stat).unwrap_or(Stat::Unsent);
-            return Data::new(Purpose::WriteText { to, stat });
+            return Data::prompt(Purpose::WriteText { to, stat });
         }
         match (number(&given, 0, 180), number(&given, 1, 3)) {
             (Ok(Some(length)), Ok(stat)) => {
@@ -441,7 +441,7 @@ impl Machine {
                     .into_iter()
                     .find(|s| Some(u16::from(s.number())) == stat)
                     .unwrap_or(Stat::Unsent);
-                Data::new(Purpose::WritePdu { length: usize::from(length), stat })
+                Data::prompt(Purpose::WritePdu { length: usize::from(length), stat })
             }
             _ => INVALID_PDU,
         }
@@ -553,7 +553,7 @@ impl Machine {
             octets = from_hex(ascii(typed)?)?;
             TextBody::Octets(&octets)
         } else {
-            text = self.from_host(typed);
+            text = self.decode_host(typed);
             TextBody::Text(&text)
         };
         pdu::text_submit(&TextSubmit { to, first, validity, protocol, coding, body })
@@ -571,15 +571,18 @@ impl Machine {
         }
         match pdu::view(pdu) {
             Some(View::Report { first, mr, to, kind, sent, done, status }) => {
-                format!("+CDS: {first},{mr},\"{}\",{kind},\"{sent}\",\"{done}\",{status}", self.to_host(&to))
+                format!(
+                    "+CDS: {first},{mr},\"{}\",{kind},\"{sent}\",\"{done}\",{status}",
+                    self.encode_host(&to)
+                )
             }
             Some(View::Deliver { first, from, kind, protocol, coding, timestamp, length, body }) => {
-                let mut line = format!("+CMT: \"{}\",,\"{timestamp}\"", self.to_host(&from));
+                let mut line = format!("+CMT: \"{}\",,\"{timestamp}\"", self.encode_host(&from));
                 if self.settings.csdh {
                     let (smsc, smsc_kind) = self.smsc_shown();
                     line += &format!(",{kind},{first},{protocol},{coding},\"{smsc}\",{smsc_kind},{length}");
                 }
-                format!("{line}\r\n{}", self.body_to_host(&body))
+                format!("{line}\r\n{}", self.body_shown(&body))
             }
             // What text mode cannot show, real modems show as a PDU.
             Some(View::Submit { .. }) | None => format!("+CMT: ,{length}\r\n{pdu}"),
@@ -587,7 +590,7 @@ impl Machine {
     }
 
     fn smsc_shown(&self) -> (String, u8) {
-        (self.to_host(&self.options.identity.service_centre), 145)
+        (self.encode_host(&self.options.identity.service_centre), 145)
     }
 
     /// One message as +CMGR and +CMGL show it in text mode.
@@ -595,42 +598,42 @@ impl Machine {
         let stat = stored.stat.name();
         match pdu::view(&stored.pdu) {
             Some(View::Deliver { first, from, kind, protocol, coding, timestamp, length, body }) => {
-                let mut line = format!("{head}\"{stat}\",\"{}\",,\"{timestamp}\"", self.to_host(&from));
+                let mut line = format!("{head}\"{stat}\",\"{}\",,\"{timestamp}\"", self.encode_host(&from));
                 if self.settings.csdh && list {
                     line += &format!(",{kind},{length}");
                 } else if self.settings.csdh {
                     let (smsc, smsc_kind) = self.smsc_shown();
                     line += &format!(",{kind},{first},{protocol},{coding},\"{smsc}\",{smsc_kind},{length}");
                 }
-                vec![line, self.body_to_host(&body)]
+                vec![line, self.body_shown(&body)]
             }
             Some(View::Report { first, mr, to, kind, sent, done, status }) => {
-                let to = self.to_host(&to);
+                let to = self.encode_host(&to);
                 vec![format!("{head}\"{stat}\",{first},{mr},\"{to}\",{kind},\"{sent}\",\"{done}\",{status}")]
             }
             Some(View::Submit { first, to, kind, protocol, coding, length, body }) => {
-                let mut line = format!("{head}\"{stat}\",\"{}\",", self.to_host(&to));
+                let mut line = format!("{head}\"{stat}\",\"{}\",", self.encode_host(&to));
                 if self.settings.csdh && list {
                     line += &format!(",,{kind},{length}");
                 } else if self.settings.csdh {
                     let (smsc, smsc_kind) = self.smsc_shown();
                     line += &format!(",{kind},{first},{protocol},{coding},,\"{smsc}\",{smsc_kind},{length}");
                 }
-                vec![line, self.body_to_host(&body)]
+                vec![line, self.body_shown(&body)]
             }
             None => vec![format!("{head}\"{stat}\",\"\",,\"\""), stored.pdu.clone()],
         }
     }
 
-    fn body_to_host(&self, body: &Body) -> String {
+    fn body_shown(&self, body: &Body) -> String {
         match body {
-            Body::Text(text) => self.to_host(text),
+            Body::Text(text) => self.encode_host(text),
             Body::Hex(hex) => hex.clone(),
         }
     }
 
     /// Text in the character set of +CSCS; each character of the result is one byte on the line.
-    pub(super) fn to_host(&self, text: &str) -> String {
+    pub(super) fn encode_host(&self, text: &str) -> String {
         match self.settings.cscs {
             Charset::Ira => text.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect(),
             Charset::Gsm => text.chars().flat_map(gsm7_or_mark).map(char::from).collect(),
@@ -640,7 +643,7 @@ impl Machine {
     }
 
     /// The reverse: bytes of the line to text.
-    pub(super) fn from_host(&self, bytes: &[u8]) -> String {
+    pub(super) fn decode_host(&self, bytes: &[u8]) -> String {
         let latin = || bytes.iter().map(|b| char::from(*b)).collect::<String>();
         match self.settings.cscs {
             Charset::Ira => latin(),

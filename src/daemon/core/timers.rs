@@ -91,10 +91,6 @@ impl Timers {
         }
     }
 
-    pub(super) fn is_set(&self, key: &TimerKey) -> bool {
-        self.deadlines.contains_key(key)
-    }
-
     pub(super) fn take_due(&mut self, now: Mono, most: usize) -> Vec<TimerKey> {
         let mut due = Vec::new();
         while due.len() < most {
@@ -129,6 +125,5 @@ mod tests {
         assert!(timers.take_due(Mono(15), 9).is_empty());
         assert_eq!(timers.take_due(Mono(25), 9), vec![key.clone()]);
         assert_eq!(timers.next(), None);
-        assert!(!timers.is_set(&key));
     }
 }

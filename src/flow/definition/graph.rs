@@ -17,6 +17,11 @@ pub(super) fn check(states: &[State], initial: Option<&str>, problems: &mut Prob
     for (at, state) in states.iter().enumerate() {
         unhandled(at, state, problems);
     }
+    for (at, path, name) in std::mem::take(&mut problems.mentions) {
+        if !by_name.contains_key(name.as_str()) {
+            problems.warning(Some(at), path, format!("Liquid names the widget {name:?}, and there is none"));
+        }
+    }
 }
 
 fn check_initial(
@@ -96,11 +101,12 @@ fn unreachable(states: &[State], start: usize, by_name: &BTreeMap<&str, usize>, 
     }
 }
 
-/// A failure that ends the execution where success goes on is most often forgotten, not meant.
+/// A failure that ends the execution where success goes on is most often forgotten, not meant. `deliveryFailure` is
+/// left out: whom no prompt reaches, no other text reaches either.
 fn unhandled(at: usize, state: &State, problems: &mut Problems) {
     let (success, failures): (&str, &[&str]) = match state.kind {
         StateKind::SendMessage { .. } => ("sent", &["failed"]),
-        StateKind::SendAndWait { .. } => ("incomingMessage", &["timeout", "deliveryFailure"]),
+        StateKind::SendAndWait { .. } => ("incomingMessage", &["timeout"]),
         StateKind::HttpRequest(_) => ("success", &["failed"]),
         StateKind::RunFunction { .. } => ("success", &["fail"]),
         StateKind::RunSubflow { .. } => ("completed", &["failed"]),

@@ -154,6 +154,39 @@ impl Definition {
         &self.states
     }
 
+    /// Flows that this one starts by name and that are not published: a warning each. `published` is
+    /// [`Env::flows`](super::Env::flows); names that Liquid makes are only known when it runs.
+    #[must_use]
+    pub fn unknown_flows(&self, published: &BTreeMap<String, String>) -> Vec<Problem> {
+        let known = |name: &str| published.contains_key(name) || published.values().any(|sid| sid == name);
+        let mut problems = Problems::default();
+        for (at, state) in self.states.iter().enumerate() {
+            let (name, path) = match &state.kind {
+                StateKind::RunSubflow { flow, .. } => (flow.trim(), "flow_sid".to_owned()),
+                StateKind::RunFunction { url, parameters }
+                    if super::functions::name_in(url.source()) == "triggerFlowWithContext" =>
+                {
+                    let target = parameters.iter().enumerate().find(|(_, (key, _))| key == "targetFlow");
+                    let Some((nth, (_, name))) = target else { continue };
+                    (name.source().trim(), format!("parameters/{nth}/value"))
+                }
+                StateKind::Trigger
+                | StateKind::SendMessage { .. }
+                | StateKind::SendAndWait { .. }
+                | StateKind::Split
+                | StateKind::SetVariables(_)
+                | StateKind::HttpRequest(_)
+                | StateKind::RunFunction { .. }
+                | StateKind::Other { .. } => continue,
+            };
+            if !Template::is_dynamic(name) && !known(name) {
+                let path = format!("#/states/{at}/properties/{path}");
+                problems.warning(Some(at), path, format!("no published flow is named {name:?}"));
+            }
+        }
+        problems.into_vec()
+    }
+
     /// The widget of that name.
     #[must_use]
     pub fn state(&self, name: &str) -> Option<&State> {
@@ -214,12 +247,16 @@ impl Transition {
 
 /// Problems as they are found, each with the state that it belongs to, so that they come out in the file's order.
 #[derive(Default)]
-struct Problems(Vec<(usize, Problem)>);
+struct Problems {
+    found: Vec<(usize, Problem)>,
+    /// Widgets that templates name: state, path, name. Checked when all names are known.
+    mentions: Vec<(usize, String, String)>,
+}
 
 impl Problems {
     fn add(&mut self, state: Option<usize>, severity: Severity, path: String, message: impl Into<String>) {
         let order = state.map_or(0, |at| at.saturating_add(1));
-        self.0.push((order, Problem { path, message: message.into(), severity }));
+        self.found.push((order, Problem { path, message: message.into(), severity }));
     }
 
     fn error(&mut self, state: Option<usize>, path: String, message: impl Into<String>) {
@@ -231,11 +268,11 @@ impl Problems {
     }
 
     fn has_errors(&self) -> bool {
-        self.0.iter().any(|(_, p)| p.severity == Severity::Error)
+        self.found.iter().any(|(_, p)| p.severity == Severity::Error)
     }
 
     fn into_vec(mut self) -> Vec<Problem> {
-        self.0.sort_by_key(|(order, _)| *order);
-        self.0.into_iter().map(|(_, problem)| problem).collect()
+        self.found.sort_by_key(|(order, _)| *order);
+        self.found.into_iter().map(|(_, problem)| problem).collect()
     }
 }

@@ -121,6 +121,10 @@ impl Reader<'_> {
         let known = !object.is_empty();
         let name = if known { self.text_key(object, "name") } else { String::new() };
         let type_name = if known { self.text_key(object, "type") } else { String::new() };
+        if name.chars().any(|c| !(c.is_ascii_alphanumeric() || c == '_' || c == '-')) {
+            let message = format!("{name:?} cannot be named in Liquid; use letters, digits, _ and -");
+            self.warning("name", message);
+        }
         let spec = schema::spec(&type_name);
         if spec.is_none() && !type_name.is_empty() {
             let hint = schema::nearest(&type_name).map(|n| format!("; did you mean \"{n}\"?"));
@@ -159,17 +163,17 @@ impl Reader<'_> {
             let value = properties.get(property.key).unwrap_or(&Value::Null);
             if value.is_null() {
                 if property.required {
-                    self.error(&path, "is missing but required");
+                    self.departure(spec, &path, "is missing but required");
                 }
                 continue;
             }
             if property.required && value.as_str().is_some_and(|t| t.trim().is_empty()) {
-                self.error(&path, "is empty but required");
+                self.departure(spec, &path, "is empty but required");
             } else if fits(property.kind, value) {
                 self.check_liquid(&path, value);
             } else {
                 let message = format!("{} found, {} expected", type_of(value), property.kind.name());
-                self.error(&path, message);
+                self.departure(spec, &path, message);
             }
         }
         if matches!(spec.name, "send-message" | "send-and-wait-for-reply") {
@@ -192,8 +196,17 @@ impl Reader<'_> {
         }
     }
 
+    /// A departure from the table: an error for what this box carries out.
+    fn departure(&mut self, spec: &Spec, rest: &str, message: impl Into<String>) {
+        if spec.is_carried_out() { self.error(rest, message) } else { self.warning(rest, message) }
+    }
+
     fn check_liquid(&mut self, path: &str, value: &Value) {
         let Some(source) = value.as_str() else { return };
+        for name in Template::widgets(source) {
+            let path = self.path(path);
+            self.problems.mentions.push((self.at, path, name));
+        }
         for (severity, message) in Template::problems(source) {
             let path = self.path(path);
             self.problems.add(Some(self.at), severity, path, message);
@@ -222,10 +235,13 @@ impl Reader<'_> {
                 url: template("url"),
                 parameters: self.pairs(properties, "parameters"),
             },
-            "run-subflow" => StateKind::RunSubflow {
-                flow: scalar_text(properties.get("flow_sid")),
-                parameters: self.pairs(properties, "parameters"),
-            },
+            "run-subflow" => {
+                let flow = scalar_text(properties.get("flow_sid"));
+                if Template::is_dynamic(&flow) {
+                    self.error("properties/flow_sid", "is Liquid; a subflow is named literally");
+                }
+                StateKind::RunSubflow { flow, parameters: self.pairs(properties, "parameters") }
+            }
             _ => StateKind::Other { failure: spec.and_then(|s| s.failure) },
         }
     }
@@ -328,7 +344,7 @@ impl Reader<'_> {
             if let Some(spec) = spec.filter(|s| !event.is_empty() && !s.events.contains(&event.as_str())) {
                 let message =
                     format!("a {} has no event {event:?}, only {}", spec.name, spec.events.join(", "));
-                self.error(&format!("{path}/event"), message);
+                self.departure(spec, &format!("{path}/event"), message);
             }
             if event != "match" && transitions.iter().any(|t| t.event == event) && !event.is_empty() {
                 self.warning(&path, format!("is the second for {event:?} and never taken"));

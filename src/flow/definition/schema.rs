@@ -64,6 +64,24 @@ const fn may(key: &'static str, kind: Kind) -> Property {
     Property { key, kind, required: false }
 }
 
+impl Spec {
+    /// True for the types that this box carries out. What the table says of the others is taken from documents
+    /// only, so a departure from it there is a warning and no reason to refuse an export.
+    pub(super) fn is_carried_out(&self) -> bool {
+        matches!(
+            self.name,
+            "trigger"
+                | "send-message"
+                | "send-and-wait-for-reply"
+                | "split-based-on"
+                | "set-variables"
+                | "make-http-request"
+                | "run-function"
+                | "run-subflow"
+        )
+    }
+}
+
 /// The specification of a widget type; `None` when there is no such type.
 pub(super) fn spec(name: &str) -> Option<&'static Spec> {
     SPECS.iter().find(|s| s.name == name)

@@ -8,6 +8,7 @@ mod parts;
 mod service;
 mod status;
 mod troubleshoot;
+mod walk;
 
 use std::collections::BTreeSet;
 

@@ -4,6 +4,7 @@ mod calls;
 mod machine;
 mod parsing;
 mod properties;
+mod storing;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -88,7 +88,6 @@ fn dead_widgets_and_uncaught_failures_are_warnings() {
         lines(&warnings),
         [
             "#/states/1/transitions: \"ask\" leaves \"timeout\" unhandled: the execution ends there silently",
-            "#/states/1/transitions: \"ask\" leaves \"deliveryFailure\" unhandled: the execution ends there silently",
             "#/states/3: nothing leads to \"dead\"",
             "#/states/3/transitions: \"dead\" leaves \"failed\" unhandled: the execution ends there silently",
         ]
@@ -158,4 +157,84 @@ fn a_text_that_is_no_json_is_one_problem_with_line_and_column() {
     assert!(found[0].message.contains("line 2 column 14"), "{}", found[0].message);
     assert_eq!(lint("\u{feff}[]").len(), 1);
     assert!(lint("[]")[0].message.contains("object expected"));
+}
+
+#[test]
+fn flows_that_nobody_published_are_named_before_a_customer_finds_out() {
+    let json = flow(json!([
+        state(
+            "sub",
+            "run-subflow",
+            json!({"completed": "go", "failed": "go"}),
+            json!({"flow_sid": "Nowhere"})
+        ),
+        function(
+            "go",
+            "triggerFlowWithContext.js",
+            json!({"customerPhone": "x", "targetFlow": "Nobody"}),
+            json!({"success": "well", "fail": null})
+        ),
+        function(
+            "well",
+            "triggerFlowWithContext",
+            json!({"targetFlow": "Order_Parts"}),
+            json!({"success": null})
+        ),
+        function("any", "triggerFlowWithContext", json!({"targetFlow": "{{flow.variables.t}}"}), json!({})),
+    ]));
+    let found = parse(&json).unknown_flows(&env().flows);
+    assert_eq!(
+        lines(&found),
+        [
+            "#/states/1/properties/flow_sid: no published flow is named \"Nowhere\"",
+            "#/states/2/properties/parameters/1/value: no published flow is named \"Nobody\"",
+        ]
+    );
+}
+
+#[test]
+fn liquid_is_checked_where_it_stands() {
+    let mut json = flow(json!([
+        set("s", json!([{"key": "a", "value": "{% if x %}never closed"}]), json!("t")),
+        send("t", "{% for i in (1..40) %}{{i}}{% endfor %}", Value::Null),
+    ]));
+    json["states"][2]["properties"]["to"] = json!("{{contact.channel.address | shorten}}");
+    let found = problems(&json);
+    assert_eq!(paths(&found, Severity::Error), ["#/states/1/properties/variables/0/value"]);
+    assert_eq!(
+        paths(&found, Severity::Warning),
+        ["#/states/2/properties/to", "#/states/2/properties/body"],
+        "{:#?}",
+        lines(&found)
+    );
+}
+
+#[test]
+fn a_widget_that_liquid_names_and_nobody_has_is_a_warning() {
+    let json = flow(json!([
+        ask(
+            "ask",
+            "{{ widgets.ask.inbound.Body }} {% if widgets.aks.inbound.Body == \"1\" %}!{% endif %}",
+            json!({"incomingMessage": "say it", "timeout": "say it"})
+        ),
+        send("say it", "my widgets.nobody are {{my_widgets.x}} and {{flow.variables.x}}", Value::Null),
+    ]));
+    let (_, warnings) = Definition::parse(&json).unwrap();
+    assert_eq!(
+        lines(&warnings),
+        [
+            "#/states/1/properties/body: Liquid names the widget \"aks\", and there is none",
+            "#/states/2/name: \"say it\" cannot be named in Liquid; use letters, digits, _ and -",
+        ]
+    );
+}
+
+#[test]
+fn what_is_odd_in_a_widget_that_the_box_does_not_carry_out_is_no_reason_to_refuse_it() {
+    let json = flow(json!([state("call", "say-play", json!({"hangup": null}), json!({"say": true}))]));
+    let (_, warnings) = Definition::parse(&json).unwrap();
+    assert_eq!(
+        paths(&warnings, Severity::Warning),
+        ["#/states/1/properties/say", "#/states/1/transitions/0/event"]
+    );
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::flow::context;
 use crate::flow::definition::{HttpRequest, State, StateKind};
 use crate::flow::execution::Wait;
 use crate::flow::run::{Run, Turn};
@@ -99,14 +100,14 @@ pub(super) fn outputs(run: &mut Run<'_>, name: &str, status: u16, content_type: 
     run.set(&["widgets", name, "status_code"], Value::from(status));
     run.set(&["widgets", name, "content_type"], Value::from(content_type));
     let json = media == "application/json" || media.ends_with("+json");
-    match json.then(|| serde_json::from_str::<Value>(&body)) {
+    match json.then(|| context::json(&body)) {
         Some(Ok(parsed)) => {
             run.set(&["widgets", name, "parsed"], parsed);
             let elsewhere = format!("widgets.{name}.parsed");
             run.set_same(&["widgets", name, "body"], Value::String(body), &elsewhere);
         }
         Some(Err(fault)) => {
-            run.note(format!("the answer says that it is JSON and is not: {fault}"));
+            run.note(format!("the answer says that it is JSON and cannot be taken as such: {fault}"));
             run.set(&["widgets", name, "body"], Value::String(body));
         }
         None => run.set(&["widgets", name, "body"], Value::String(body)),

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::flow::context;
 use crate::flow::definition::{State, Variable};
 use crate::flow::run::{Run, Turn};
 
@@ -25,7 +26,7 @@ fn parsed(run: &mut Run<'_>, key: &str, text: String) -> Value {
     if text.trim().is_empty() {
         return Value::String(String::new());
     }
-    match serde_json::from_str(&text) {
+    match context::json(&text) {
         // "null becomes empty string"
         Ok(Value::Null) => Value::String(String::new()),
         Ok(value) => value,

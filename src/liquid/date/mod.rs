@@ -1,5 +1,5 @@
-//! The `date` filter's two halves: `read` understands dates as people and programs write them, `format` is Ruby's
-//! `strftime`. No clock is read: `now` is handed in.
+//! The `date` filter's two halves: `read` understands dates as people and programs write them, `format` is
+//! Ruby's `strftime`. No clock is read: `now` is handed in.
 
 mod format;
 mod read;

@@ -1,6 +1,6 @@
-//! Dates as text: ISO 8601 dates and date-times, RFC 2822, `March 14, 2016`, `14 Mar 2016 3:30 pm`, `3/14/2016` (month
-//! first, as the shops write it), seconds since 1970, `now`, `today`. A date without an offset is in the given zone;
-//! one with an offset is the same moment shown in the given zone.
+//! Dates as text: ISO 8601 dates and date-times, RFC 2822, `March 14, 2016`, `14 Mar 2016 3:30 pm`,
+//! `3/14/2016` (month first, as the shops write it), seconds since 1970, `now`, `today`. A date without an
+//! offset is in the given zone; one with an offset is the same moment shown in the given zone.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{Offset, TimeZone};

@@ -51,7 +51,7 @@ pub(super) fn last<'v>(input: &Value<'v>, _: &Arguments<'v>, _: &mut Shared<'v>)
 }
 
 pub(super) fn size<'v>(input: &Value<'v>, _: &Arguments<'v>, shared: &mut Shared<'v>) -> Result<'v> {
-    shared.budget.charge(input.as_str().map_or(0, str::len) / 32)?;
+    shared.budget.charge(input.weight())?;
     Ok(Value::count(input.size().unwrap_or(0)))
 }
 

@@ -1,5 +1,5 @@
-//! The filters, by name. A filter takes its input, its arguments and what the rendering shares, and answers with a
-//! value or a fault; it charges the budget for what it builds.
+//! The filters, by name. A filter takes its input, its arguments and what the rendering shares, and answers
+//! with a value or a fault; it charges the budget for what it builds.
 
 mod list;
 mod math;
@@ -185,6 +185,7 @@ fn to_json<'v>(input: &Value<'v>, _: &Arguments<'v>, shared: &mut Shared<'v>) ->
 
 /// What cannot be read as a date, and any date without a format, passes through.
 fn date_filter<'v>(input: &Value<'v>, arguments: &Arguments<'v>, shared: &mut Shared<'v>) -> Result<'v> {
+    shared.budget.charge(8)?;
     let format = text_of(arguments.get(0), shared)?;
     if format.is_empty() {
         return Ok(input.clone());
@@ -194,7 +195,6 @@ fn date_filter<'v>(input: &Value<'v>, arguments: &Arguments<'v>, shared: &mut Sh
         Value::Float(seconds) => date::from_epoch(i128::from(Value::Float(*seconds).to_bound()), shared.zone),
         Value::Str(_) | Value::Text(_) => {
             let text = input.as_str().unwrap_or("");
-            shared.budget.charge(text.len() / 32)?;
             date::read(text, shared.zone, shared.now)
         }
         _ => None,

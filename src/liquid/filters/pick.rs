@@ -5,8 +5,8 @@ use super::super::run::Shared;
 use super::super::value::Value;
 use super::{Arguments, Result, list};
 
-/// `item[key]` as Ruby has it: an object's value, the text if it contains the key, a bit of a number. `None` when
-/// the item cannot be asked at all, which ends the whole filter with nil.
+/// `item[key]` as Ruby has it: an object's value, the text if it contains the key, a bit of a number. `None`
+/// when the item cannot be asked at all, which ends the whole filter with nil.
 pub(super) fn property<'v>(
     item: &Value<'v>,
     key: &Value<'v>,
@@ -17,7 +17,7 @@ pub(super) fn property<'v>(
         Value::Object(_) | Value::Loop(_) => Some(item.at(key)),
         Value::Str(_) | Value::Text(_) => match key {
             Value::Str(_) | Value::Text(_) => {
-                shared.budget.charge(item.as_str().map_or(0, str::len) / 32)?;
+                shared.budget.charge(item.weight())?;
                 let found = item.contains(key, &mut shared.budget)?;
                 Some(if found { key.clone() } else { Value::Nil })
             }

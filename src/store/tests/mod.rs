@@ -1,6 +1,11 @@
 //! Scenarios of the whole store, on a real file.
 
+mod crash;
+mod damage;
+mod full;
+mod isolation;
 mod order;
+mod rows;
 
 use std::path::Path;
 use std::time::Duration;

@@ -19,6 +19,7 @@ conversations![
     menu_works_everywhere,
     text_shop_hands_the_conversation_to_people,
     call_shop_gives_the_number,
+    a_shop_without_a_number_gives_none,
     shop_menu_leads_back,
     shop_menu_is_tired_of_wrong_answers,
     unknown_customer_leaves_a_message,
@@ -107,6 +108,20 @@ fn call_shop_gives_the_number(talk: &mut Talk) {
     talk.customer("2");
     talk.says("You can call Hansen Outdoor Power at (206) 555-0100.\n\nReply MENU for main menu");
     talk.is_over();
+}
+
+fn a_shop_without_a_number_gives_none(talk: &mut Talk) {
+    talk.shop_has_no_number();
+    talk.choose("7");
+    talk.says_with(&["Text or Call Shop"]);
+    talk.customer("2");
+    talk.says("You can call Hansen Outdoor Power.\n\nReply MENU for main menu");
+    talk.asks("Hi", &["Hansen"]);
+    talk.silence();
+    talk.says(
+        "We have not heard from you for a while, so we will stop here. Reply MENU any time to start again, \
+         or call us.",
+    );
 }
 
 fn shop_menu_leads_back(talk: &mut Talk) {

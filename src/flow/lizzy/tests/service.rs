@@ -51,6 +51,7 @@ conversations![
     courtesy_menu_leads_on,
     main_menu_is_always_a_choice,
     a_problem_needs_words,
+    what_the_customer_writes_is_never_a_template,
     wrong_answers_are_asked_again,
     nobody_answers,
     context_of_a_program_is_completed_from_the_profile,
@@ -335,6 +336,26 @@ fn a_problem_needs_words(talk: &mut Talk) {
     talk.asks("2", &["drop off?"]);
     talk.asks("1", &["submitted"]);
     assert_eq!(placed(talk)["description"], "Oil!\n\nand blade");
+}
+
+/// Braces and quotes of a customer are text on every way: prompt, context of the next flow, note, order.
+fn what_the_customer_writes_is_never_a_template(talk: &mut Talk) {
+    let problem = r#"Won't "start" {{env.SHOP_PHONE}} {% if true %} \ <b> & 100%"#;
+    talk.choose("2");
+    talk.says(LIST);
+    talk.customer("1");
+    talk.says(PROBLEM);
+    talk.asks(problem, &["\n\nProblem: ", problem, "\n\nWould you"]);
+    talk.asks("1", &["Top 10 Common Parts"]);
+    talk.asks("2", &["Blade"]);
+    talk.asks("1", &["Blade (Qty: 1)"]);
+    talk.asks("3", &["Returning to service scheduling..."]);
+    talk.says(DROP_OFF);
+    talk.customer("2");
+    talk.says(SUBMITTED);
+    assert_eq!(placed(talk)["description"], problem);
+    talk.asks("2", &["You are now texting"]);
+    assert!(talk.handed[0].ends_with(problem), "{:?}", talk.handed);
 }
 
 const STEPS: [(&[&str], &str); 8] = [

@@ -1,0 +1,244 @@
+//! Writes to a store as fast as it can and prints every message that is durable: what `scripts/prove power` cuts
+//! the power under, and checks afterwards.
+//!
+//! `power_writer write DIRECTORY FIRST` writes messages from number FIRST on, each with two parts, a conversation,
+//! an execution and a step, and prints `durable N` when everything up to N is and `stalled WHY` when the disk holds
+//! the writer up, until it is killed or the writer ends.
+//! `power_writer check DIRECTORY N` reopens and says how many messages from 1 on are there without a gap; it fails
+//! when that is fewer than N, when a message lacks a part, or when SQLite finds a fault.
+//! `power_writer speed DIRECTORY SECONDS BATCH` prints steps a second and how long a commit took.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use backroom::store::{
+    Check, ConversationRow, Direction, ExecutionRow, MessageRow, MessageStatus, Op, Options, PartRow,
+    PartState, Source, StepRow, Store, Transaction,
+};
+use backroom::types::{
+    BootId, ConversationId, ExecutionSid, LineId, MessageId, Mono, Now, PartId, ShopId, Wall,
+};
+use serde_json::{Map, json};
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+const NOW: Now = Now { mono: Mono(60_000), wall: Wall(1_795_000_000_000), wall_sure: true };
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["write", directory, first] => {
+            first.parse().map_err(Into::into).and_then(|n| write(Path::new(directory), n))
+        }
+        ["check", directory, count] => {
+            count.parse().map_err(Into::into).and_then(|n| check(Path::new(directory), n))
+        }
+        ["speed", directory, seconds, batch] => speed(Path::new(directory), seconds, batch),
+        _ => Err(
+            "usage: power_writer write DIRECTORY FIRST | check DIRECTORY N | speed DIRECTORY SECONDS BATCH"
+                .into(),
+        ),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options(directory: &Path) -> Options {
+    Options { check: Check::Full, ..Options::new(directory, BootId("power".to_owned())) }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> Result<T, std::io::Error> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(future))
+}
+
+fn write(directory: &Path, first: u64) -> Outcome {
+    let (store, _, _) = backroom::store::open(&options(directory), NOW)?;
+    let mut watch = store.watch();
+    let mut submitted = first - 1;
+    let mut said = 0;
+    loop {
+        while store.room() > 900 {
+            submitted += 1;
+            store.submit(event(submitted)).map_err(|e| e.to_string())?;
+        }
+        wait(watch.changed())??;
+        let state = watch.borrow_and_update().clone();
+        if let Some(why) = state.fatal {
+            return Err(why.into());
+        }
+        if let Some(why) = state.stalled {
+            writeln!(std::io::stdout().lock(), "stalled {why}")?;
+        }
+        let durable = first - 1 + state.committed.0;
+        if durable > said {
+            said = durable;
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "durable {durable}")?;
+            out.flush()?;
+        }
+    }
+}
+
+fn check(directory: &Path, count: u64) -> Outcome {
+    let (store, snapshot, notices) = backroom::store::open(&options(directory), NOW)?;
+    for notice in &notices {
+        println!("notice {notice}");
+    }
+    let found = snapshot.parts_open.len() as u64;
+    let whole = snapshot.parts_open.iter().filter(|(_, parts)| parts.len() == 2).count() as u64;
+    let mut missing = 0u64;
+    let shop = shop();
+    for number in 1..=found {
+        let id = message_id(number);
+        let shop = shop.clone();
+        if wait(store.read(move |r| r.message(&shop, &id)))??.is_none() {
+            missing += 1;
+        }
+    }
+    println!("found {found}");
+    store.close()?;
+    if found < count || whole != found || missing > 0 || !notices.is_empty() {
+        return Err(
+            format!("{count} acknowledged, {found} found, {whole} whole, {missing} missing between").into()
+        );
+    }
+    Ok(())
+}
+
+fn speed(directory: &Path, seconds: &str, batch: &str) -> Outcome {
+    let run = Duration::from_secs_f64(seconds.parse()?);
+    let batch: usize = batch.parse()?;
+    let (store, _, _) = backroom::store::open(&Options { batch, ..options(directory) }, NOW)?;
+    let mut watch = store.watch();
+    let started = Instant::now();
+    let mut submitted = 0;
+    let mut last = started;
+    let mut commits = vec![];
+    while started.elapsed() < run {
+        // Two batches wait, so that the writer is never idle and never has to be told.
+        while store.room() > 1024 - 2 * batch {
+            submitted += 1;
+            store.submit(event(submitted)).map_err(|e| e.to_string())?;
+        }
+        wait(watch.changed())??;
+        watch.borrow_and_update();
+        commits.push(last.elapsed());
+        last = Instant::now();
+    }
+    let steps = watch.borrow().committed.0;
+    let took = started.elapsed().as_secs_f64();
+    commits.sort();
+    let at =
+        |percent: usize| commits.get(commits.len() * percent / 100).map_or(0.0, |d| d.as_secs_f64() * 1e3);
+    println!(
+        "batch {batch}: {:.0} steps/s, {:.0} commits/s, a commit p50 {:.1} ms, p99 {:.1} ms",
+        rate(steps, took),
+        rate(commits.len() as u64, took),
+        at(50),
+        at(99)
+    );
+    finish(store)
+}
+
+fn finish(store: Store) -> Outcome {
+    Ok(store.close()?)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a rate for people")]
+fn rate(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds
+}
+
+fn shop() -> ShopId {
+    ShopId::from("main")
+}
+
+fn message_id(number: u64) -> MessageId {
+    MessageId(format!("SM{:032x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+/// What one text of a customer leaves: his conversation's state, one step of his execution with 2 kB of context, and
+/// an answer in two parts.
+fn event(number: u64) -> Transaction {
+    let person = number % 100;
+    let conversation = ConversationId(format!("CH{person:032x}"));
+    let execution = ExecutionSid(format!("FN{person:032x}"));
+    let id = message_id(number);
+    let part = |n: u8| {
+        Op::PutPart(PartRow {
+            shop: shop(),
+            id: PartId { message: id.clone(), number: n },
+            pdu: "0011000B912160550101F10000AA".repeat(5),
+            length: 140,
+            state: PartState::Queued,
+            line: None,
+            reference: None,
+            attempts: 0,
+            note: None,
+            updated: NOW.wall,
+        })
+    };
+    Transaction {
+        ops: vec![
+            Op::PutConversation(ConversationRow {
+                shop: shop(),
+                id: conversation.clone(),
+                person: format!("+1206555{person:04}"),
+                state: json!({"v": 1, "foreground": execution, "turn": number}),
+                ticket: 1,
+                active: true,
+                updated: NOW.wall,
+            }),
+            Op::PutExecution(ExecutionRow {
+                shop: shop(),
+                sid: execution.clone(),
+                conversation: conversation.clone(),
+                flow: "Main_Menu".to_owned(),
+                revision: 1,
+                ended: None,
+                state: json!({"v": 1, "turn": number, "context": {"flow": {"variables": {
+                    "a": "x".repeat(900), "b": "y".repeat(900), "turn": number}}}}),
+                created: NOW.wall,
+                updated: NOW.wall,
+            }),
+            Op::AddStep(StepRow {
+                shop: shop(),
+                execution,
+                number: u32::try_from(number).unwrap_or(u32::MAX),
+                event: "incomingMessage".to_owned(),
+                from: "menu".to_owned(),
+                to: "split".to_owned(),
+                kind: "send-and-wait-for-reply".to_owned(),
+                delta: Map::from_iter([("widgets.menu.inbound.Body".to_owned(), json!("1"))]),
+                note: None,
+                wall: NOW.wall,
+            }),
+            Op::PutMessage(MessageRow {
+                shop: shop(),
+                id: id.clone(),
+                conversation,
+                direction: Direction::Out,
+                line: Some(LineId::from("sim1")),
+                peer: format!("+1206555{person:04}"),
+                body: "Reply with a number: 1 Troubleshoot Equipment, 2 Schedule Service".to_owned(),
+                status: MessageStatus::Queued,
+                source: Source::Box,
+                note: None,
+                created: NOW.wall,
+                wall_sure: true,
+                updated: NOW.wall,
+                sent_at: None,
+            }),
+            part(1),
+            part(2),
+        ],
+    }
+}

@@ -1,1 +1,0 @@
-//! Behaviour that the flows rely on.
