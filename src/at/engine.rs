@@ -139,7 +139,7 @@ impl Engine {
             settings,
             pin,
             digester: Digester::default(),
-            phase: Phase::Closed,
+            phase: Phase::Closed { since: Mono::default(), said: false },
             modem: Modem::default(),
             inbox: Inbox::default(),
             sends: VecDeque::new(),
@@ -159,22 +159,31 @@ impl Engine {
     /// A port was opened: the modem's state is unknown.
     pub fn handle_opened(&mut self, now: Mono) {
         if !matches!(self.phase, Phase::Stopping { .. } | Phase::Stopped) {
-            if !matches!(self.phase, Phase::Closed) {
-                self.go_down("the port was opened anew");
+            match self.phase {
+                Phase::Closed { said: true, .. } => self.needs(None),
+                Phase::Closed { said: false, .. } => {}
+                _ => self.go_down("the port was opened anew"),
             }
             self.start_bring_up(now);
             self.pump(now);
         }
     }
 
-    /// The port is gone (EIO, end of file) or was never found.
+    /// The port is gone (EIO, end of file) or was not found; may be said again and again.
     pub fn handle_closed(&mut self, why: &str, now: Mono) {
         match self.phase {
             Phase::Stopping { .. } => self.stop(),
             Phase::Stopped => {}
+            Phase::Closed { since, said } => {
+                self.go_down(why);
+                if !said && now.since(since) >= self.settings.missing {
+                    self.phase = Phase::Closed { since, said: true };
+                    self.needs(Some(format!("The modem is not there ({why}): plug it in.")));
+                }
+            }
             _ => {
                 self.go_down(why);
-                self.phase = Phase::Closed;
+                self.phase = Phase::Closed { since: now, said: false };
             }
         }
         self.pump(now);
@@ -209,9 +218,10 @@ impl Engine {
                         return self.pump(now);
                     }
                     Phase::Stopping { .. } | Phase::Stopped => "shutting down",
-                    Phase::Closed | Phase::BringUp(_) | Phase::Resting { .. } | Phase::Resetting { .. } => {
-                        "the line is not up"
-                    }
+                    Phase::Closed { .. }
+                    | Phase::BringUp(_)
+                    | Phase::Resting { .. }
+                    | Phase::Resetting { .. } => "the line is not up",
                 };
                 self.line(LineEvent::SendDone { part, result: SendResult::NotTried { why: why.to_owned() } });
             }
@@ -253,7 +263,7 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         let flight = self.flight.as_ref().map(|flight| (flight.deadline, "the answer to a command"));
         let phase = match &self.phase {
-            Phase::Closed | Phase::Stopped | Phase::Probing { .. } => None,
+            Phase::Closed { .. } | Phase::Stopped | Phase::Probing { .. } => None,
             Phase::BringUp(up) => up.wait.map(|at| (at, "the next step of bring-up")),
             Phase::Ready(ready) if ready.look_at <= ready.sweep_at => {
                 Some((ready.look_at, "a look at the signal"))
@@ -541,7 +551,7 @@ impl Engine {
                 Phase::BringUp(up) if up.step == Step::SimAsk => up.wait = None,
                 _ => self.suspect(self.suspicion()),
             },
-            Urc::StorageFull => {
+            Urc::LookEverywhere => {
                 self.modem.stores.all().into_iter().for_each(|mem| self.inbox.want_sweep(mem))
             }
         }

@@ -370,6 +370,53 @@ async fn each_line_finds_its_own_modem_and_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn a_line_that_looks_for_any_modem_leaves_a_named_one_alone() {
+    let modem = modem(Options::default()).await;
+    let ports = Ports::new();
+    let mut named = Line::start(config(PortChoice::ByPath(modem.path())), &ports);
+    named.up().await;
+    let candidates = vec![modem.path().to_string_lossy().into_owned()];
+    let mut any = Line::start(ModemConfig { candidates, ..config(PortChoice::Any) }, &ports);
+    any.down().await;
+    modem.deliver("+12065550199", "for the named one").await.unwrap();
+    named.received().await;
+    named.stop().await;
+    assert_eq!(any.up().await, IMEI);
+    any.stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_although_nobody_takes_the_events() {
+    let modem = modem(Options::default()).await;
+    let mut line = Line::start_with(config(PortChoice::ByPath(modem.path())), &Ports::new(), 1);
+    line.up().await;
+    for number in 0..5 {
+        modem.deliver("+12065550199", &format!("text {number}")).await.unwrap();
+    }
+    line.received().await;
+    let asked = Instant::now();
+    drop(line.stop.take());
+    line.task.await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_line_ends_when_nobody_listens_and_leaves_no_prompt_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let modem = modem(Options { log: Some(log.clone()), ..Options::default() }).await;
+    let mut line = Line::start(config(PortChoice::ByPath(modem.path())), &Ports::new());
+    line.up().await;
+    modem.fault(Fault::NoPrompt { times: 1, error: String::new() }).await.unwrap();
+    line.tell(send(1)).await;
+    let commands = line.commands;
+    drop(line.events);
+    line.task.await.unwrap();
+    assert!(commands.is_closed());
+    assert_eq!(modem.submitted_since(0).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_daemon_that_is_slow_to_listen_loses_nothing() {
     let modem = modem(Options { capacity: [50, 300, 50], ..Options::default() }).await;
     let path = PortChoice::ByPath(modem.path());
@@ -442,5 +489,38 @@ async fn five_hundred_texts_come_in_within_a_few_seconds() {
     assert_eq!(received, 500);
     println!("500 texts in {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    line.stop().await;
+}
+
+/// As above: 50 a second is what is promised.
+#[tokio::test]
+async fn two_hundred_texts_go_out_within_a_few_seconds_with_their_reports() {
+    let modem = modem(Options::default()).await;
+    let mut line = Line::start(config(PortChoice::ByPath(modem.path())), &Ports::new());
+    line.up().await;
+    let start = Instant::now();
+    let mut reports = 0;
+    for number in 1..=200 {
+        line.tell(send(number)).await;
+        loop {
+            match line.next().await {
+                LineEvent::Received { slot, .. } => {
+                    reports += 1;
+                    line.tell(LineCommand::Free { slot }).await;
+                }
+                LineEvent::SendDone { result, .. } => {
+                    assert!(matches!(result, SendResult::Accepted { .. }), "{result:?}");
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    println!("200 texts out in {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    while reports < 200 {
+        line.received().await;
+        reports += 1;
+    }
     line.stop().await;
 }
