@@ -256,7 +256,10 @@ fn point(link: &Path, device: &Path) -> io::Result<()> {
     }
     match std::fs::symlink_metadata(link) {
         Ok(meta) if meta.file_type().is_symlink() => std::fs::remove_file(link)?,
-        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {
+            let problem = format!("{} is there and is no link", link.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        }
         Err(_) => {}
     }
     std::os::unix::fs::symlink(device, link)
