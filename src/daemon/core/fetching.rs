@@ -160,6 +160,7 @@ impl Shop {
             }
             DealerEvent::Probed { capabilities, customers, reached, .. } => {
                 self.dealer_answered(cx, reached);
+                self.dealer.asked |= reached;
                 if capabilities.is_some() {
                     self.dealer.probed = capabilities;
                 }
@@ -222,7 +223,8 @@ impl Shop {
             said("dealer.idempotency_key"),
             said("dealer.client_reference"),
             self.dealer.probed,
-            self.dealer.references_seen,
+            // Until he was asked, look: a look-up sends nothing, and says itself when nothing can be learnt.
+            self.dealer.references_seen || !self.dealer.asked,
         )
     }
 
