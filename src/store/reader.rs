@@ -29,14 +29,6 @@ impl Reader {
         Ok(Self { conn })
     }
 
-<<<<<<< HEAD
-    /// Looks at every page of the database. `Ok(Err(what))` names the first fault.
-    ///
-    /// # Errors
-    /// The database refuses to be read.
-    pub fn check(&self) -> Result<Result<(), String>, StoreError> {
-        Ok(super::open::check_connection(&self.conn, super::Check::Full)?)
-=======
     /// Looks at every page. `Ok(Err(what))` names the first fault.
     ///
     /// # Errors
@@ -53,7 +45,6 @@ impl Reader {
         let mut query = self.conn.prepare_cached(super::load::SHOPS)?;
         let rows = query.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
->>>>>>> store
     }
 
     /// Everything that `work` reads is of one moment.
