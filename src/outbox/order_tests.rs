@@ -1,3 +1,5 @@
+//! Orders against modelled dealers: any answer lost, any crash, never two orders.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! From an unknown state to a line that is up.
+
 use super::bench::{Bench, PDU_A, PDU_B, ready};
 use crate::at::{Event, Pin, Settings, SimPin};
 use crate::types::{LineEvent, Mem, PhoneNumber, Registration, Slot};

@@ -1,3 +1,5 @@
+//! What holds for any bytes, any split and any garbage.
+
 use proptest::prelude::*;
 
 use super::bench::{Bench, PDU_A, PDU_B, part, send};

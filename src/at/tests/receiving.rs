@@ -1,3 +1,5 @@
+//! Texts and reports in: indications, sweeps, direct delivery, slots freed.
+
 use super::bench::{Bench, PDU_A, PDU_B, ready};
 use crate::at::Settings;
 use crate::types::{LineCommand, LineEvent, Mem, Slot};

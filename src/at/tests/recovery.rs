@@ -1,3 +1,5 @@
+//! Silence, reboots and lost ports.
+
 use super::bench::{Bench, PDU_A, ready, send};
 use crate::at::{Event, Settings};
 use crate::types::{LineEvent, SendResult};

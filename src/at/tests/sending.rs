@@ -1,3 +1,5 @@
+//! Texts out: prompts, references, refusals, doubts.
+
 use super::bench::{Bench, PDU_A, part, ready, send};
 use crate::types::{LineCommand, LineEvent, Mem, SendResult, Slot};
 
