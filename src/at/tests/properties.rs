@@ -1,3 +1,5 @@
+//! What holds whatever happens: splits, noise, any order of commands, time and ports.
+
 use proptest::prelude::*;
 
 use super::bench::{Bench, PDU_A, PDU_B, part, send};

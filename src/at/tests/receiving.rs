@@ -1,3 +1,5 @@
+//! Texts that come in: announced, handed over, swept, damaged, freed.
+
 use super::bench::{Bench, PDU_A, PDU_B, ready};
 use crate::at::Settings;
 use crate::types::{LineCommand, LineEvent, Mem, Slot};

@@ -1,3 +1,5 @@
+//! Missed answers, restarts, the ladder.
+
 use super::bench::{Bench, PDU_A, ready, send};
 use crate::at::{Event, Settings};
 use crate::types::{LineEvent, SendResult};
