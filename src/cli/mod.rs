@@ -44,6 +44,7 @@ enum Command {
     /// Look at everything: configuration, storage, lines, dealer
     Doctor,
     /// Text with a believable shop: needs no modem, account or network
+    /// Texts: list, send, settle doubts; count segments
     Sms {
         #[command(subcommand)]
         command: texts::Sms,
@@ -114,6 +115,9 @@ pub fn main() -> ExitCode {
         Command::Run => run(&cli.config),
         Command::Check => check(&cli.config),
         Command::Doctor => doctor::run(&cli.config),
+        Command::Sms { command: texts::Sms::Segments } => {
+            filter(|line| segments::segments_line(line).map(|v| v.to_string()))
+        }
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),

@@ -162,6 +162,8 @@ pub enum Notice {
         /// Size.
         bytes: u64,
     },
+    /// The disk was full at start: the reserve was given up so that the database could be opened.
+    ReserveGivenUp,
     /// There is no room for the reserve that lets work under way come to its end on a full disk.
     NoReserve {
         /// What the system says.
@@ -206,6 +208,9 @@ impl std::fmt::Display for Notice {
             ),
             Self::NotChecked { bytes } => {
                 write!(f, "the database is large ({} MiB) and was not checked at start", bytes >> 20)
+            }
+            Self::ReserveGivenUp => {
+                f.write_str("the disk is full: the reserve was given up to open the database")
             }
             Self::NoReserve { what } => write!(f, "no reserve could be set aside for a full disk: {what}"),
         }

@@ -13,6 +13,7 @@
 mod apply;
 mod backup;
 mod blob;
+mod checkpoint;
 mod codec;
 mod disk;
 mod error;
@@ -198,6 +199,8 @@ struct Inner {
     shared: Arc<Shared>,
     pool: Pool,
     writer: Mutex<Option<JoinHandle<Result<(), StoreError>>>>,
+    checkpoint: Arc<checkpoint::Signal>,
+    checkpointer: Mutex<Option<JoinHandle<()>>>,
     options: Options,
     boot_number: i64,
     /// Held as long as the store is open.
@@ -216,7 +219,10 @@ pub fn open(options: &Options, now: Now) -> Result<(Store, Snapshot, Vec<Notice>
     }
     let shared = Arc::new(Shared::new(options.queue, disk));
     let pool = Pool::start(&options.path, options.readers, options.read_queue)?;
+    let signal = Arc::new(checkpoint::Signal::default());
+    let checkpointer = checkpoint::start(&options.path, Arc::clone(&signal))?;
     let writer = Writer {
+        checkpoint: Arc::clone(&signal),
         shared: Arc::clone(&shared),
         conn: opened.conn,
         boot_number: opened.boot_number,
@@ -235,6 +241,8 @@ pub fn open(options: &Options, now: Now) -> Result<(Store, Snapshot, Vec<Notice>
         shared,
         pool,
         writer: Mutex::new(Some(thread)),
+        checkpoint: signal,
+        checkpointer: Mutex::new(Some(checkpointer)),
         options: options.clone(),
         boot_number: opened.boot_number,
         _lock: opened.lock,
@@ -355,7 +363,7 @@ impl Store {
     /// # Errors
     /// As [`Store::read`].
     pub async fn check(&self, check: Check) -> Result<Result<(), String>, StoreError> {
-        self.read(move |reader| Ok(open::check_connection(&reader.conn, check)?)).await
+        self.read(move |reader| reader.check(check)).await
     }
 
     /// Makes a whole copy in `backups/`, away from the loop, and answers with its path.
@@ -386,6 +394,11 @@ impl Inner {
     fn close(&self) -> Result<(), StoreError> {
         self.shared.begin_close(self.options.close_patience);
         self.pool.close();
+        self.checkpoint.close();
+        let checkpointer = self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if checkpointer.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the checkpoint's thread had panicked");
+        }
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         match thread.map(JoinHandle::join) {
             None => Ok(()),

@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
 use super::apply::Applier;
+use super::checkpoint;
 use super::disk::Disk;
 use super::{QueueFull, StoreError, Ticket, Transaction, WriterState};
 
@@ -125,6 +126,7 @@ enum Failure {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) conn: Connection,
+    pub(super) checkpoint: Arc<checkpoint::Signal>,
     pub(super) boot_number: i64,
     pub(super) batch: usize,
     pub(super) retry_first: Duration,
@@ -142,7 +144,8 @@ impl Writer {
         while let Some(batch) = self.next_batch() {
             self.commit_at_last(&batch)?;
         }
-        self.finish()
+        self.finish();
+        Ok(())
     }
 
     /// Waits for work. `None` when the store is closing and all is done.
@@ -182,6 +185,7 @@ impl Writer {
         loop {
             let failure = match self.commit(batch) {
                 Ok(()) => {
+                    self.checkpoint.committed(batch.iter().map(|t| t.ops.len()).sum());
                     self.announce_commit(batch.len());
                     return Ok(());
                 }
@@ -287,12 +291,16 @@ impl Writer {
         StoreError::Closed { why: Some(why) }
     }
 
-    /// Everything is committed: says so in the boot row and leaves no log behind.
-    fn finish(self) -> Result<(), StoreError> {
-        self.conn.execute("UPDATE boot SET clean = 1 WHERE number = ?1", [self.boot_number])?;
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    /// Everything is committed: says so in the boot row and leaves no log behind. Where the disk refuses that,
+    /// nothing is lost: the next start takes this run for one that crashed.
+    fn finish(self) {
+        let mark = self.conn.execute("UPDATE boot SET clean = 1 WHERE number = ?1", [self.boot_number]);
+        let log = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         self.shared.stop("the store is closed");
-        self.conn.close().map_err(|(_, error)| StoreError::from(error))
+        let closed = self.conn.close().map_err(|(_, error)| error);
+        if let Err(error) = mark.map(|_| ()).and(log).and(closed) {
+            tracing::warn!(%error, "the store was closed, but not tidily");
+        }
     }
 }
 
