@@ -119,6 +119,23 @@ impl Step {
         }
     }
 
+    /// True for a question that every modem which says OK has told something to.
+    pub(super) fn must_tell(self) -> bool {
+        matches!(
+            self,
+            Self::Sync
+                | Self::RadioAsk
+                | Self::SimAsk
+                | Self::Registration
+                | Self::Signal
+                | Self::Operator
+                | Self::Memories
+                | Self::MemoryNow
+                | Self::IndicationsAsk
+                | Self::IndicationsRead
+        )
+    }
+
     /// True while the modem may still answer with ATV0's numbers.
     pub(super) fn is_terse(self) -> bool {
         matches!(self, Self::Attention | Self::EchoOff | Self::Verbose)

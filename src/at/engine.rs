@@ -548,7 +548,10 @@ impl Engine {
             }
             Urc::Started => self.restarted(now),
             Urc::SomethingReady => match &mut self.phase {
-                Phase::BringUp(up) if up.step == Step::SimAsk => up.wait = None,
+                // Not at once: a modem that says so after every question would be asked without end.
+                Phase::BringUp(up) if up.step == Step::SimAsk => {
+                    up.wait = up.wait.map(|at| at.min(now + self.settings.busy_retry));
+                }
                 _ => self.suspect(self.suspicion()),
             },
             Urc::LookEverywhere => {
@@ -566,16 +569,16 @@ impl Engine {
     }
 
     fn on_final(&mut self, result: Final, now: Mono) {
-        let takes = match &self.flight {
-            None => false,
-            Some(flight) => match &flight.command {
-                Command::BringUp(Step::Sync) => !flight.info.is_empty() || self.sync_is_generous(),
-                Command::Probe => !flight.info.is_empty() || self.probe_is_generous(),
-                // OK belongs to the command before: this one has had no prompt.
-                Command::Send { stage: SendStage::Prompt, .. } => result != Final::Ok,
-                _ => true,
-            },
-        };
+        let takes = self.flight.as_ref().is_some_and(|flight| match &flight.command {
+            // A modem that does not know the question says so; a bare OK is the late answer to another command.
+            Command::BringUp(Step::Sync) => {
+                !flight.info.is_empty() || (result != Final::Ok && self.sync_is_generous())
+            }
+            Command::Probe => !flight.info.is_empty() || (result != Final::Ok && self.probe_is_generous()),
+            // This one has had no prompt.
+            Command::Send { stage: SendStage::Prompt, .. } => result != Final::Ok,
+            command => result != Final::Ok || !flight.info.is_empty() || !command.must_tell(),
+        });
         if !takes {
             self.counters.stray_results += 1;
             return;

@@ -1,4 +1,4 @@
-//! What holds for any bytes, any split and any garbage.
+//! What holds whatever happens: splits, noise, any order of commands, time and ports.
 
 use proptest::prelude::*;
 

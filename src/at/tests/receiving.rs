@@ -1,4 +1,4 @@
-//! Texts and reports in: indications, sweeps, direct delivery, slots freed.
+//! Texts that come in: announced, handed over, swept, damaged, freed.
 
 use super::bench::{Bench, PDU_A, PDU_B, ready};
 use crate::at::Settings;

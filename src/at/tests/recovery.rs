@@ -1,4 +1,4 @@
-//! Silence, reboots and lost ports.
+//! Missed answers, restarts, the ladder.
 
 use super::bench::{Bench, PDU_A, ready, send};
 use crate::at::{Event, Settings};
