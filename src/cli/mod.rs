@@ -7,6 +7,8 @@ pub mod liquid;
 pub mod pdu;
 pub mod segments;
 
+#[cfg(feature = "demo")]
+mod demo;
 mod doctor;
 mod settings;
 mod texts;
@@ -44,6 +46,9 @@ enum Command {
     /// Look at everything: configuration, storage, lines, dealer
     Doctor,
     /// Text with a believable shop: needs no modem, account or network
+    #[cfg(feature = "demo")]
+    Demo(demo::Options),
+    /// What was said, and what is in doubt
     Sms {
         #[command(subcommand)]
         command: texts::Sms,
@@ -114,6 +119,8 @@ pub fn main() -> ExitCode {
         Command::Run => run(&cli.config),
         Command::Check => check(&cli.config),
         Command::Doctor => doctor::run(&cli.config),
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => demo::run(&cli.config, &options),
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
