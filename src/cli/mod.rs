@@ -7,6 +7,8 @@ pub mod liquid;
 pub mod pdu;
 pub mod segments;
 
+#[cfg(feature = "demo")]
+mod demo;
 mod doctor;
 mod settings;
 mod texts;
@@ -45,6 +47,9 @@ enum Command {
     Doctor,
     /// Text with a believable shop: needs no modem, account or network
     /// Texts: list, send, settle doubts; count segments
+    #[cfg(feature = "demo")]
+    Demo(demo::Options),
+    /// What was said, and what is in doubt
     Sms {
         #[command(subcommand)]
         command: texts::Sms,
@@ -118,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Sms { command: texts::Sms::Segments } => {
             filter(|line| segments::segments_line(line).map(|v| v.to_string()))
         }
+        #[cfg(feature = "demo")]
+        Command::Demo(options) => demo::run(&cli.config, &options),
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
