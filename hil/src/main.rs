@@ -1,1 +1,27 @@
-fn main() {}
+//! `hil`: each subcommand is one simulator; this file only dispatches.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "hil", version, about = "Simulators and an emulated modem for Backroom")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A dealer's API with a believable shop, with faults on request
+    Dealer(hil::dealer::Args),
+    /// An SMS modem on a pseudo-terminal, with faults on request
+    Modem(hil::modem::Args),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Dealer(args) => hil::dealer::run(args).await,
+        Command::Modem(args) => hil::modem::run(args).await,
+    }
+}

@@ -1,1 +1,253 @@
-//! (room)
+//! The command line: the daemon itself, tools for this machine, and technician's filters that read standard input
+//! and write JSON lines. Parses arguments and prints; what a command does is elsewhere or in the file of its name.
+#![expect(clippy::print_stderr, reason = "commands tell people what went wrong on standard error")]
+
+pub mod flow;
+pub mod liquid;
+pub mod pdu;
+pub mod segments;
+
+mod doctor;
+mod settings;
+mod texts;
+
+use std::io::{BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config};
+use crate::{daemon, telemetry};
+
+/// The arguments.
+#[derive(Debug, Parser)]
+#[command(
+    name = "backroom",
+    version,
+    about = "Answers the shop's phone and texts, also when the Internet does not"
+)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, env = "BACKROOM_CONFIG", default_value = config::file::DEFAULT_PATH)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the box (systemd starts this)
+    Run,
+    /// Check the whole configuration, and say all that is wrong with it
+    Check,
+    /// Look at everything: configuration, storage, lines, dealer
+    Doctor,
+    /// Text with a believable shop: needs no modem, account or network
+    /// Texts: list, send, settle doubts; count segments
+    Sms {
+        #[command(subcommand)]
+        command: texts::Sms,
+    },
+    /// Orders to the dealer: list, settle doubts
+    Orders {
+        #[command(subcommand)]
+        command: texts::Orders,
+    },
+    /// The owner's settings
+    Settings {
+        #[command(subcommand)]
+        command: settings::Settings,
+    },
+    /// SMS PDUs, a line each
+    Pdu {
+        #[command(subcommand)]
+        command: Pdu,
+    },
+    /// Liquid templates, a line each
+    Liquid {
+        #[command(subcommand)]
+        command: Liquid,
+    },
+    /// Studio flows
+    Flow {
+        #[command(subcommand)]
+        command: Flow,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Pdu {
+    /// Hex in, JSON out
+    Decode {
+        /// The PDUs are SUBMITs (mobile originated)
+        #[arg(long)]
+        mo: bool,
+    },
+    /// `{"number","text"}` in, PDUs out
+    Encode,
+}
+
+#[derive(Debug, Subcommand)]
+enum Liquid {
+    /// `{"template","data"}` in, `{"result"}` or `{"error"}` out
+    Render,
+}
+
+#[derive(Debug, Subcommand)]
+enum Flow {
+    /// Every problem of flow definitions, with its JSON path
+    Lint {
+        /// Studio JSON files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// One JSON object a problem
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Runs the command and gives the process's exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Run => run(&cli.config),
+        Command::Check => check(&cli.config),
+        Command::Doctor => doctor::run(&cli.config),
+        Command::Sms { command: texts::Sms::Segments } => {
+            filter(|line| segments::segments_line(line).map(|v| v.to_string()))
+        }
+        Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
+        Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
+        Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
+        Command::Pdu { command: Pdu::Decode { mo } } => {
+            filter(|line| pdu::decode_line(line, mo).map(|v| v.to_string()))
+        }
+        Command::Pdu { command: Pdu::Encode } => filter(|line| pdu::encode_line(line).map(|v| v.to_string())),
+        Command::Liquid { command: Liquid::Render } => {
+            filter(|line| (!line.trim().is_empty()).then(|| liquid::answer(line)))
+        }
+        Command::Flow { command: Flow::Lint { files, json } } => lint(&files, json),
+    }
+}
+
+/// Standard input to standard output, a line each; stops quietly when nobody reads.
+fn filter(mut answer: impl FnMut(&str) -> Option<String>) -> ExitCode {
+    let mut input = std::io::stdin().lock();
+    let mut output = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match input.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) => return fail(&format!("standard input cannot be read: {error}")),
+        }
+        let text = String::from_utf8_lossy(&line);
+        let Some(answer) = answer(text.trim_end_matches(['\r', '\n'])) else { continue };
+        // Whoever asks a line at a time waits for each answer.
+        if writeln!(output, "{answer}").and_then(|()| output.flush()).is_err() {
+            return ExitCode::SUCCESS;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn fail(why: &str) -> ExitCode {
+    eprintln!("backroom: {why}");
+    ExitCode::FAILURE
+}
+
+fn load(path: &std::path::Path) -> Result<Config, ExitCode> {
+    config::file::load(path).map_err(|faults| {
+        for fault in &faults {
+            eprintln!("{}: {fault}", path.display());
+        }
+        ExitCode::FAILURE
+    })
+}
+
+fn with_config(path: &std::path::Path, act: impl FnOnce(&Config) -> Result<(), String>) -> ExitCode {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    match act(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => fail(&why),
+    }
+}
+
+fn check(path: &std::path::Path) -> ExitCode {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let mut bad = false;
+    for line in &config.lines {
+        if let Err(error) = daemon::modem_config(line, &config) {
+            eprintln!("{}: {error}", path.display());
+            bad = true;
+        }
+    }
+    if bad {
+        return ExitCode::FAILURE;
+    }
+    println!("{}: {} shops, {} lines: fine", path.display(), config.shops.len(), config.lines.len());
+    ExitCode::SUCCESS
+}
+
+fn run(path: &std::path::Path) -> ExitCode {
+    telemetry::start("info");
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("the runtime does not start: {error}")),
+    };
+    let ready = || {
+        tracing::info!("ready");
+        // Nothing can be done about a systemd that does not listen.
+        let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    };
+    match runtime.block_on(daemon::run(config, asked_to_stop(), ready)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// SIGTERM or SIGINT.
+async fn asked_to_stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without signals only systemd's SIGKILL ends the box: it is made for that.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    tracing::info!("stopping");
+}
+
+fn lint(files: &[PathBuf], json: bool) -> ExitCode {
+    let mut good = true;
+    for file in files {
+        match std::fs::read_to_string(file) {
+            Ok(text) => {
+                let (report, ok) = flow::lint_report(&file.display().to_string(), &text, json);
+                print!("{report}");
+                good &= ok;
+            }
+            Err(error) => {
+                eprintln!("{}: {error}", file.display());
+                good = false;
+            }
+        }
+    }
+    if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,1 +1,11 @@
-//! (room)
+//! The daemon: one loop that never waits for the disk, start and shutdown in order, supervision of the edges, health.
+
+pub mod clock;
+pub mod control;
+pub mod core;
+mod run;
+mod supervise;
+mod turns;
+
+pub use run::{RunError, modem_config, run};
+pub use turns::{Ends, LoopCounters, Request, Stopped, Turns};

@@ -1,12 +1,27 @@
 //! The dealer's API, as an edge: commands in, events out. Owns HTTP, TLS, time-outs and the judgement whether an
 //! answer is one (a captive portal's 200 HTML is not a profile). Knows no cache, no retry and no order's
 //! history: `cache` and `outbox` decide, the daemon asks. The contract is `openapi.yaml` beside this file.
+//!
+//! [`run`] is the whole edge. Each shop has lanes of its own, so that one shop's dead dealer does not hold up
+//! another's; what finds its lane's queue full is refused at once rather than kept.
 
+mod answer;
+mod client;
+mod contract;
+mod lane;
+#[cfg(test)]
+mod tests;
+
+pub use contract::shows_references;
+pub use lane::run;
+
+use std::fmt;
 use std::time::Duration;
 
+use reqwest::Url;
 use serde_json::{Map, Value};
 
-use crate::types::{OrderId, OrderKind, ShopId};
+use crate::types::{OrderId, OrderKind, PhoneNumber, ShopId};
 
 /// What the daemon asks of the edge. Every command has exactly one event.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,9 +113,11 @@ pub enum DealerEvent {
     Probed {
         /// Whose.
         shop: ShopId,
+        /// False when he did not answer: what was known before stays known.
+        reached: bool,
         /// `None`: the dealer does not say.
         capabilities: Option<crate::types::Capabilities>,
-        /// Phone numbers of the customers, where the dealer lists them.
+        /// Phone numbers of the customers as the dealer writes them, where he lists them.
         customers: Vec<String>,
     },
 }
@@ -139,12 +156,107 @@ pub struct DealerConfig {
     pub url: String,
     /// Bearer token; never printed.
     pub token: String,
+    /// True when `http://` is allowed for a host that is not this machine: token and customers then travel in
+    /// the clear.
+    pub plain_http: bool,
+    /// `http://proxy.example:3128`. The environment's proxies are never used.
+    pub proxy: Option<String>,
     /// Connect, default 5 s.
     pub connect: Duration,
     /// Whole answer of a GET, default 30 s (the customer is answered from the cache long before).
     pub total: Duration,
-    /// Whole answer of a POST, default 30 s.
+    /// Whole answer of a POST, default 30 s. Keep it far below the outbox's `LOST`, 600 s.
     pub order: Duration,
-    /// Largest answer that is read, default 4 MiB.
+    /// Largest answer that is read in bytes, default 4 MiB.
     pub max_body: usize,
+    /// GETs at a time, default 8.
+    pub reads: usize,
+    /// POSTs at a time, default 2.
+    pub writes: usize,
+}
+
+/// Without the token, and without what may be hidden in the proxy's address.
+impl fmt::Debug for DealerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DealerConfig")
+            .field("shop", &self.shop)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
+}
+
+impl DealerConfig {
+    /// The defaults for this dealer.
+    #[must_use]
+    pub fn new(shop: ShopId, url: String, token: String) -> Self {
+        Self {
+            shop,
+            url,
+            token,
+            plain_http: false,
+            proxy: None,
+            connect: Duration::from_secs(5),
+            total: Duration::from_secs(30),
+            order: Duration::from_secs(30),
+            max_body: 4 * 1024 * 1024,
+            reads: 8,
+            writes: 2,
+        }
+    }
+
+    /// The base URL, read.
+    ///
+    /// # Errors
+    /// What is wrong with it and what to write, for `backroom check`.
+    pub fn check(&self) -> Result<Url, String> {
+        let url = Url::parse(&self.url).map_err(|why| format!("the dealer's URL cannot be read: {why}"))?;
+        let Some(host) = url.host_str() else {
+            return Err("the dealer's URL has no host".to_owned());
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("the dealer's URL has a user in it; the token has its own setting".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() || self.url.ends_with('/') {
+            return Err("the dealer's URL must end before the slash of /api".to_owned());
+        }
+        let host = host.trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        match url.scheme() {
+            "https" => Ok(url),
+            "http" if here || self.plain_http => Ok(url),
+            "http" => {
+                Err("the dealer's URL is http: the token would travel in the clear; write https, or set \
+                           plain_http = true"
+                    .to_owned())
+            }
+            other => Err(format!("the dealer's URL begins with {other}:, not https:")),
+        }
+    }
+}
+
+/// Where a customer's profile is, with all that the contract can include.
+#[must_use]
+pub fn profile_path(phone: &PhoneNumber) -> String {
+    let phone = segment(phone.as_str());
+    format!("/api/customers/by-phone/{phone}?include=equipment,addresses,resources,parts")
+}
+
+/// Where a customer's transactions are. `include`: `service_orders,parts_orders,invoices` or some of them.
+#[must_use]
+pub fn transactions_path(customer_id: &str, include: &str) -> String {
+    format!("/api/customers/{}/transactions?include={include}", segment(customer_id))
+}
+
+/// One segment of a path: all but unreserved characters escaped (RFC 3986 §2.3).
+fn segment(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte))
+            }
+            byte => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }

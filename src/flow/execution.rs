@@ -1,11 +1,22 @@
-//! One run of a flow.
+//! One run of a flow: its state, its serialised form, and the door through which inputs come.
+//!
+//! # Serialised form
+//! JSON, version 1: `{"version", "sid", "flow", "flow_sid", "revision", "started", "started_sure", "steps",
+//! "streak", "last_id", "phase", "context", "big"}`. `context` is the templates' world without `env`; a value of
+//! more than a kilobyte at its third level (`widgets.NAME.parsed`, `flow.variables.NAME`) stands in `big` once,
+//! however often the context has it, and `context` says `{"$big": index}` (or `{"$big_text": index}` where the
+//! context has the value's JSON text as a string). Fields may be added with a default; a changed meaning gets a
+//! new version, and an unknown version is refused.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
+use super::run::Run;
+use super::stored::Stored;
 use super::{Definition, Env, Input, Outcome};
-use crate::types::{ExecutionSid, MessageId, Now};
+use crate::types::{ExecutionSid, MessageId, Now, OrderId, Wall};
 
 /// Studio's limits (Studio FAQ), as settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,31 +66,174 @@ pub enum Awaiting {
     Ended,
 }
 
+/// Where an execution stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    /// [`Input::Start`] has not come.
+    Fresh,
+    /// In a widget that needs something from outside.
+    Waiting {
+        /// Its name.
+        widget: String,
+        /// For what.
+        wait: Wait,
+    },
+    /// Over.
+    Ended(Ended),
+}
+
+/// What a widget waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Wait {
+    /// A reply to a prompt.
+    Reply {
+        /// The prompt.
+        prompt: MessageId,
+        /// How far the prompt came.
+        stage: Stage,
+        /// How long after its acceptance silence counts as such. Milliseconds.
+        timeout_ms: u64,
+    },
+    /// [`Input::HttpDone`] with this id.
+    Http(u64),
+    /// [`Input::OrderDone`].
+    Order(OrderId),
+    /// [`Input::SubflowDone`].
+    Subflow(ExecutionSid),
+}
+
+/// How far a prompt came.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Stage {
+    /// A row in the box.
+    Queued,
+    /// With the line: a reply is an answer.
+    Handed,
+    /// Accepted by the line: this timer runs.
+    Accepted {
+        /// Its id.
+        timer: u64,
+    },
+}
+
 /// The whole state of one run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored", into = "Stored")]
 pub struct Execution {
-    sid: ExecutionSid,
-    flow: String,
-    revision: u32,
+    pub(super) sid: ExecutionSid,
+    pub(super) flow: String,
+    pub(super) flow_sid: String,
+    pub(super) revision: u32,
+    /// For the 30 days.
+    pub(super) started: Wall,
+    pub(super) started_sure: bool,
+    /// Steps taken.
+    pub(super) steps: u32,
+    /// How often the current widget was entered in a row.
+    pub(super) streak: u32,
+    /// The last timer's or request's id.
+    pub(super) last_id: u64,
+    pub(super) phase: Phase,
+    /// `trigger`, `contact`, `flow` and `widgets`; `env` only while an input is handled.
+    pub(super) context: Value,
 }
 
 impl Execution {
     /// A run that has not started: hand it [`Input::Start`] first. `flow` is the friendly name, `revision` the
     /// one that it is pinned to.
     #[must_use]
-    pub fn new(_sid: ExecutionSid, _flow: &str, _flow_sid: &str, _revision: u32, _now: Now) -> Self {
-        unimplemented!()
+    pub fn new(sid: ExecutionSid, flow: &str, flow_sid: &str, revision: u32, now: Now) -> Self {
+        let context = json!({
+            "trigger": {},
+            "contact": {"channel": {}},
+            "flow": {
+                "sid": sid.as_str(),
+                "flow_sid": flow_sid,
+                "channel": {},
+                "data": {},
+                "variables": {},
+            },
+            "widgets": {},
+        });
+        Self {
+            sid,
+            flow: flow.to_owned(),
+            flow_sid: flow_sid.to_owned(),
+            revision,
+            started: now.wall,
+            started_sure: now.wall_sure,
+            steps: 0,
+            streak: 0,
+            last_id: 0,
+            phase: Phase::Fresh,
+            context,
+        }
     }
 
     /// Runs until the execution waits or ends. `def` must be the revision that the execution is pinned to.
-    pub fn handle(&mut self, _def: &Definition, _input: Input, _now: Now, _env: &Env) -> Outcome {
-        unimplemented!()
+    ///
+    /// Pure: the same state, definition, input, time and surroundings give the same outcome. An input that the
+    /// execution does not await changes nothing. [`Effect::Ended`](super::Effect::Ended) comes exactly once.
+    pub fn handle(&mut self, def: &Definition, input: Input, now: Now, env: &Env) -> Outcome {
+        if self.is_ended() {
+            return Outcome::default();
+        }
+        Run::new(self, def, now, env).handle(input)
     }
 
     /// What it can hear now.
     #[must_use]
     pub fn awaiting(&self) -> Awaiting {
-        unimplemented!()
+        match &self.phase {
+            Phase::Ended(_) => Awaiting::Ended,
+            Phase::Fresh => Awaiting::Outside,
+            Phase::Waiting { widget, wait } => match wait {
+                Wait::Reply { prompt, stage: Stage::Queued, .. } => Awaiting::Handing(prompt.clone()),
+                Wait::Reply { prompt, stage: Stage::Handed | Stage::Accepted { .. }, .. } => {
+                    Awaiting::Reply { prompt: prompt.clone(), widget: widget.clone() }
+                }
+                Wait::Http(_) | Wait::Order(_) | Wait::Subflow(_) => Awaiting::Outside,
+            },
+        }
+    }
+
+    /// True after [`Effect::Ended`](super::Effect::Ended).
+    #[must_use]
+    pub fn is_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// How it ended; `None` while it runs.
+    #[must_use]
+    pub fn ended(&self) -> Option<&Ended> {
+        match &self.phase {
+            Phase::Ended(ended) => Some(ended),
+            Phase::Fresh | Phase::Waiting { .. } => None,
+        }
+    }
+
+    /// The widget that it waits in.
+    #[must_use]
+    pub fn widget(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Waiting { widget, .. } => Some(widget),
+            Phase::Fresh | Phase::Ended(_) => None,
+        }
+    }
+
+    /// What templates see: `trigger`, `contact`, `flow`, `widgets`.
+    #[must_use]
+    pub fn context(&self) -> &Value {
+        &self.context
+    }
+
+    /// `flow.variables`: what a parent hears in [`Input::SubflowDone`].
+    #[must_use]
+    pub fn variables(&self) -> Map<String, Value> {
+        self.context.pointer("/flow/variables").and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     /// Its id.
@@ -88,15 +242,34 @@ impl Execution {
         &self.sid
     }
 
+    /// The execution whose `run-subflow` started it.
+    #[must_use]
+    pub fn parent(&self) -> Option<ExecutionSid> {
+        let sid = self.context.pointer("/trigger/parent/execution_sid").and_then(Value::as_str)?;
+        Some(ExecutionSid::from(sid))
+    }
+
     /// Friendly name of its flow.
     #[must_use]
     pub fn flow(&self) -> &str {
         &self.flow
     }
 
+    /// FW sid of its flow.
+    #[must_use]
+    pub fn flow_sid(&self) -> &str {
+        &self.flow_sid
+    }
+
     /// The revision it is pinned to.
     #[must_use]
     pub fn revision(&self) -> u32 {
         self.revision
+    }
+
+    /// Steps taken so far.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
     }
 }

@@ -9,14 +9,25 @@
 //! Deliberately absent: sockets, SQL, clocks, routing of replies between executions (the conversation in
 //! `messaging` does that), retries of what left the box (`outbox` does that).
 
+mod context;
 mod definition;
 mod execution;
 mod functions;
 pub mod lizzy;
+mod run;
+mod split;
+mod stored;
+mod template;
+#[cfg(test)]
+mod tests;
 mod widget;
 
-pub use definition::{Definition, Problem, Severity, State, StateKind, Transition};
+pub use definition::{
+    Definition, HttpRequest, Problem, Severity, State, StateKind, Transition, Variable, lint,
+};
 pub use execution::{Awaiting, Ended, Execution, Limits};
+pub use split::{Condition, Operator};
+pub use template::Template;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use crate::types::OrderKind;
-use crate::types::{ExecutionSid, MessageId, Now, OrderId};
+use crate::types::{ExecutionSid, MessageId, OrderId};
 
 /// What surrounds an execution: read-only, the same for all executions of a shop at one moment.
 #[derive(Clone, Debug)]
@@ -38,7 +49,7 @@ pub struct Env {
     pub dealer_reachable: bool,
     /// How long `createPartsOrderAsync` waits for the order's outcome before it says `pending`.
     pub order_wait: Duration,
-    /// Friendly names of the published flows: what `triggerFlowWithContext` and `run-subflow` may name.
+    /// Friendly name to FW sid of the published flows: what `triggerFlowWithContext` and `run-subflow` may name.
     pub flows: BTreeMap<String, String>,
     /// Limits of Studio, as settings.
     pub limits: Limits,
@@ -96,6 +107,9 @@ pub enum Input {
     OrderDone(OrderId, OrderAnswer),
     /// A subflow ended. Ignored when not awaited.
     SubflowDone(ExecutionSid, Ended, Map<String, Value>),
+    /// The daemon started again: a request that was under way is made again when its method is safe, and has failed
+    /// otherwise. Everything else that is awaited is durable and comes by itself.
+    Restarted,
     /// End now: the person said MENU or STOP, or staff stopped it.
     Stop(String),
 }
@@ -246,6 +260,3 @@ pub struct Outcome {
     /// In order.
     pub steps: Vec<StepRecord>,
 }
-
-/// Time for one step: what a widget may read.
-pub(crate) type StepNow = Now;

@@ -3,4 +3,6 @@
 
 mod order;
 
-pub use order::{Order, OrderAction, OrderInput, OrderPolicy, OrderState};
+pub use order::{
+    CONFLICTS_MOST, LOST, Order, OrderAction, OrderInput, OrderPolicy, OrderState, RETRY_AFTER_MOST,
+};

@@ -301,11 +301,21 @@ fn put_order(conn: &Connection, row: &OrderRow) -> Result<()> {
 
 fn put_cached(conn: &Connection, row: &CachedRow) -> Result<()> {
     conn.prepare_cached(
-        "INSERT INTO cached (shop_id, key, status, body, wall, mono, boot) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO cached (shop_id, key, status, body, wall, mono, boot, wall_sure)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT DO UPDATE SET status = excluded.status, body = excluded.body, wall = excluded.wall,
-             mono = excluded.mono, boot = excluded.boot",
+             mono = excluded.mono, boot = excluded.boot, wall_sure = excluded.wall_sure",
     )?
-    .execute(params![row.shop, row.key, row.status, row.body, row.wall, row.mono, row.boot])?;
+    .execute(params![
+        row.shop,
+        row.key,
+        row.status,
+        row.body,
+        row.wall,
+        row.mono,
+        row.boot,
+        row.wall_sure
+    ])?;
     Ok(())
 }
 

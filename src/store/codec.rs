@@ -132,13 +132,14 @@ impl Source {
             Self::Staff => "staff",
             Self::Box => "box",
             Self::Program => "program",
+            Self::Consent => "consent",
         }
     }
 
     pub(super) fn execution(&self) -> Option<&ExecutionSid> {
         match self {
             Self::Flow(sid) => Some(sid),
-            Self::Person | Self::Staff | Self::Box | Self::Program => None,
+            Self::Person | Self::Staff | Self::Box | Self::Program | Self::Consent => None,
         }
     }
 }
@@ -150,6 +151,7 @@ fn source(word: &str, execution: Option<ExecutionSid>) -> Option<Source> {
         ("staff", _) => Some(Source::Staff),
         ("box", _) => Some(Source::Box),
         ("program", _) => Some(Source::Program),
+        ("consent", _) => Some(Source::Consent),
         _ => None,
     }
 }
@@ -321,7 +323,7 @@ pub(super) fn order(row: &Row<'_>) -> rusqlite::Result<OrderRow> {
     })
 }
 
-pub(super) const CACHED: &str = "shop_id, key, status, body, wall, mono, boot";
+pub(super) const CACHED: &str = "shop_id, key, status, body, wall, mono, boot, wall_sure";
 
 pub(super) fn cached(row: &Row<'_>) -> rusqlite::Result<CachedRow> {
     Ok(CachedRow {
@@ -332,6 +334,7 @@ pub(super) fn cached(row: &Row<'_>) -> rusqlite::Result<CachedRow> {
         wall: row.get(4)?,
         mono: row.get(5)?,
         boot: row.get(6)?,
+        wall_sure: row.get(7)?,
     })
 }
 

@@ -100,6 +100,16 @@ pub enum QueueFull {
     },
 }
 
+impl QueueFull {
+    /// What was not taken.
+    #[must_use]
+    pub fn into_transaction(self) -> Transaction {
+        match self {
+            Self::Full { transaction, .. } | Self::Stopped { transaction, .. } => *transaction,
+        }
+    }
+}
+
 /// Something that opening found and did, that a person should hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {

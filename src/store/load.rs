@@ -28,7 +28,7 @@ pub struct Snapshot {
     pub settings: Vec<SettingRow>,
     /// Published revisions, and those that active executions are pinned to.
     pub flows: Vec<FlowRow>,
-    /// Active ones.
+    /// All: who a person is and which line they know is wanted the moment that they write.
     pub conversations: Vec<ConversationRow>,
     /// Not ended.
     pub executions: Vec<ExecutionRow>,
@@ -73,7 +73,7 @@ pub(super) fn snapshot(
         load.rows("setting", &format!("SELECT {SETTING} FROM setting"), [], codec::setting)?;
     snapshot.conversations = load.rows(
         "conversation",
-        &format!("SELECT {CONVERSATION} FROM conversation WHERE active = 1 ORDER BY updated, id"),
+        &format!("SELECT {CONVERSATION} FROM conversation ORDER BY updated, id"),
         [],
         codec::conversation,
     )?;

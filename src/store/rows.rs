@@ -50,6 +50,8 @@ pub enum Source {
     Box,
     /// A program or a command.
     Program,
+    /// The box, about consent: the one kind that reaches who said STOP.
+    Consent,
 }
 
 /// A whole text, in or out.
@@ -308,6 +310,8 @@ pub struct CachedRow {
     pub body: String,
     /// Fetched.
     pub wall: Wall,
+    /// Whether that clock was sure.
+    pub wall_sure: bool,
     /// Fetched, in `boot`.
     pub mono: Mono,
     /// Boot of `mono`.

@@ -1,6 +1,7 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
+pub mod gsm7;
 mod id;
 mod line;
 mod money;
@@ -11,6 +12,6 @@ mod time;
 pub use id::{ConversationId, EventId, ExecutionSid, LineId, MessageId, OrderId, PartId, ShopId, derive_sid};
 pub use line::{LineCommand, LineEvent, LineState, Mem, Registration, SendResult, Slot};
 pub use money::Cents;
-pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult};
+pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};

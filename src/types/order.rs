@@ -76,3 +76,67 @@ pub struct Capabilities {
     /// Orders in the transactions carry `client_reference`.
     pub client_reference: bool,
 }
+
+/// A setting about one capability of a dealer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Support {
+    /// What the dealer says or shows; not supported until he does.
+    #[default]
+    Auto,
+    /// Supported, whatever the dealer says.
+    Yes,
+    /// Not to be relied on, whatever the dealer says.
+    No,
+}
+
+impl Support {
+    fn merged(self, seen: bool) -> bool {
+        match self {
+            Self::Auto => seen,
+            Self::Yes => true,
+            Self::No => false,
+        }
+    }
+}
+
+impl Capabilities {
+    /// What is relied on: the settings, and where they say `auto` what the dealer said when he was probed.
+    /// `reference_shown` is true once an order in somebody's transactions came back with one of our references;
+    /// an order's mere absence shows nothing, so nothing shown ever switches a capability off. That a dealer
+    /// honours `Idempotency-Key` cannot be seen from outside: only he or the setting can say so.
+    #[must_use]
+    pub fn merged(
+        idempotency_key: Support,
+        client_reference: Support,
+        probed: Option<Self>,
+        reference_shown: bool,
+    ) -> Self {
+        let said = probed.unwrap_or_default();
+        Self {
+            idempotency_key: idempotency_key.merged(said.idempotency_key),
+            client_reference: client_reference.merged(said.client_reference || reference_shown),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_outweighs_what_the_dealer_says_and_silence_is_no_support() {
+        let keyed = Capabilities { idempotency_key: true, client_reference: false };
+        let said = Some(keyed);
+        let both = |i, r, said, shown| Capabilities::merged(i, r, said, shown);
+        assert_eq!(both(Support::Auto, Support::Auto, None, false), Capabilities::default());
+        assert_eq!(both(Support::Auto, Support::Auto, said, false), keyed);
+        assert_eq!(
+            both(Support::No, Support::Yes, said, false),
+            Capabilities { idempotency_key: false, client_reference: true }
+        );
+        assert!(both(Support::Auto, Support::Auto, None, true).client_reference);
+        assert!(!both(Support::Auto, Support::No, None, true).client_reference);
+        assert!(!both(Support::Auto, Support::Auto, None, true).idempotency_key);
+    }
+}

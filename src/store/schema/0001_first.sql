@@ -186,6 +186,7 @@ CREATE TABLE cached (
     wall    INTEGER NOT NULL,
     mono    INTEGER NOT NULL,
     boot    TEXT NOT NULL,
+    wall_sure INTEGER NOT NULL,
     PRIMARY KEY (shop_id, key)
 ) STRICT;
 

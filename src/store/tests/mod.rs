@@ -192,6 +192,7 @@ pub(super) fn cached(shop: &ShopId, key: &str) -> CachedRow {
         status: 200,
         body: "{\"name\":\"Jane\"}".to_owned(),
         wall: NOW.wall,
+        wall_sure: true,
         mono: NOW.mono,
         boot: BootId("boot-1".to_owned()),
     }

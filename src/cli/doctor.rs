@@ -1,0 +1,165 @@
+//! `backroom doctor`: looks at everything a technician would ask about, and says what to do.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use serde_json::Value;
+
+use super::texts::wall_now;
+use crate::config::{Config, Port};
+use crate::daemon::control::{self, Ask};
+use crate::store::{self, Reader};
+
+#[derive(Default)]
+struct Report {
+    bad: bool,
+}
+
+impl Report {
+    fn fine(&mut self, text: &str) {
+        println!("  ok    {text}");
+    }
+
+    fn note(&mut self, text: &str) {
+        println!("  note  {text}");
+    }
+
+    fn wrong(&mut self, text: &str) {
+        self.bad = true;
+        println!("  WRONG {text}");
+    }
+}
+
+pub(super) fn run(path: &Path) -> ExitCode {
+    let config = match super::load(path) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    let mut report = Report::default();
+    println!("configuration {}", path.display());
+    report.fine(&format!("{} shops, {} lines", config.shops.len(), config.lines.len()));
+    for shop in config.shops.iter().filter(|s| s.dealer.is_none()) {
+        report.note(&format!("shop {} has no dealer: orders wait, customers get the friendly path", shop.id));
+    }
+    println!("storage {}", config.storage.path.display());
+    storage(&config, &mut report);
+    println!("lines");
+    ports(&config, &mut report);
+    println!("daemon");
+    daemon(&config, &mut report);
+    if report.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn storage(config: &Config, report: &mut Report) {
+    if !config.storage.path.join(store::FILE).exists() {
+        report.note("no database yet: the first start makes one");
+        return;
+    }
+    let reader = match Reader::open(&config.storage.path) {
+        Ok(reader) => reader,
+        Err(error) => return report.wrong(&error.to_string()),
+    };
+    match reader.check(store::Check::Full) {
+        Ok(Ok(())) => report.fine("the database is whole"),
+        Ok(Err(fault)) => report.wrong(&format!("the database is damaged: {fault}; restart backroom, it moves the file aside and goes on from the last copy")),
+        Err(error) => report.wrong(&error.to_string()),
+    }
+    for shop in &config.shops {
+        let unknown = reader.unknown_messages(&shop.id).map(|list| list.len());
+        match unknown {
+            Ok(0) => {}
+            Ok(count) => report.note(&format!(
+                "shop {}: {count} texts are in doubt: backroom sms unknown --shop {}",
+                shop.id, shop.id
+            )),
+            Err(error) => report.wrong(&error.to_string()),
+        }
+        match reader.unknown_orders(&shop.id).map(|list| list.len()) {
+            Ok(0) => {}
+            Ok(count) => report.wrong(&format!(
+                "shop {}: {count} orders are in doubt: backroom orders unknown --shop {}",
+                shop.id, shop.id
+            )),
+            Err(error) => report.wrong(&error.to_string()),
+        }
+        match reader.broken(&shop.id, 10) {
+            Ok(list) => {
+                for row in list {
+                    report.note(&format!(
+                        "shop {}: a PDU of line {} could not be read ({}); it is kept as {}",
+                        shop.id,
+                        row.line,
+                        row.note.unwrap_or_default(),
+                        row.id
+                    ));
+                }
+            }
+            Err(error) => report.wrong(&error.to_string()),
+        }
+    }
+    let free = rustix::fs::statvfs(&config.storage.path).map(|s| s.f_bavail.saturating_mul(s.f_frsize) >> 20);
+    match free {
+        Ok(free) if free < u64::from(config.storage.low_water_mib) => {
+            report.wrong(&format!("only {free} MiB are free: make room"))
+        }
+        Ok(free) => report.fine(&format!("{free} MiB free")),
+        Err(error) => report.wrong(&format!("free space cannot be read: {error}")),
+    }
+    if wall_now().0 < 1_767_225_600_000 {
+        report.wrong("the clock is not set");
+    }
+}
+
+fn ports(config: &Config, report: &mut Report) {
+    for line in &config.lines {
+        match &line.port {
+            Port::Path(path) => match std::fs::OpenOptions::new().read(true).write(true).open(path) {
+                Ok(_) => report.fine(&format!("line {}: {} is there", line.id, path.display())),
+                Err(error) => report.wrong(&format!(
+                    "line {}: {}: {error}; is the modem plugged in, and are you in the group dialout?",
+                    line.id,
+                    path.display()
+                )),
+            },
+            Port::Imei(imei) => report.note(&format!("line {}: looked for by its IMEI {imei}", line.id)),
+            Port::Any => report.note(&format!("line {}: the first modem that answers", line.id)),
+        }
+    }
+    if config.lines.is_empty() {
+        report.note("no [[line]]: nothing can be received or sent");
+    }
+}
+
+fn daemon(config: &Config, report: &mut Report) {
+    match control::ask(&config.storage.path, &Ask::Status) {
+        Ok(None) => report.note("does not run"),
+        Err(why) => report.wrong(&why),
+        Ok(Some(status)) => {
+            report.fine("runs");
+            if let Some(why) = status.pointer("/storage/stalled").and_then(Value::as_str) {
+                report.wrong(&format!("cannot write: {why}; nothing new is taken until it can"));
+            }
+            for (shop, state) in status["shops"].as_object().into_iter().flatten() {
+                for (line, state) in state["lines"].as_object().into_iter().flatten() {
+                    line_state(shop, line, state, report);
+                }
+                if state["dealer"]["configured"] == true && state["dealer"]["reachable"] == false {
+                    report.wrong(&format!("shop {shop}: the dealer's API does not answer; customers are served from what is kept"));
+                }
+            }
+        }
+    }
+}
+
+fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
+    let text = |key: &str| state[key].as_str().unwrap_or_default().to_owned();
+    let name = format!("shop {shop}, line {line}");
+    if !text("needs").is_empty() {
+        report.wrong(&format!("{name}: {}", text("needs")));
+    } else if state["up"] == true {
+        let operator = text("operator");
+        report.fine(&format!("{name}: up, {} {operator}, {} dBm", text("registration"), state["signal_dbm"]));
+    } else {
+        report.wrong(&format!("{name}: down: {}", text("why_down")));
+    }
+}

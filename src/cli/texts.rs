@@ -1,0 +1,205 @@
+//! `backroom sms` and `backroom orders`: what was said and ordered, and what is in doubt. Reading goes to the
+//! database; sending goes through the daemon, so that consent and pace hold.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::config::{Config, ShopConfig};
+use crate::daemon::control::{self, Ask};
+use crate::store::{Direction, MessageFilter, MessageRow, OrderRow, PartRow, Reader};
+use crate::types::Wall;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Sms {
+    /// Texts, newest last, a JSON object a line
+    List {
+        /// Only with this number.
+        #[arg(long)]
+        with: Option<String>,
+        /// At most this many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// Texts of which nobody knows whether they were sent
+    Unknown {
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// Send a text
+    Send {
+        /// To this number.
+        to: String,
+        /// The text.
+        body: String,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// Send a text in doubt once more
+    Resend {
+        /// SM…
+        id: String,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// `{"text"}` in, `{"encoding","segments","units"}` out, a line each
+    Segments,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Orders {
+    /// Orders, newest last, a JSON object a line
+    List {
+        /// At most this many.
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// Orders of which nobody knows whether the dealer has them
+    Unknown {
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// Send an order in doubt once more
+    Resend {
+        /// OR…
+        id: String,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+}
+
+pub(super) fn choose_shop<'a>(config: &'a Config, id: Option<&str>) -> Result<&'a ShopConfig, String> {
+    let ids = || config.shops.iter().map(|s| s.id.as_str()).collect::<Vec<_>>().join(", ");
+    match (id, config.shops.as_slice()) {
+        (None, [only]) => Ok(only),
+        (None, _) => Err(format!("say which shop: --shop with one of {}", ids())),
+        (Some(id), shops) => shops
+            .iter()
+            .find(|s| s.id.as_str() == id)
+            .ok_or_else(|| format!("there is no shop {id}; there are {}", ids())),
+    }
+}
+
+pub(super) fn wall_now() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn reader(config: &Config) -> Result<Reader, String> {
+    Reader::open(&config.storage.path).map_err(|e| e.to_string())
+}
+
+pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
+    match command {
+        Sms::List { with, limit, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            let filter = MessageFilter { person: with, limit, ..MessageFilter::default() };
+            let mut rows = reader(config)?.messages(&shop.id, &filter).map_err(|e| e.to_string())?;
+            rows.sort_by_key(|r| r.created);
+            for row in rows {
+                println!("{}", message(&row, &[]));
+            }
+            Ok(())
+        }
+        Sms::Unknown { shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            for (row, parts) in reader(config)?.unknown_messages(&shop.id).map_err(|e| e.to_string())? {
+                println!("{}", message(&row, &parts));
+            }
+            Ok(())
+        }
+        Sms::Send { to, body, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?.id.to_string();
+            tell(config, &Ask::Send { shop, to, body })
+        }
+        Sms::Resend { id, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?.id.to_string();
+            tell(config, &Ask::Resend { shop, message: id })
+        }
+        Sms::Segments => Ok(()),
+    }
+}
+
+pub(super) fn orders(config: &Config, command: Orders) -> Result<(), String> {
+    match command {
+        Orders::List { limit, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            let mut rows = reader(config)?.orders(&shop.id, None, limit).map_err(|e| e.to_string())?;
+            rows.sort_by_key(|r| r.created);
+            for row in rows {
+                println!("{}", order(&row));
+            }
+            Ok(())
+        }
+        Orders::Unknown { shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            for row in reader(config)?.unknown_orders(&shop.id).map_err(|e| e.to_string())? {
+                println!("{}", order(&row));
+            }
+            Ok(())
+        }
+        Orders::Resend { id, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?.id.to_string();
+            tell(config, &Ask::ResendOrder { shop, order: id })
+        }
+    }
+}
+
+/// Asks the running daemon and prints what it answers.
+fn tell(config: &Config, ask: &Ask) -> Result<(), String> {
+    match control::ask(&config.storage.path, ask)? {
+        Some(answer) => {
+            println!("{answer}");
+            Ok(())
+        }
+        None => {
+            Err("backroom does not run on this machine; start it first (systemctl start backroom)".to_owned())
+        }
+    }
+}
+
+fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
+    let mut value = json!({
+        "id": row.id,
+        "direction": match row.direction { Direction::In => "in", Direction::Out => "out" },
+        "line": row.line,
+        "person": row.peer,
+        "body": row.body,
+        "status": row.status.as_str(),
+        "source": row.source.as_str(),
+        "note": row.note,
+        "created": row.created.rfc3339(),
+        "updated": row.updated.rfc3339(),
+    });
+    if !parts.is_empty() {
+        let list = parts.iter().map(|p| {
+            json!({ "number": p.id.number, "state": p.state.as_str(), "note": p.note, "attempts": p.attempts })
+        });
+        value["parts"] = Value::Array(list.collect());
+    }
+    value
+}
+
+fn order(row: &OrderRow) -> Value {
+    json!({
+        "id": row.id,
+        "kind": row.kind.as_str(),
+        "state": row.state,
+        "conversation": row.conversation,
+        "order": row.order,
+        "created": row.created.rfc3339(),
+        "updated": row.updated.rfc3339(),
+    })
+}

@@ -1,0 +1,164 @@
+//! The control socket: `control.sock` beside the database, for this machine's commands. JSON lines, one answer a
+//! line: `{"do":"send","shop":"main","to":"+1206…","body":"…"}` gives `{"ok":…}` or `{"error":"…"}`. Who may open
+//! the socket (its owner) may ask.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+
+use super::core::Command;
+use super::turns::Request;
+use crate::types::{MessageId, OrderId, ShopId};
+
+/// Longest request line, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// The wire form of a command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Text somebody.
+    Send {
+        /// By which shop.
+        shop: String,
+        /// Whom.
+        to: String,
+        /// What.
+        body: String,
+    },
+    /// Send a text in doubt once more.
+    Resend {
+        /// Whose.
+        shop: String,
+        /// SM…
+        message: String,
+    },
+    /// Send an order in doubt once more.
+    ResendOrder {
+        /// Whose.
+        shop: String,
+        /// OR…
+        order: String,
+    },
+    /// Change settings, all or none.
+    Set {
+        /// Whose.
+        shop: String,
+        /// Key and value; null brings the default back.
+        values: Map<String, Value>,
+        /// Who, for the audit log.
+        by: String,
+    },
+    /// How things stand.
+    Status,
+}
+
+impl From<Ask> for Command {
+    fn from(ask: Ask) -> Self {
+        match ask {
+            Ask::Send { shop, to, body } => Self::Send { shop: ShopId(shop), to, body },
+            Ask::Resend { shop, message } => Self::Resend { shop: ShopId(shop), message: MessageId(message) },
+            Ask::ResendOrder { shop, order } => {
+                Self::ResendOrder { shop: ShopId(shop), order: OrderId(order) }
+            }
+            Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
+            Ask::Status => Self::Status,
+        }
+    }
+}
+
+/// Where the socket of a storage directory is.
+#[must_use]
+pub fn socket(storage: &Path) -> PathBuf {
+    storage.join("control.sock")
+}
+
+/// Opens the socket; one that a dead daemon left behind is replaced (the store's lock says that it is dead).
+///
+/// # Errors
+/// The directory cannot be written.
+pub(super) fn listen(storage: &Path) -> io::Result<UnixListener> {
+    let path = socket(storage);
+    match std::fs::remove_file(&path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves the socket for as long as the loop listens.
+pub(super) async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let requests = requests.clone();
+                tokio::spawn(async move {
+                    if let Err(error) = talk(stream, requests).await {
+                        tracing::debug!(%error, "a control connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket does not accept");
+                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+async fn talk(stream: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
+    let (read, mut write) = stream.into_split();
+    let mut lines = BufReader::new(read.take(LONGEST));
+    let mut line = String::new();
+    while lines.read_line(&mut line).await? > 0 {
+        let answer = answer(&line, &requests).await;
+        let answer = match answer {
+            Ok(value) => json!({ "ok": value }),
+            Err(error) => json!({ "error": error }),
+        };
+        write.write_all(format!("{answer}\n").as_bytes()).await?;
+        line.clear();
+        lines.get_mut().set_limit(LONGEST);
+    }
+    Ok(())
+}
+
+async fn answer(line: &str, requests: &mpsc::Sender<Request>) -> Result<Value, String> {
+    let ask: Ask = serde_json::from_str(line).map_err(|e| format!("not a request: {e}"))?;
+    let (answer, reply) = oneshot::channel();
+    let request = Request { command: ask.into(), answer };
+    requests.send(request).await.map_err(|_| "the box is stopping".to_owned())?;
+    reply.await.map_err(|_| "the box is stopping".to_owned())?
+}
+
+/// Asks the daemon that runs on this storage directory. `Ok(None)`: none runs.
+///
+/// # Errors
+/// What the daemon says, or that it does not answer.
+pub fn ask(storage: &Path, ask: &Ask) -> Result<Option<Value>, String> {
+    use std::io::{BufRead, Write};
+    let Ok(mut stream) = std::os::unix::net::UnixStream::connect(socket(storage)) else { return Ok(None) };
+    let patience = Some(std::time::Duration::from_secs(10));
+    let io = |e: io::Error| format!("the running backroom does not answer: {e}");
+    stream.set_read_timeout(patience).map_err(io)?;
+    let line = serde_json::to_string(ask).map_err(|e| e.to_string())?;
+    stream.write_all(format!("{line}\n").as_bytes()).map_err(io)?;
+    let mut reply = String::new();
+    io::BufReader::new(stream).read_line(&mut reply).map_err(io)?;
+    let reply: Value =
+        serde_json::from_str(&reply).map_err(|e| format!("the running backroom answered: {e}"))?;
+    match (reply.get("ok"), reply.get("error").and_then(Value::as_str)) {
+        (Some(value), _) => Ok(Some(value.clone())),
+        (None, Some(error)) => Err(error.to_owned()),
+        (None, None) => Err("the running backroom answered nothing".to_owned()),
+    }
+}

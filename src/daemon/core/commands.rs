@@ -1,0 +1,127 @@
+//! What people and programs ask for through the control socket: texts to send, doubts to settle, settings to
+//! change. Answered after the commit.
+
+use serde_json::{Map, Value, json};
+
+use super::shop::Shop;
+use super::{Core, Cx, Effect, Step};
+use crate::config::settings;
+use crate::store::{Op, SettingRow, Source};
+use crate::types::{EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+
+/// One request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Text somebody.
+    Send {
+        /// By which shop.
+        shop: ShopId,
+        /// Whom, as people write numbers.
+        to: String,
+        /// What.
+        body: String,
+    },
+    /// Send a text in doubt once more.
+    Resend {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        message: MessageId,
+    },
+    /// Send an order in doubt once more.
+    ResendOrder {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        order: OrderId,
+    },
+    /// Change settings: all or none. `Null` brings a default back.
+    Set {
+        /// Whose.
+        shop: ShopId,
+        /// Key and value.
+        values: Map<String, Value>,
+        /// Who.
+        by: String,
+    },
+    /// How things stand.
+    Status,
+}
+
+impl Core {
+    pub(super) fn command(&mut self, id: EventId, reply: u64, command: Command, now: Now, step: &mut Step) {
+        let shop = match &command {
+            Command::Send { shop, .. }
+            | Command::Resend { shop, .. }
+            | Command::ResendOrder { shop, .. }
+            | Command::Set { shop, .. } => shop.clone(),
+            Command::Status => {
+                let status = self.status();
+                step.live.push(Effect::Reply(reply, Ok(status)));
+                return;
+            }
+        };
+        if !self.shops.contains_key(&shop) {
+            step.live.push(Effect::Reply(reply, Err(format!("there is no shop {shop}"))));
+            return;
+        }
+        self.with_shop(&shop, id, now, step, |s, cx| {
+            let answer = match command {
+                Command::Send { to, body, .. } => s.send_command(cx, &to, body),
+                Command::Resend { message, .. } => s.resend(cx, &message),
+                Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
+                Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
+                Command::Status => Ok(Value::Null),
+            };
+            cx.after(Effect::Reply(reply, answer));
+        });
+    }
+}
+
+impl Shop {
+    fn send_command(&mut self, cx: &mut Cx<'_>, to: &str, body: String) -> Result<Value, String> {
+        let country = self.settings.text("shop.calling_code").to_owned();
+        let to = PhoneNumber::parse(to, Some(&country)).map_err(|e| e.to_string())?;
+        if body.trim().is_empty() {
+            return Err("the text is empty".to_owned());
+        }
+        if self.blocks.contains(to.as_str()) {
+            return Err("this person said STOP".to_owned());
+        }
+        let id = cx.message_id();
+        self.send_text(cx, id.clone(), to.as_str(), body, Source::Program, None);
+        Ok(json!({ "id": id }))
+    }
+
+    fn set_command(
+        &mut self,
+        cx: &mut Cx<'_>,
+        values: &Map<String, Value>,
+        by: &str,
+    ) -> Result<Value, String> {
+        let mut errors = Vec::new();
+        let mut next = self.settings.clone();
+        for (key, value) in values {
+            if self.setup.fixed.contains_key(key) {
+                errors.push(format!("`{key}` is fixed in the configuration file"));
+            } else if let Err(error) = next.set(key, value) {
+                errors.push(error.to_string());
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors.join("\n"));
+        }
+        for (key, value) in values {
+            let stored = if value.is_null() { Value::Null } else { next.get(key).clone() };
+            cx.put(Op::PutSetting(SettingRow {
+                shop: self.id.clone(),
+                key: settings::find(key).map_or_else(|_| key.clone(), |s| s.key.to_owned()),
+                value: stored,
+                by: by.to_owned(),
+                wall: cx.now.wall,
+            }));
+        }
+        self.settings = next;
+        Ok(json!({ "changed": values.len() }))
+    }
+}

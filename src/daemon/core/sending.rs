@@ -1,0 +1,546 @@
+//! Texts on their way out. One PDU at a time is with a line; its row says `handed` before the modem hears of it,
+//! so that a crash leaves at most one part a line in doubt. Consent is checked last, here, for every path.
+
+use std::collections::VecDeque;
+
+use serde_json::{Value, json};
+
+use super::shop::Shop;
+use super::timers::TimerKey;
+use super::{Cx, Effect};
+use crate::at::pdu;
+use crate::flow::Input;
+use crate::store::{Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source};
+use crate::types::{
+    Address, ExecutionSid, LineCommand, LineId, LineState, MessageId, Mono, PartId, PhoneNumber, SendResult,
+    Slot,
+};
+
+/// How many sent parts are remembered for their reports.
+const REPORTS_KEPT: usize = 5_000;
+
+/// A line and what is on its way through it.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) up: bool,
+    /// Since when everything that was written to it reaches us: up and swept.
+    pub(super) hears_since: Option<Mono>,
+    pub(super) identity: String,
+    pub(super) sim: Option<String>,
+    pub(super) number: Option<PhoneNumber>,
+    pub(super) state: LineState,
+    pub(super) why_down: Option<String>,
+    pub(super) queue: VecDeque<MessageId>,
+    in_flight: Option<PartId>,
+    paused: bool,
+    pauses: u32,
+    /// Committed and not yet freed by the modem.
+    pub(super) unfreed: std::collections::HashMap<(String, Slot), crate::store::ReceivedRow>,
+    /// Slots that were reported since the line came up, until the sweep ends.
+    pub(super) reported: std::collections::HashSet<Slot>,
+}
+
+impl Line {
+    pub(super) fn status(&self) -> Value {
+        json!({
+            "up": self.up,
+            "registration": self.state.registration,
+            "signal_dbm": self.state.signal_dbm,
+            "operator": self.state.operator,
+            "needs": self.state.needs,
+            "why_down": self.why_down,
+            "queued": self.queue.len(),
+            "paused": self.paused,
+        })
+    }
+}
+
+/// A text that has not come to its end yet, or waits for its report.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) row: MessageRow,
+    pub(super) parts: Vec<PartRow>,
+    prompt: Option<ExecutionSid>,
+}
+
+impl Shop {
+    pub(super) fn load_outgoing(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
+        let shop = self.id.clone();
+        for (row, parts) in snapshot.parts_open.iter().filter(|(r, _)| r.shop == shop) {
+            let id = row.id.clone();
+            let prompt = self.prompt_of(&id);
+            let mut out = Outgoing { row: row.clone(), parts: parts.clone(), prompt };
+            for part in &mut out.parts {
+                if part.state == PartState::Handed {
+                    part.state = PartState::Unknown;
+                    part.note =
+                        Some("the box stopped between handing it to the modem and hearing back".into());
+                    part.updated = cx.now.wall;
+                    cx.put(Op::PutPart(part.clone()));
+                    cx.alarm(format!("text {} is unknown: the box stopped while it was being sent", part.id));
+                }
+            }
+            self.outgoing.insert(id.clone(), out);
+            self.remember_for_reports(&id);
+            let waits =
+                self.outgoing.get(&id).is_some_and(|o| o.parts.iter().any(|p| p.state == PartState::Queued));
+            if waits {
+                let line = row.line.clone().filter(|l| self.lines.contains_key(l));
+                let line = line.or_else(|| self.line_for(&row.peer));
+                if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
+                    line.queue.push_back(id);
+                }
+            } else {
+                self.message_settled(cx, &id);
+            }
+        }
+    }
+
+    /// The number that customers write to, for templates.
+    pub(super) fn own_number(&self) -> String {
+        let own = self.lines.values().find_map(|l| l.number.as_ref().map(ToString::to_string));
+        own.unwrap_or_else(|| self.settings.text("shop.phone").to_owned())
+    }
+
+    /// The line that texts to a person go by: the one that they know while it can be used, else the first that can.
+    pub(super) fn line_for(&self, person: &str) -> Option<LineId> {
+        let known = self.people.get(person).and_then(|t| t.state.line.clone());
+        let known = known.filter(|l| self.lines.contains_key(l));
+        let usable = |id: &LineId| self.lines.get(id).is_some_and(|l| l.up);
+        if let Some(line) = known.as_ref().filter(|l| usable(l)) {
+            return Some(line.clone());
+        }
+        known.or_else(|| {
+            self.setup.lines.iter().find(|l| usable(l)).or_else(|| self.setup.lines.first()).cloned()
+        })
+    }
+
+    /// Texts a person by the box itself.
+    pub(super) fn say(&mut self, cx: &mut Cx<'_>, person: &str, body: String, source: Source) {
+        let id = cx.message_id();
+        self.send_text(cx, id, person, body, source, None);
+    }
+
+    /// Puts a text into the outbox. `prompt`: the execution that waits on it.
+    pub(super) fn send_text(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: MessageId,
+        to: &str,
+        body: String,
+        source: Source,
+        prompt: Option<ExecutionSid>,
+    ) {
+        if self.outgoing.contains_key(&id) {
+            return;
+        }
+        let conversation = self.talk(cx, to).id.clone();
+        let line = self.line_for(to);
+        let mut row = MessageRow {
+            shop: self.id.clone(),
+            id: id.clone(),
+            conversation,
+            direction: Direction::Out,
+            line: line.clone(),
+            peer: to.to_owned(),
+            body,
+            status: MessageStatus::Queued,
+            source,
+            note: None,
+            created: cx.now.wall,
+            wall_sure: cx.now.wall_sure,
+            updated: cx.now.wall,
+            sent_at: None,
+        };
+        let parts = self.encode(&row);
+        let refused = match (&parts, &line) {
+            (Err(why), _) => Some(why.clone()),
+            (Ok(_), None) => Some("the shop has no line".to_owned()),
+            (Ok(_), Some(_)) => self.blocked(&row),
+        };
+        if let Some(why) = refused {
+            row.status = MessageStatus::Failed;
+            row.note = Some(why.clone());
+            cx.put(Op::PutMessage(row));
+            if let Some(sid) = prompt {
+                self.prompt(cx, &sid, Input::PromptFailed(id, why));
+            }
+            return;
+        }
+        cx.put(Op::PutMessage(row.clone()));
+        let parts = parts.unwrap_or_default();
+        for part in &parts {
+            cx.put(Op::PutPart(part.clone()));
+        }
+        self.outgoing.insert(id.clone(), Outgoing { row, parts, prompt });
+        if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
+            line.queue.push_back(id);
+        }
+    }
+
+    /// The last check before anything leaves: only the confirmation of STOP itself goes to who said STOP.
+    fn blocked(&self, row: &MessageRow) -> Option<String> {
+        (self.blocks.contains(&row.peer) && row.source != Source::Consent)
+            .then(|| "not sent: this person said STOP".to_owned())
+    }
+
+    fn encode(&mut self, row: &MessageRow) -> Result<Vec<PartRow>, String> {
+        let to = match PhoneNumber::parse(&row.peer, Some(self.settings.text("shop.calling_code"))) {
+            Ok(number) => Address::Phone(number),
+            Err(_) => Address::Short(row.peer.clone()),
+        };
+        self.concat_reference = self.concat_reference.wrapping_add(1);
+        let options = pdu::SubmitOptions {
+            reference: u16::from(self.concat_reference),
+            report: self.settings.switch("sms.report"),
+            ..pdu::SubmitOptions::default()
+        };
+        let encoded = pdu::submit(&to, &row.body, &options).map_err(|e| format!("cannot be sent: {e}"))?;
+        let parts = (1u8..).zip(encoded).map(|(number, pdu)| PartRow {
+            shop: self.id.clone(),
+            id: PartId { message: row.id.clone(), number },
+            pdu: pdu.hex,
+            length: pdu.length,
+            state: PartState::Queued,
+            line: None,
+            reference: None,
+            attempts: 0,
+            note: None,
+            updated: row.updated,
+        });
+        Ok(parts.collect())
+    }
+
+    /// Gives every idle line its next PDU. True when something was handed over.
+    pub(super) fn pump_lines(&mut self, cx: &mut Cx<'_>) -> bool {
+        let ids: Vec<LineId> = self.lines.keys().cloned().collect();
+        ids.iter().any(|line| self.pump_line(cx, line))
+    }
+
+    fn pump_line(&mut self, cx: &mut Cx<'_>, id: &LineId) -> bool {
+        let Some(line) = self.lines.get_mut(id) else { return false };
+        let registered = line.state.registration.is_registered()
+            || line.state.registration == crate::types::Registration::Unknown;
+        if !line.up || line.paused || line.in_flight.is_some() || !registered {
+            return false;
+        }
+        let Some(message) = line.queue.front().cloned() else { return false };
+        let refused = self.outgoing.get(&message).and_then(|out| self.blocked(&out.row));
+        if let Some(why) = refused {
+            self.fail_message(cx, &message, &why);
+            return true;
+        }
+        let Some(out) = self.outgoing.get_mut(&message) else {
+            self.unqueue(&message);
+            return true;
+        };
+        let Some(part) = out.parts.iter_mut().find(|p| p.state == PartState::Queued) else {
+            self.unqueue(&message);
+            self.message_settled(cx, &message);
+            return true;
+        };
+        part.state = PartState::Handed;
+        part.line = Some(id.clone());
+        part.attempts += 1;
+        part.updated = cx.now.wall;
+        let command = LineCommand::Send { part: part.id.clone(), pdu: part.pdu.clone(), length: part.length };
+        let first = part.id.number == 1;
+        let part_id = part.id.clone();
+        cx.put(Op::PutPart(part.clone()));
+        if out.row.status != MessageStatus::Sending || out.row.line.as_ref() != Some(id) {
+            out.row.status = MessageStatus::Sending;
+            out.row.line = Some(id.clone());
+            out.row.updated = cx.now.wall;
+            cx.put(Op::PutMessage(out.row.clone()));
+        }
+        let prompt = out.prompt.clone().filter(|_| first);
+        cx.after(Effect::Line(id.clone(), command));
+        if let Some(line) = self.lines.get_mut(id) {
+            line.in_flight = Some(part_id);
+        }
+        if let Some(sid) = prompt {
+            self.prompt(cx, &sid, Input::PromptHanded(message));
+        }
+        true
+    }
+
+    fn unqueue(&mut self, message: &MessageId) {
+        for line in self.lines.values_mut() {
+            line.queue.retain(|m| m != message);
+        }
+    }
+
+    /// A line answered for a PDU.
+    pub(super) fn send_done(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, result: SendResult) {
+        let retries = self.settings.count("sms.retries");
+        let Some(line) = self.lines.get_mut(line_id) else { return };
+        if line.in_flight.as_ref() != Some(id) {
+            self.count("answers_to_no_question");
+            return;
+        }
+        line.in_flight = None;
+        if matches!(result, SendResult::Accepted { .. }) {
+            line.pauses = 0;
+        }
+        let Some(out) = self.outgoing.get_mut(&id.message) else { return };
+        let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
+        part.updated = cx.now.wall;
+        let mut pause = false;
+        let mut failed = None;
+        match result {
+            SendResult::Accepted { reference } => {
+                part.state = PartState::Sent;
+                part.reference = Some(reference);
+                part.note = None;
+            }
+            SendResult::Unknown { why } => {
+                part.state = PartState::Unknown;
+                part.note = Some(why);
+                cx.step.alarms.push(format!("text {id} is unknown: no answer came from the modem"));
+            }
+            SendResult::NotTried { why } => {
+                part.state = PartState::Queued;
+                part.attempts = part.attempts.saturating_sub(1);
+                part.note = Some(why);
+                pause = true;
+            }
+            SendResult::Rejected { code, temporary } if temporary && part.attempts < retries => {
+                part.state = PartState::Queued;
+                part.note = Some(code);
+                pause = true;
+            }
+            SendResult::Rejected { code, .. } => {
+                part.state = PartState::Failed;
+                part.note = Some(code.clone());
+                failed = Some(format!("refused by the network: {code}"));
+            }
+        }
+        cx.put(Op::PutPart(part.clone()));
+        if pause {
+            self.pause(cx, line_id);
+        } else if let Some(why) = failed {
+            self.fail_message(cx, &id.message, &why);
+        } else {
+            self.remember_for_reports(&id.message);
+            let done = self.outgoing.get(&id.message).is_some_and(|o| {
+                !o.parts.iter().any(|p| matches!(p.state, PartState::Queued | PartState::Handed))
+            });
+            if done {
+                self.unqueue(&id.message);
+                self.message_settled(cx, &id.message);
+            }
+        }
+    }
+
+    fn pause(&mut self, cx: &mut Cx<'_>, id: &LineId) {
+        let first = self.settings.seconds("sms.retry_first");
+        let most = self.settings.seconds("sms.retry_most");
+        let Some(line) = self.lines.get_mut(id) else { return };
+        line.paused = true;
+        let length = first.saturating_mul(1 << line.pauses.min(16)).min(most);
+        line.pauses += 1;
+        cx.timers.set(TimerKey::Pause(self.id.clone(), id.clone()), cx.now.mono + length);
+    }
+
+    pub(super) fn pause_ended(&mut self, id: &LineId) {
+        if let Some(line) = self.lines.get_mut(id) {
+            line.paused = false;
+        }
+    }
+
+    /// The text will not be sent (any more): parts that were not are failed, and who waits on it is told.
+    fn fail_message(&mut self, cx: &mut Cx<'_>, id: &MessageId, why: &str) {
+        self.unqueue(id);
+        let Some(mut out) = self.outgoing.remove(id) else { return };
+        for part in out.parts.iter_mut().filter(|p| p.state == PartState::Queued) {
+            part.state = PartState::Failed;
+            part.note = Some(why.to_owned());
+            part.updated = cx.now.wall;
+            cx.put(Op::PutPart(part.clone()));
+        }
+        out.row.status = MessageStatus::Failed;
+        out.row.note = Some(why.to_owned());
+        out.row.updated = cx.now.wall;
+        cx.put(Op::PutMessage(out.row));
+        if let Some(sid) = out.prompt {
+            self.prompt(cx, &sid, Input::PromptFailed(id.clone(), why.to_owned()));
+        }
+    }
+
+    /// No part is to be sent any more: the message's status follows from its parts.
+    fn message_settled(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get_mut(id) else { return };
+        let any = |state: PartState| out.parts.iter().any(|p| p.state == state);
+        let status = if any(PartState::Unknown) {
+            MessageStatus::Unknown
+        } else if any(PartState::Failed) {
+            MessageStatus::Undelivered
+        } else if any(PartState::Sent) {
+            MessageStatus::Sent
+        } else {
+            MessageStatus::Delivered
+        };
+        let note = out.parts.iter().find(|p| p.state == PartState::Unknown).and_then(|p| p.note.clone());
+        if out.row.status != status {
+            out.row.status = status;
+            out.row.note = note;
+            out.row.updated = cx.now.wall;
+            cx.put(Op::PutMessage(out.row.clone()));
+        }
+        // Sent or in doubt, the question was asked: the wait begins.
+        let prompt = out.prompt.take();
+        if matches!(status, MessageStatus::Delivered | MessageStatus::Undelivered) || out.row.shop != self.id
+        {
+            self.outgoing.remove(id);
+        }
+        if let Some(sid) = prompt {
+            self.prompt(cx, &sid, Input::PromptAccepted(id.clone()));
+        }
+    }
+
+    fn remember_for_reports(&mut self, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        let mut forget = Vec::new();
+        for part in &out.parts {
+            match (part.state, part.reference, &part.line) {
+                (PartState::Sent, Some(reference), Some(line)) => {
+                    let key = (line.clone(), out.row.peer.clone(), reference);
+                    if self.awaiting_report.insert(key.clone(), part.id.clone()).is_none() {
+                        self.report_order.push_back(key);
+                    }
+                }
+                (PartState::Unknown, None, _)
+                    if !self.unknown_parts.iter().any(|(_, known)| *known == part.id) =>
+                {
+                    self.unknown_parts.push((out.row.peer.clone(), part.id.clone()));
+                }
+                _ => {}
+            }
+        }
+        while self.report_order.len() > REPORTS_KEPT {
+            if let Some(part) =
+                self.report_order.pop_front().and_then(|key| self.awaiting_report.remove(&key))
+            {
+                forget.push(part.message);
+            }
+        }
+        for message in forget {
+            let settled = self.outgoing.get(&message).is_some_and(|o| o.row.status == MessageStatus::Sent);
+            if settled {
+                self.outgoing.remove(&message);
+            }
+        }
+    }
+
+    /// A status report: settles the part that it names; without its reference, the one text to this person of which
+    /// nothing is known.
+    pub(super) fn reported(&mut self, cx: &mut Cx<'_>, line: &LineId, report: &pdu::StatusReport) {
+        let peer = report.to.as_str().to_owned();
+        let state = match report.delivery() {
+            pdu::Delivery::Delivered | pdu::Delivery::Unconfirmed => PartState::Delivered,
+            pdu::Delivery::FailedPermanent | pdu::Delivery::FailedTemporary => PartState::Failed,
+            pdu::Delivery::StillTrying => return,
+        };
+        let key = (line.clone(), peer.clone(), report.reference);
+        let known = self.awaiting_report.remove(&key);
+        if known.is_some() {
+            self.report_order.retain(|k| *k != key);
+        }
+        let id = known.or_else(|| {
+            let at = self.unknown_parts.iter().position(|(who, _)| *who == peer)?;
+            Some(self.unknown_parts.remove(at).1)
+        });
+        let Some(id) = id else {
+            self.count("reports_of_nothing");
+            return;
+        };
+        let Some(out) = self.outgoing.get_mut(&id.message) else { return };
+        let Some(part) = out.parts.iter_mut().find(|p| p.id == id) else { return };
+        part.state = state;
+        part.reference = Some(report.reference);
+        part.note = Some(format!("report: {} (0x{:02X})", report.delivery().as_str(), report.status));
+        part.updated = cx.now.wall;
+        cx.put(Op::PutPart(part.clone()));
+        let pending = |p: &PartRow| matches!(p.state, PartState::Queued | PartState::Handed);
+        if !out.parts.iter().any(pending) {
+            self.message_settled(cx, &id.message);
+        }
+    }
+
+    /// A line is gone for good for now: its texts go by another of the shop's lines, in order.
+    pub(super) fn failover(&mut self, cx: &mut Cx<'_>, id: &LineId) {
+        let down = self.lines.get(id).is_some_and(|l| !l.up);
+        let other =
+            self.setup.lines.iter().find(|l| *l != id && self.lines.get(*l).is_some_and(|l| l.up)).cloned();
+        let (true, Some(other)) = (down, other) else {
+            if down {
+                let again = cx.now.mono + self.settings.seconds("sms.failover");
+                cx.timers.set(TimerKey::Failover(self.id.clone(), id.clone()), again);
+            }
+            return;
+        };
+        let moved = self.lines.get_mut(id).map(|l| std::mem::take(&mut l.queue)).unwrap_or_default();
+        if !moved.is_empty() {
+            cx.alarm(format!("line {id} is down: {} texts go by line {other}", moved.len()));
+        }
+        for message in &moved {
+            if let Some(out) = self.outgoing.get_mut(message) {
+                out.row.line = Some(other.clone());
+                out.row.note = Some(format!("line {id} was down"));
+                cx.put(Op::PutMessage(out.row.clone()));
+            }
+        }
+        if let Some(line) = self.lines.get_mut(&other) {
+            line.queue.extend(moved);
+        }
+        let people: Vec<String> = self
+            .people
+            .iter()
+            .filter(|(_, t)| t.state.line.as_ref() == Some(id) && !t.state.is_idle())
+            .map(|(p, _)| p.clone())
+            .collect();
+        for person in people {
+            if let Some(talk) = self.people.get_mut(&person) {
+                talk.state.line = Some(other.clone());
+            }
+            cx.dirty_people.insert(person);
+        }
+    }
+
+    /// Staff say: send what is in doubt once more.
+    pub(super) fn resend(&mut self, cx: &mut Cx<'_>, id: &MessageId) -> Result<Value, String> {
+        let line = self.outgoing.get(id).and_then(|o| self.line_for(&o.row.peer));
+        let Some(out) = self.outgoing.get_mut(id) else { return Err(format!("{id} is not in doubt")) };
+        let mut again = 0;
+        for part in out.parts.iter_mut().filter(|p| p.state == PartState::Unknown) {
+            part.state = PartState::Queued;
+            part.note = Some("sent again by staff".into());
+            part.updated = cx.now.wall;
+            cx.put(Op::PutPart(part.clone()));
+            again += 1;
+        }
+        if again == 0 {
+            return Err(format!("{id} has no part in doubt"));
+        }
+        self.unknown_parts.retain(|(_, part)| part.message != *id);
+        if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
+            line.queue.push_back(id.clone());
+        }
+        Ok(json!({ "id": id, "parts": again }))
+    }
+
+    /// Forgets all that waits to be sent to a person who said STOP.
+    pub(super) fn drop_queued(&mut self, cx: &mut Cx<'_>, person: &str) {
+        let mut waiting: Vec<MessageId> = self
+            .outgoing
+            .values()
+            .filter(|o| o.row.peer == person && o.row.source != Source::Consent)
+            .filter(|o| o.parts.iter().all(|p| p.state == PartState::Queued))
+            .map(|o| o.row.id.clone())
+            .collect();
+        waiting.sort();
+        for id in waiting {
+            self.fail_message(cx, &id, "not sent: this person said STOP");
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! One shop: everything that is its own, in memory, and how it is built from the store.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::fetching::Fetch;
+use super::orders::Placed;
+use super::runs::Run;
+use super::sending::{Line, Outgoing};
+use super::timers::TimerKey;
+use super::{Cx, Effect};
+use crate::config::ShopSettings;
+use crate::dealer::DealerCommand;
+use crate::flow::{Definition, Env, Limits, lizzy};
+use crate::messaging::Conversation;
+use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
+use crate::types::{
+    Capabilities, ConversationId, ExecutionSid, LineId, MessageId, Mono, OrderId, PartId, PhoneNumber,
+    ShopId, derive_sid,
+};
+
+/// What the technician's file says about a shop.
+#[derive(Clone, Debug)]
+pub struct ShopSetup {
+    /// Its id.
+    pub id: ShopId,
+    /// Its lines, in order of preference.
+    pub lines: Vec<LineId>,
+    /// Its dealer's API, if it has one.
+    pub dealer: Option<DealerSetup>,
+    /// Settings that the technician fixed: they win over the owner's.
+    pub fixed: Map<String, Value>,
+}
+
+/// The part of the dealer's configuration that the core needs.
+#[derive(Clone, Debug)]
+pub struct DealerSetup {
+    /// Base URL without a slash at the end.
+    pub url: String,
+}
+
+/// A person and their conversation.
+#[derive(Debug)]
+pub(super) struct Talk {
+    pub(super) id: ConversationId,
+    pub(super) ticket: u32,
+    pub(super) state: Conversation,
+}
+
+/// A flow that new executions start on.
+#[derive(Debug, Clone)]
+pub(super) struct Published {
+    pub(super) sid: String,
+    pub(super) revision: u32,
+    pub(super) definition: Arc<Definition>,
+}
+
+/// What is known of the dealer.
+#[derive(Debug)]
+pub(super) struct Dealer {
+    /// The last thing that he did was to answer.
+    pub(super) reachable: bool,
+    /// A probe was answered in this run.
+    pub(super) asked: bool,
+    pub(super) probed: Option<Capabilities>,
+    /// Transactions were seen that carry `client_reference`.
+    pub(super) references_seen: bool,
+    pub(super) customers: BTreeSet<String>,
+    pub(super) prefetching: VecDeque<String>,
+    pub(super) prefetch_due: Option<Mono>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shop {
+    pub(super) id: ShopId,
+    pub(super) setup: ShopSetup,
+    pub(super) settings: ShopSettings,
+    pub(super) lines: BTreeMap<LineId, Line>,
+    pub(super) people: HashMap<String, Talk>,
+    pub(super) next_ticket: u32,
+    pub(super) flows: BTreeMap<String, Published>,
+    pub(super) pinned: HashMap<(String, u32), Arc<Definition>>,
+    pub(super) runs: HashMap<ExecutionSid, Run>,
+    pub(super) held: BTreeSet<(ExecutionSid, u64)>,
+    pub(super) outgoing: HashMap<MessageId, Outgoing>,
+    /// Sent and not reported yet: by line, recipient and TP-MR.
+    pub(super) awaiting_report: HashMap<(LineId, String, u8), PartId>,
+    pub(super) report_order: VecDeque<(LineId, String, u8)>,
+    /// No answer came: a report may name the recipient.
+    pub(super) unknown_parts: Vec<(String, PartId)>,
+    pub(super) blocks: HashSet<String>,
+    pub(super) orders: BTreeMap<OrderId, Placed>,
+    pub(super) fetches: HashMap<u64, Fetch>,
+    pub(super) next_fetch: u64,
+    pub(super) parts: HashMap<ConcatKey, BTreeMap<u8, ReceivedRow>>,
+    pub(super) dealer: Dealer,
+    pub(super) concat_reference: u8,
+    pub(super) counters: BTreeMap<&'static str, u64>,
+}
+
+impl Shop {
+    pub(super) fn new(setup: ShopSetup) -> Self {
+        let lines = setup.lines.iter().map(|id| (id.clone(), Line::default())).collect();
+        Self {
+            id: setup.id.clone(),
+            settings: ShopSettings::default(),
+            lines,
+            people: HashMap::new(),
+            next_ticket: 1,
+            flows: BTreeMap::new(),
+            pinned: HashMap::new(),
+            runs: HashMap::new(),
+            held: BTreeSet::new(),
+            outgoing: HashMap::new(),
+            awaiting_report: HashMap::new(),
+            report_order: VecDeque::new(),
+            unknown_parts: Vec::new(),
+            blocks: HashSet::new(),
+            orders: BTreeMap::new(),
+            fetches: HashMap::new(),
+            next_fetch: 1,
+            parts: HashMap::new(),
+            dealer: Dealer {
+                reachable: true,
+                asked: false,
+                probed: None,
+                references_seen: false,
+                customers: BTreeSet::new(),
+                prefetching: VecDeque::new(),
+                prefetch_due: None,
+            },
+            concat_reference: 0,
+            counters: BTreeMap::new(),
+            setup,
+        }
+    }
+
+    pub(super) fn count(&mut self, what: &'static str) {
+        *self.counters.entry(what).or_default() += 1;
+    }
+
+    /// Takes its own rows out of the snapshot and sets going what was interrupted.
+    pub(super) fn load(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
+        let own = self.id.clone();
+        let mine = |shop: &ShopId| *shop == own;
+        for row in snapshot.settings.iter().filter(|r| mine(&r.shop)) {
+            if let Err(error) = self.settings.set(&row.key, &row.value) {
+                cx.alarm(format!("shop {}: stored setting ignored: {error}", self.id));
+            }
+        }
+        self.apply_fixed(cx);
+        self.blocks =
+            snapshot.blocks.iter().filter(|(s, _)| mine(s)).map(|(_, person)| person.clone()).collect();
+        self.next_ticket = snapshot.next_ticket.get(&self.id).copied().unwrap_or(1);
+        self.concat_reference = u8::try_from(cx.event.0 & 0xff).unwrap_or(0);
+        self.load_flows(cx, snapshot);
+        self.load_people(cx, snapshot);
+        self.load_runs(cx, snapshot);
+        self.load_outgoing(cx, snapshot);
+        self.load_received(cx, snapshot);
+        self.load_orders(cx, snapshot);
+        if self.setup.dealer.is_some() {
+            cx.after(Effect::Dealer(DealerCommand::Probe { shop: self.id.clone() }));
+            cx.timers.set(
+                TimerKey::Prefetch(self.id.clone()),
+                cx.now.mono + self.settings.seconds("dealer.probe_every"),
+            );
+        }
+    }
+
+    pub(super) fn apply_fixed(&mut self, cx: &mut Cx<'_>) {
+        for (key, value) in self.setup.fixed.clone() {
+            if let Err(error) = self.settings.set(&key, &value) {
+                cx.alarm(format!("shop {}: {error}", self.id));
+            }
+        }
+    }
+
+    fn load_flows(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
+        let rows: Vec<&FlowRow> = snapshot.flows.iter().filter(|r| r.shop == self.id).collect();
+        for row in &rows {
+            self.add_definition(cx, row);
+        }
+        for (name, json) in lizzy::FLOWS {
+            let latest = rows.iter().filter(|r| r.name == *name).max_by_key(|r| r.revision);
+            // A flow that the owner changed stays his; a shipped one follows the box.
+            if latest.is_some_and(|r| r.by != "shipped" || r.definition == *json) {
+                continue;
+            }
+            let row = FlowRow {
+                shop: self.id.clone(),
+                name: (*name).to_owned(),
+                sid: derive_sid("FW", &[self.id.as_str(), name]),
+                revision: latest.map_or(1, |r| r.revision + 1),
+                definition: (*json).to_owned(),
+                published: true,
+                by: "shipped".to_owned(),
+                wall: cx.now.wall,
+            };
+            self.add_definition(cx, &row);
+            cx.put(Op::PutFlow(row));
+        }
+    }
+
+    fn add_definition(&mut self, cx: &mut Cx<'_>, row: &FlowRow) {
+        let parsed =
+            serde_json::from_str::<Value>(&row.definition).map_err(|e| e.to_string()).and_then(|json| {
+                Definition::parse(&json).map(|(d, _)| d).map_err(|problems| {
+                    problems.first().map_or_else(String::new, |p| format!("{}: {}", p.path, p.message))
+                })
+            });
+        match parsed {
+            Ok(definition) => {
+                let definition = Arc::new(definition);
+                self.pinned.insert((row.name.clone(), row.revision), definition.clone());
+                let newer = self.flows.get(&row.name).is_none_or(|p| p.revision <= row.revision);
+                if row.published && newer {
+                    self.flows.insert(
+                        row.name.clone(),
+                        Published { sid: row.sid.clone(), revision: row.revision, definition },
+                    );
+                }
+            }
+            Err(why) => cx.alarm(format!("flow {} revision {} cannot run: {why}", row.name, row.revision)),
+        }
+    }
+
+    fn load_people(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
+        for row in snapshot.conversations.iter().filter(|r| r.shop == self.id) {
+            let state: Conversation = match serde_json::from_value(row.state.clone()) {
+                Ok(state) => state,
+                Err(error) => {
+                    cx.alarm(format!("conversation {} began anew: {error}", row.id));
+                    Conversation::default()
+                }
+            };
+            self.next_ticket = self.next_ticket.max(row.ticket + 1);
+            cx.touched.insert(row.person.clone());
+            if matches!(state.mode, crate::messaging::Mode::People { .. }) {
+                let deadline = cx.now.mono + self.settings.seconds("relay.idle");
+                cx.timers.set(TimerKey::Relay(self.id.clone(), row.person.clone()), deadline);
+            }
+            self.people.insert(row.person.clone(), Talk { id: row.id.clone(), ticket: row.ticket, state });
+        }
+    }
+
+    /// What flows may read of their surroundings.
+    pub(super) fn env(&self) -> Env {
+        let s = &self.settings;
+        let mut vars = Map::new();
+        let url = self.setup.dealer.as_ref().map_or("", |d| d.url.as_str());
+        vars.insert("LIZZY_API_URL".into(), url.into());
+        vars.insert("SHOP_NAME".into(), s.text("shop.name").into());
+        vars.insert("SHOP_PHONE".into(), self.shop_phone().into());
+        vars.insert("SILENCE_SECONDS".into(), s.get("silence").clone());
+        vars.insert("EMOJI".into(), s.switch("emoji").into());
+        vars.insert("DEALER_REACHABLE".into(), self.dealer.reachable.into());
+        Env {
+            vars,
+            zone: s.zone(),
+            dealer_reachable: self.dealer.reachable,
+            order_wait: s.seconds("dealer.order_wait"),
+            flows: self.flows.iter().map(|(name, p)| (name.clone(), p.sid.clone())).collect(),
+            limits: Limits {
+                steps: s.count("limits.steps"),
+                same_widget: s.count("limits.same_widget"),
+                life: s.seconds("limits.execution_life"),
+            },
+        }
+    }
+
+    /// The number to call, as people read it: the setting, else the number of a line.
+    pub(super) fn shop_phone(&self) -> String {
+        let set = self.settings.text("shop.phone");
+        let own = self.lines.values().find_map(|l| l.number.as_ref().map(PhoneNumber::as_str));
+        let number = if set.is_empty() { own.unwrap_or("") } else { set };
+        readable(number)
+    }
+
+    /// After the event's own work: runs what it set going until nothing more happens, then writes what changed.
+    pub(super) fn finish(&mut self, cx: &mut Cx<'_>) {
+        // Studio's own limits end any run long before this; it is there so that a mistake here is an alarm and not a
+        // daemon that hangs.
+        for _ in 0..100_000 {
+            if let Some((sid, input)) = cx.inputs.pop_front() {
+                self.feed(cx, &sid, input);
+            } else if let Some(person) = cx.touched.pop_first() {
+                self.settle(cx, &person);
+            } else if !self.pump_lines(cx) {
+                self.flush(cx);
+                return;
+            }
+        }
+        cx.alarm(format!("shop {}: an event did not come to rest", self.id));
+        self.flush(cx);
+    }
+
+    fn flush(&mut self, cx: &mut Cx<'_>) {
+        for sid in std::mem::take(&mut cx.dirty_runs) {
+            self.flush_run(cx, &sid);
+        }
+        for person in std::mem::take(&mut cx.dirty_people) {
+            self.flush_person(cx, &person);
+        }
+    }
+
+    pub(super) fn timer(&mut self, cx: &mut Cx<'_>, key: TimerKey) {
+        match key {
+            TimerKey::Run(_, sid, id) => self.wait_ended(cx, sid, id),
+            TimerKey::Lookup(_, id) => self.lookup_timer(cx, id),
+            TimerKey::Order(_, id) => self.order_due(cx, &id),
+            TimerKey::OrderWait(_, id) => self.order_wait_ended(cx, &id),
+            TimerKey::Concat(_, key) => self.concat_ended(cx, &key),
+            TimerKey::Pause(_, line) => self.pause_ended(&line),
+            TimerKey::Failover(_, line) => self.failover(cx, &line),
+            TimerKey::Grace(_) => self.release_held(cx),
+            TimerKey::Prefetch(_) => self.prefetch(cx),
+            TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
+        }
+    }
+
+    pub(super) fn status(&self) -> Value {
+        let lines: Map<String, Value> =
+            self.lines.iter().map(|(id, l)| (id.to_string(), l.status())).collect();
+        let unknown = self.orders.values().filter(|o| o.is_unknown()).count();
+        json!({
+            "lines": lines,
+            "queued": self.lines.values().map(|l| l.queue.len()).sum::<usize>(),
+            "conversations": self.people.values().filter(|t| !t.state.is_idle()).count(),
+            "people": self.people.len(),
+            "executions": self.runs.len(),
+            "orders": { "open": self.orders.len() - unknown, "unknown": unknown },
+            "texts_unknown": self.unknown_parts.len(),
+            "dealer": {
+                "configured": self.setup.dealer.is_some(),
+                "reachable": self.dealer.reachable,
+                "idempotency_key": self.capabilities().idempotency_key,
+                "client_reference": self.capabilities().client_reference,
+            },
+            "counters": self.counters,
+        })
+    }
+}
+
+/// `+12065550100` as `(206) 555-0100`; other countries' numbers as they are.
+pub(super) fn readable(number: &str) -> String {
+    match number.strip_prefix("+1").filter(|n| n.len() == 10 && n.is_ascii()) {
+        Some(n) => format!("({}) {}-{}", &n[..3], &n[3..6], &n[6..]),
+        None => number.to_owned(),
+    }
+}

@@ -1,0 +1,129 @@
+//! One queue of all timers, each with the name of what it is for.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::store::ConcatKey;
+use crate::types::{ExecutionSid, LineId, Mono, OrderId, ShopId};
+
+/// What a timer is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TimerKey {
+    /// A wait of an execution: [`crate::flow::Effect::SetTimer`]. The only kind that has a row.
+    Run(ShopId, ExecutionSid, u64),
+    /// A look-up at the dealer is slow, or has waited enough.
+    Lookup(ShopId, u64),
+    /// An order is to be tried again.
+    Order(ShopId, OrderId),
+    /// A flow has waited enough for an order's outcome.
+    OrderWait(ShopId, OrderId),
+    /// The missing parts of a text do not come.
+    Concat(ShopId, ConcatKey),
+    /// A line may be tried again after a temporary refusal.
+    Pause(ShopId, LineId),
+    /// A line has been down so long that another takes its texts.
+    Failover(ShopId, LineId),
+    /// Waits that were held back for late texts may end.
+    Grace(ShopId),
+    /// Ask the dealer how he is, and fetch what gets old.
+    Prefetch(ShopId),
+    /// A hand-over to people has been silent for long.
+    Relay(ShopId, String),
+}
+
+impl TimerKey {
+    pub(super) fn shop(&self) -> &ShopId {
+        match self {
+            Self::Run(shop, ..)
+            | Self::Lookup(shop, _)
+            | Self::Order(shop, _)
+            | Self::OrderWait(shop, _)
+            | Self::Concat(shop, _)
+            | Self::Pause(shop, _)
+            | Self::Failover(shop, _)
+            | Self::Grace(shop)
+            | Self::Prefetch(shop)
+            | Self::Relay(shop, _) => shop,
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Run(..) => "a wait of an execution",
+            Self::Lookup(..) => "a look-up at the dealer",
+            Self::Order(..) => "an order's next try",
+            Self::OrderWait(..) => "an order's outcome",
+            Self::Concat(..) => "missing parts of a text",
+            Self::Pause(..) => "a line's pause",
+            Self::Failover(..) => "a line that is down",
+            Self::Grace(_) => "late texts after an outage",
+            Self::Prefetch(_) => "fetching known customers",
+            Self::Relay(..) => "a silent hand-over",
+        }
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    queue: BTreeSet<(Mono, TimerKey)>,
+    deadlines: BTreeMap<TimerKey, Mono>,
+}
+
+impl Timers {
+    /// Sets or moves a timer.
+    pub(super) fn set(&mut self, key: TimerKey, deadline: Mono) {
+        if let Some(old) = self.deadlines.insert(key.clone(), deadline) {
+            self.queue.remove(&(old, key.clone()));
+        }
+        self.queue.insert((deadline, key));
+    }
+
+    /// Sets a timer that may be set already: the earlier deadline stays.
+    pub(super) fn set_earliest(&mut self, key: TimerKey, deadline: Mono) {
+        if self.deadlines.get(&key).is_none_or(|old| deadline < *old) {
+            self.set(key, deadline);
+        }
+    }
+
+    pub(super) fn cancel(&mut self, key: &TimerKey) {
+        if let Some(deadline) = self.deadlines.remove(key) {
+            self.queue.remove(&(deadline, key.clone()));
+        }
+    }
+
+    pub(super) fn take_due(&mut self, now: Mono, most: usize) -> Vec<TimerKey> {
+        let mut due = Vec::new();
+        while due.len() < most {
+            match self.queue.first() {
+                Some((deadline, _)) if *deadline <= now => {}
+                _ => break,
+            }
+            if let Some((_, key)) = self.queue.pop_first() {
+                self.deadlines.remove(&key);
+                due.push(key);
+            }
+        }
+        due
+    }
+
+    pub(super) fn next(&self) -> Option<(Mono, &'static str)> {
+        self.queue.first().map(|(deadline, key)| (*deadline, key.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timer_that_is_set_again_fires_once_at_its_new_time() {
+        let mut timers = Timers::default();
+        let key = TimerKey::Grace(ShopId::from("a"));
+        timers.set(key.clone(), Mono(10));
+        timers.set(key.clone(), Mono(20));
+        timers.set_earliest(key.clone(), Mono(30));
+        assert!(timers.take_due(Mono(15), 9).is_empty());
+        assert_eq!(timers.take_due(Mono(25), 9), vec![key.clone()]);
+        assert_eq!(timers.next(), None);
+    }
+}

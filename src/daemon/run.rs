@@ -1,0 +1,219 @@
+//! Start and shutdown in order. Start: clock, store, core, edges, control socket, ready. Shutdown: the loop takes
+//! nothing more and commits what it took; the edges end what is under way; the store closes. Under two seconds.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use super::clock::{Clock, SystemClock, boot_id, mono_now};
+use super::control;
+use super::core::{Core, DealerSetup, ShopSetup};
+use super::supervise::{QUEUE, supervise};
+use super::turns::{Ends, Stopped, Turns};
+use crate::at;
+use crate::config::{Config, LineConfig, Port};
+use crate::dealer::{self, DealerConfig};
+use crate::modem::{self, ModemConfig, PortChoice, Ports};
+use crate::store::{self, Notice, Options, StoreError};
+use crate::types::{EventId, LineId};
+
+/// Why the daemon did not start or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The database.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The machine.
+    #[error("{what}: {source}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A line's settings.
+    #[error("line {line}: {why}")]
+    Line {
+        /// Which.
+        line: LineId,
+        /// What is wrong.
+        why: String,
+    },
+    /// The writer ended: started again, the box goes on from what is on disk.
+    #[error("the database's writer has ended: {0}")]
+    Writer(String),
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |source| RunError::System { what, source }
+}
+
+/// Runs the box until `shutdown` is ready. `ready` is called once, when texts are taken.
+///
+/// # Errors
+/// [`RunError`]; exit with a failure, so that systemd starts the box again.
+pub async fn run(
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send,
+    ready: impl FnOnce(),
+) -> Result<(), RunError> {
+    let boot = boot_id().map_err(system("the kernel's boot id cannot be read"))?;
+    let mut options = Options::new(&config.storage.path, boot.clone());
+    options.low_water = u64::from(config.storage.low_water_mib) << 20;
+    let (store, snapshot, notices) = store::open(&options, SystemClock::new(None).now())?;
+    for notice in &notices {
+        log(notice);
+    }
+    let clock = Arc::new(SystemClock::new(snapshot.last_wall));
+    let now = clock.now();
+    if !now.wall_sure {
+        tracing::warn!("the clock is not set: nothing is done by date until it is");
+    }
+    let mut seed = random_ids()?;
+    let setups = setups(&config);
+    let (core, first) = Core::start(setups, &snapshot, boot, seed(), now);
+    drop(snapshot);
+
+    let (stop, stopped) = watch::channel(false);
+    let (edges_stop, edges_stopped) = watch::channel(false);
+    let (line_events_tx, line_events) = mpsc::channel(QUEUE);
+    let (dealer_tx, dealer_commands) = mpsc::channel(1024);
+    let (dealer_events_tx, dealer_events) = mpsc::channel(QUEUE);
+    let (requests_tx, requests) = mpsc::channel(64);
+    let mut edges = tokio::task::JoinSet::new();
+    let ports = Ports::new();
+    let mut lines = BTreeMap::new();
+    for line in &config.lines {
+        let modem = modem_config(line, &config)?;
+        let (tx, rx) = mpsc::channel(QUEUE);
+        lines.insert(line.id.clone(), tx);
+        let (ports, stopped) = (ports.clone(), edges_stopped.clone());
+        let edge = move |wires: super::supervise::Wires| {
+            let (modem, ports, mut stopped) = (modem.clone(), ports.clone(), stopped.clone());
+            async move {
+                let shutdown = async move {
+                    // Err: whoever could say so is gone.
+                    let _gone = stopped.wait_for(|stop| *stop).await;
+                };
+                modem::run(modem, ports, wires.commands, wires.events, mono_now, shutdown).await;
+            }
+        };
+        edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
+    }
+    drop(line_events_tx);
+    edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    let listener =
+        control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
+    let control = tokio::spawn(control::serve(listener, requests_tx));
+
+    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx };
+    let turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
+    let watchdog = sd_notify::watchdog_enabled();
+    let looping = turns.run(stopped, move |_| {
+        if watchdog.is_some() {
+            // Nothing can be done about a systemd that does not listen.
+            let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+        }
+    });
+    tokio::pin!(looping);
+    ready();
+    let how = tokio::select! {
+        how = &mut looping => how,
+        () = shutdown => {
+            stop.send_replace(true);
+            looping.await
+        }
+    };
+    control.abort();
+    edges_stop.send_replace(true);
+    let ending = async { while edges.join_next().await.is_some() {} };
+    if tokio::time::timeout(Duration::from_millis(1200), ending).await.is_err() {
+        tracing::warn!("an edge did not end in time");
+        edges.abort_all();
+    }
+    if let Err(error) = std::fs::remove_file(control::socket(&config.storage.path)) {
+        tracing::debug!(%error, "the control socket stays behind");
+    }
+    store.close()?;
+    match how {
+        Stopped::Asked => Ok(()),
+        Stopped::Fatal(why) => Err(RunError::Writer(why)),
+    }
+}
+
+fn log(notice: &Notice) {
+    tracing::warn!("{notice}");
+}
+
+/// 128 random bits an event, from the system's source.
+fn random_ids() -> Result<Box<dyn FnMut() -> EventId + Send>, RunError> {
+    let mut bytes = [0u8; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| RunError::System { what: "no randomness", source: io::Error::other(e.to_string()) })?;
+    // One draw and a counter: ids of a run never meet, and no event can fail for want of randomness.
+    let mut next = u128::from_le_bytes(bytes);
+    Ok(Box::new(move || {
+        next = next.wrapping_add(1);
+        EventId(next)
+    }))
+}
+
+fn setups(config: &Config) -> Vec<ShopSetup> {
+    config
+        .shops
+        .iter()
+        .map(|shop| ShopSetup {
+            id: shop.id.clone(),
+            lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
+            dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
+            fixed: shop.settings.clone(),
+        })
+        .collect()
+}
+
+fn dealers(config: &Config) -> Vec<DealerConfig> {
+    config
+        .shops
+        .iter()
+        .filter_map(|shop| {
+            let section = shop.dealer.as_ref()?;
+            let token = section.token.as_ref().map_or(String::new(), |t| t.expose().to_owned());
+            Some(DealerConfig {
+                plain_http: section.allow_http,
+                connect: section.connect,
+                total: section.total,
+                order: section.order,
+                max_body: section.max_body,
+                ..DealerConfig::new(shop.id.clone(), section.url.clone(), token)
+            })
+        })
+        .collect()
+}
+
+/// What the technician's file says of a line, as its edge takes it.
+///
+/// # Errors
+/// A PIN that is none, an engine's time-out that does not exist.
+pub fn modem_config(line: &LineConfig, config: &Config) -> Result<ModemConfig, RunError> {
+    let bad = |why: String| RunError::Line { line: line.id.clone(), why };
+    let pin =
+        line.pin.as_ref().map(|p| at::Pin::parse(p.expose())).transpose().map_err(|e| bad(e.to_string()))?;
+    let port = match &line.port {
+        Port::Path(path) => PortChoice::ByPath(path.clone()),
+        Port::Imei(imei) => PortChoice::ByImei(imei.clone()),
+        Port::Any => PortChoice::Any,
+    };
+    let mut modem = ModemConfig::new(line.id.clone(), port);
+    modem.candidates.clone_from(&line.candidates);
+    modem.baud = line.baud;
+    modem.pin = pin;
+    modem.pin_memory = Some(config.storage.path.join(format!("pin-tried-{}", line.id)));
+    for (name, duration) in &line.timing {
+        modem.settings.set(name, *duration).map_err(|e| bad(e.to_string()))?;
+    }
+    Ok(modem)
+}

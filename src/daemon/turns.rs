@@ -1,0 +1,390 @@
+//! The one loop: events in, the core's step, its transaction to the writer, its effects out after the commit. It
+//! never waits for the disk; when the writer's queue is full or the disk holds it up, it takes no more events, and
+//! the edges feel it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::clock::Clock;
+use super::core::{Command, Core, Effect, Event, Step};
+use crate::cache::Kept;
+use crate::dealer::{DealerCommand, DealerEvent};
+use crate::store::{Op, Store, Ticket, Transaction, WriterState};
+use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
+
+/// Longer steps are counted: the loop must never be long away.
+const LONG_STEP: Duration = Duration::from_millis(5);
+/// How often the time is stored, for the clock's floor after the next start.
+const TICK: Duration = Duration::from_secs(60);
+
+/// A request of the control socket, and where its answer goes.
+#[derive(Debug)]
+pub struct Request {
+    /// What.
+    pub command: Command,
+    /// To whom.
+    pub answer: oneshot::Sender<Result<Value, String>>,
+}
+
+/// The loop's ends.
+pub struct Ends {
+    /// From the lines. Full: the lines stop reading.
+    pub line_events: mpsc::Receiver<(LineId, LineEvent)>,
+    /// From the dealer edge.
+    pub dealer_events: mpsc::Receiver<DealerEvent>,
+    /// From the control socket.
+    pub requests: mpsc::Receiver<Request>,
+    /// To the lines.
+    pub lines: BTreeMap<LineId, mpsc::Sender<LineCommand>>,
+    /// To the dealer edge.
+    pub dealer: mpsc::Sender<DealerCommand>,
+}
+
+/// What the loop counts about itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LoopCounters {
+    /// Events taken.
+    pub events: u64,
+    /// Transactions committed.
+    pub commits: u64,
+    /// Steps over 5 ms.
+    pub long_steps: u64,
+}
+
+/// The loop.
+pub struct Turns {
+    core: Core,
+    store: Store,
+    writer: watch::Receiver<WriterState>,
+    clock: Arc<dyn Clock>,
+    ends: Ends,
+    /// Committed in this order; the effects leave then.
+    pending: VecDeque<(Ticket, Vec<Effect>)>,
+    /// Transactions that the writer's queue had no room for: nothing passes them.
+    unsubmitted: VecDeque<(Transaction, Vec<Effect>)>,
+    /// For lines whose queue was full.
+    backlog: BTreeMap<LineId, VecDeque<LineCommand>>,
+    replies: BTreeMap<u64, oneshot::Sender<Result<Value, String>>>,
+    next_reply: u64,
+    reads: mpsc::Sender<(ShopId, u64, Option<Kept>)>,
+    read_answers: mpsc::Receiver<(ShopId, u64, Option<Kept>)>,
+    reading: usize,
+    counters: LoopCounters,
+    seed: Box<dyn FnMut() -> EventId + Send>,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub enum Stopped {
+    /// As asked.
+    Asked,
+    /// The writer cannot go on: the process must end and start anew from what is on disk.
+    Fatal(String),
+}
+
+impl Turns {
+    /// Puts the loop together. `first` is what starting changed.
+    #[must_use]
+    pub fn new(
+        core: Core,
+        first: Step,
+        store: Store,
+        clock: Arc<dyn Clock>,
+        ends: Ends,
+        seed: Box<dyn FnMut() -> EventId + Send>,
+    ) -> Self {
+        let writer = store.watch();
+        let (reads, read_answers) = mpsc::channel(1024);
+        let mut turns = Self {
+            core,
+            writer,
+            store,
+            clock,
+            ends,
+            pending: VecDeque::new(),
+            unsubmitted: VecDeque::new(),
+            backlog: BTreeMap::new(),
+            replies: BTreeMap::new(),
+            next_reply: 0,
+            reads,
+            read_answers,
+            reading: 0,
+            counters: LoopCounters::default(),
+            seed,
+        };
+        turns.carry_out(first);
+        turns
+    }
+
+    /// Runs until `stop` or until the writer cannot go on. `beat` is called between events, at least once a second.
+    pub async fn run(
+        mut self,
+        mut stop: watch::Receiver<bool>,
+        mut beat: impl FnMut(&LoopCounters),
+    ) -> Stopped {
+        let mut heart = tokio::time::interval(Duration::from_secs(1));
+        let mut ticked = Instant::now();
+        loop {
+            let due = self.core.poll_timeout().map(|(at, _)| at);
+            let clock = self.clock.clone();
+            let open = self.is_open();
+            tokio::select! {
+                biased;
+                changed = self.writer.changed() => {
+                    if changed.is_err() {
+                        return Stopped::Fatal("the writer is gone".to_owned());
+                    }
+                    if let Some(why) = self.committed() {
+                        return Stopped::Fatal(why);
+                    }
+                }
+                _ = stop.wait_for(|stop| *stop) => {
+                    self.drain().await;
+                    return Stopped::Asked;
+                }
+                _ = heart.tick() => {
+                    self.push_backlog();
+                    if ticked.elapsed() >= TICK {
+                        ticked = Instant::now();
+                        let now = self.clock.now();
+                        self.submit(Transaction { ops: vec![Op::Tick(now)] }, Vec::new());
+                    }
+                    beat(&self.counters);
+                }
+                Some(request) = self.ends.requests.recv() => self.request(request),
+                Some((shop, id, kept)) = self.read_answers.recv() => {
+                    self.reading -= 1;
+                    self.step(Event::Cached { shop, id, kept });
+                }
+                Some(event) = self.ends.dealer_events.recv(), if open => self.step(Event::Dealer(event)),
+                Some((line, event)) = self.ends.line_events.recv(), if open => self.step(Event::Line(line, event)),
+                () = async { match due { Some(at) => clock.sleep_until(at).await, None => std::future::pending().await } }, if open => {
+                    self.step(Event::Due);
+                }
+            }
+        }
+    }
+
+    /// For the virtual box: takes everything that is there and waits for every commit and read that follows from it,
+    /// until nothing moves any more at this time.
+    ///
+    /// # Errors
+    /// Why the writer cannot go on.
+    pub async fn settle(&mut self) -> Result<(), String> {
+        loop {
+            if let Some(why) = self.committed() {
+                return Err(why);
+            }
+            self.push_backlog();
+            if let Ok(request) = self.ends.requests.try_recv() {
+                self.request(request);
+            } else if let Ok((line, event)) = self.ends.line_events.try_recv() {
+                self.step(Event::Line(line, event));
+            } else if let Ok(event) = self.ends.dealer_events.try_recv() {
+                self.step(Event::Dealer(event));
+            } else if self.core.poll_timeout().is_some_and(|(at, _)| at <= self.clock.now().mono) {
+                self.step(Event::Due);
+            } else if let Some((ticket, _)) = self.pending.back() {
+                self.store.committed(*ticket).await.map_err(|e| e.to_string())?;
+            } else if self.reading > 0 {
+                if let Some((shop, id, kept)) = self.read_answers.recv().await {
+                    self.reading -= 1;
+                    self.step(Event::Cached { shop, id, kept });
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The core, for those who look.
+    #[must_use]
+    pub fn core(&self) -> &Core {
+        &self.core
+    }
+
+    fn is_open(&self) -> bool {
+        let state = self.writer.borrow();
+        self.unsubmitted.is_empty() && state.stalled.is_none() && self.store.room() > 0
+    }
+
+    fn step(&mut self, event: Event) {
+        let started = Instant::now();
+        self.counters.events += 1;
+        let now = self.clock.now();
+        let id = (self.seed)();
+        let step = self.core.handle(id, event, now);
+        self.carry_out(step);
+        let took = started.elapsed();
+        if took > LONG_STEP {
+            self.counters.long_steps += 1;
+            tracing::debug!(?took, "a long step");
+        }
+    }
+
+    fn carry_out(&mut self, step: Step) {
+        for alarm in &step.alarms {
+            tracing::warn!("{alarm}");
+        }
+        for effect in step.live {
+            self.effect(effect);
+        }
+        if step.transaction.ops.is_empty() {
+            for effect in step.after {
+                self.effect(effect);
+            }
+        } else {
+            self.submit(step.transaction, step.after);
+        }
+    }
+
+    fn submit(&mut self, transaction: Transaction, after: Vec<Effect>) {
+        if !self.unsubmitted.is_empty() {
+            self.unsubmitted.push_back((transaction, after));
+            return;
+        }
+        match self.store.submit(transaction) {
+            Ok(ticket) => self.pending.push_back((ticket, after)),
+            Err(full) => self.unsubmitted.push_back((full.into_transaction(), after)),
+        }
+    }
+
+    /// Lets the effects of all that is durable by now leave. `Some`: the writer ended.
+    fn committed(&mut self) -> Option<String> {
+        let state = self.writer.borrow_and_update().clone();
+        while self.pending.front().is_some_and(|(ticket, _)| *ticket <= state.committed) {
+            if let Some((_, after)) = self.pending.pop_front() {
+                self.counters.commits += 1;
+                for effect in after {
+                    self.effect(effect);
+                }
+            }
+        }
+        while let Some((transaction, after)) = self.unsubmitted.pop_front() {
+            match self.store.submit(transaction) {
+                Ok(ticket) => self.pending.push_back((ticket, after)),
+                Err(full) => {
+                    self.unsubmitted.push_front((full.into_transaction(), after));
+                    break;
+                }
+            }
+        }
+        state.fatal
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Line(line, command) => {
+                self.backlog.entry(line).or_default().push_back(command);
+                self.push_backlog();
+            }
+            Effect::Dealer(command) => {
+                if let Err(mpsc::error::TrySendError::Full(command)) = self.ends.dealer.try_send(command) {
+                    // As many wait here as executions and orders wait for an answer.
+                    let dealer = self.ends.dealer.clone();
+                    tokio::spawn(async move {
+                        // Closed only when the daemon ends.
+                        let _closed = dealer.send(command).await;
+                    });
+                }
+            }
+            Effect::ReadCache { shop, id, key } => {
+                self.reading += 1;
+                let (store, reads) = (self.store.clone(), self.reads.clone());
+                tokio::spawn(async move {
+                    let kept = match store.cached(&shop, &key).await {
+                        Ok(row) => row.map(|r| Kept {
+                            status: r.status,
+                            body: r.body,
+                            wall: r.wall,
+                            wall_sure: r.wall_sure,
+                            mono: r.mono,
+                            boot: r.boot,
+                        }),
+                        Err(error) => {
+                            tracing::warn!(%error, "a kept answer cannot be read");
+                            None
+                        }
+                    };
+                    // Closed only when the daemon ends.
+                    let _closed = reads.send((shop, id, kept)).await;
+                });
+            }
+            Effect::Reply(id, answer) => {
+                if let Some(reply) = self.replies.remove(&id) {
+                    // Who asked may be gone.
+                    let _gone = reply.send(answer);
+                }
+            }
+        }
+    }
+
+    /// Hands lines what they have room for, in order. What waits here is bounded by the slots of the modems.
+    fn push_backlog(&mut self) {
+        for (line, queue) in &mut self.backlog {
+            let Some(sender) = self.ends.lines.get(line) else {
+                queue.clear();
+                continue;
+            };
+            while let Some(command) = queue.pop_front() {
+                if let Err(mpsc::error::TrySendError::Full(command)) = sender.try_send(command) {
+                    queue.push_front(command);
+                    break;
+                }
+            }
+        }
+    }
+
+    fn request(&mut self, request: Request) {
+        if request.command == Command::Status {
+            let state = self.writer.borrow().clone();
+            let disk = self.store.disk_state();
+            let answer = json!({
+                "shops": self.core.status(),
+                "storage": { "stalled": state.stalled, "disk": format!("{disk:?}") },
+                "loop": {
+                    "events": self.counters.events,
+                    "commits": self.counters.commits,
+                    "long_steps": self.counters.long_steps,
+                    "waiting_for_disk": self.pending.len() + self.unsubmitted.len(),
+                    "next_timer": self.core.poll_timeout().map(|(_, what)| what),
+                },
+            });
+            // Who asked may be gone.
+            let _gone = request.answer.send(Ok(answer));
+            return;
+        }
+        if !self.is_open() {
+            let why = self.writer.borrow().stalled.clone();
+            let why = why.unwrap_or_else(|| "the queue to the disk is full".to_owned());
+            let _gone = request.answer.send(Err(format!("nothing new is taken now: {why}")));
+            return;
+        }
+        self.next_reply += 1;
+        self.replies.insert(self.next_reply, request.answer);
+        self.step(Event::Command(self.next_reply, request.command));
+    }
+
+    /// Everything that was taken is committed and its effects are on their way.
+    async fn drain(&mut self) {
+        let deadline = tokio::time::sleep(Duration::from_millis(1200));
+        tokio::pin!(deadline);
+        while !self.pending.is_empty() || !self.unsubmitted.is_empty() {
+            tokio::select! {
+                changed = self.writer.changed() => {
+                    if changed.is_err() || self.committed().is_some() {
+                        return;
+                    }
+                }
+                () = &mut deadline => {
+                    tracing::warn!("stopping with {} transactions not committed", self.pending.len());
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! Widgets, a file each.

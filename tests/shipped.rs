@@ -1,0 +1,110 @@
+//! The files that are installed with the daemon say what the daemon reads.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use backroom::config::file::{self, Config};
+use backroom::config::settings;
+
+fn shipped(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join(path)).expect("the project has this file")
+}
+
+/// The example with every commented key in force. Where two say the same, `instead` is the one that is left out.
+fn all_keys(instead: &[&str], secret: &Path) -> String {
+    let secret = secret.display().to_string();
+    let key = |line: &str| line.split(" =").next().map(str::to_owned);
+    shipped("firmware-config/backroom.toml")
+        .lines()
+        .map(|line| {
+            match line.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase())) {
+                Some(entry) if key(entry).is_some_and(|k| instead.contains(&k.as_str())) => line.to_owned(),
+                Some(entry) if entry.contains("_file = ") => {
+                    format!("{} = {secret:?}", key(entry).unwrap_or_default())
+                }
+                Some(entry) => entry.to_owned(),
+                None => line.to_owned(),
+            }
+        })
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[test]
+fn the_example_configuration_is_read_as_it_is() {
+    let config = file::parse(&shipped("firmware-config/backroom.toml"), None).expect("it has no mistake");
+    assert_eq!((config.shops.len(), config.lines.len()), (1, 1));
+}
+
+#[test]
+fn the_example_configuration_is_read_with_every_key_in_force() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for name in ["dealer-token", "sim1-pin", "secret"] {
+        fs::write(directory.path().join(name), "1234\n").expect("a file");
+    }
+    for instead in [["token_credential", "pin_credential", "imei"], ["token_file", "pin_file", "port"]] {
+        let text = all_keys(&instead, &directory.path().join("secret"));
+        let config = file::parse(&text, Some(directory.path())).expect("it has no mistake");
+        let secrets =
+            (config.shops[0].dealer.as_ref().and_then(|d| d.token.clone()), config.lines[0].pin.clone());
+        assert!(secrets.0.is_some() && secrets.1.is_some(), "{config:?}");
+    }
+}
+
+#[test]
+fn the_example_configuration_names_every_key_and_its_default() {
+    let directory = tempfile::tempdir().expect("a directory");
+    fs::write(directory.path().join("secret"), "1234\n").expect("a file");
+    let text = all_keys(&["token_credential", "pin_credential", "imei"], &directory.path().join("secret"));
+    let shown = file::parse(&text, None).expect("it has no mistake");
+    let bare = "[[shop]]\nid = \"main\"\n[shop.dealer]\nurl = \"https://dealer.example/lizzy\"\n[[line]]\nid = \"sim1\"\n";
+    let default = file::parse(bare, None).expect("it has no mistake");
+    let values = |c: &Config| {
+        let (dealer, line) = (c.shops[0].dealer.clone().expect("a dealer"), c.lines[0].clone());
+        let times: [Duration; 3] = [dealer.connect, dealer.total, dealer.order];
+        let storage = (c.storage.path.clone(), c.storage.low_water_mib);
+        (storage, times, dealer.max_body, dealer.allow_http, line.shop, line.candidates, line.baud)
+    };
+    assert_eq!(values(&shown), values(&default));
+    let raw = shipped("firmware-config/backroom.toml");
+    // Every key that the file knows: each misspelt one is answered with the list.
+    for table in ["", "[storage]", "[[shop]]", "[[shop]]\n[shop.dealer]", "[[line]]"] {
+        let faults =
+            file::parse(&format!("{table}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1"), None).expect_err("it is unknown");
+        let known =
+            faults.iter().find_map(|f| f.message.split_once("known are ")).expect("the list of keys").1;
+        for key in known.split(", ") {
+            let written = ["\n{} =", "\n#{} =", "[{}]", ".{}]"].map(|form| form.replace("{}", key));
+            assert!(written.iter().any(|w| raw.contains(w)), "{table}: the example has no `{key}`");
+        }
+    }
+}
+
+#[test]
+fn the_settings_that_the_example_fixes_have_their_true_defaults() {
+    let silence = settings::find("silence").expect("a setting").default;
+    assert!(shipped("firmware-config/backroom.toml").contains(&format!("#silence = {silence}\n")));
+}
+
+#[test]
+fn the_unit_runs_the_commands_and_reads_the_places_that_the_daemon_knows() {
+    let unit = shipped("systemd/backroom.service");
+    let has = |line: &str| unit.lines().any(|l| l == line);
+    assert!(has("Type=notify") && has("ExecStart=/usr/bin/backroom run"));
+    let bare = file::parse("[[shop]]\nid = \"main\"\n", None).expect("it has no mistake");
+    let state = unit.lines().find_map(|l| l.strip_prefix("StateDirectory=")).expect("a state directory");
+    assert_eq!(bare.storage.path, Path::new("/var/lib").join(state));
+    // Every kind of port that is looked for may be opened.
+    let probed = file::parse("[[shop]]\nid = \"main\"\n[[line]]\nid = \"a\"\n", None).expect("no mistake");
+    for pattern in &probed.lines[0].candidates {
+        let kind = pattern.trim_start_matches("/dev/").trim_end_matches('*');
+        assert!(
+            has(&format!("DeviceAllow=char-{kind} rw")),
+            "{pattern} is looked for, and the unit forbids it"
+        );
+    }
+    // The kernel's boot id lies in /proc/sys.
+    assert!(!has("ProcSubset=pid"));
+}

@@ -1,0 +1,527 @@
+//! The box with simulated edges and one simulated clock; the loop, the core and the store are the real ones.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backroom::at::pdu::{self, DeliverOptions, Timestamp};
+use backroom::daemon::clock::{Clock, SimulatedClock};
+use backroom::daemon::core::{Command, Core, DealerSetup, ShopSetup};
+use backroom::daemon::{Ends, Request, Turns};
+use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
+use backroom::store::{self, Options, Store};
+use backroom::types::{
+    Address, BootId, Capabilities, EventId, LineCommand, LineEvent, LineId, LookUpResult, Mem, Now, PartId,
+    PhoneNumber, PlaceResult, SendResult, ShopId, Slot, Wall,
+};
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, oneshot};
+
+/// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
+pub(crate) const BEGIN: i64 = 1_795_197_600_000;
+pub(crate) const SHOP_NUMBER: &str = "+12065550100";
+
+/// How the simulated dealer behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DealerMood {
+    Up,
+    /// Nobody answers: connection refused.
+    Down,
+    /// Takes the order and dies before he answers.
+    TakesAndDies,
+    /// 422.
+    Refuses,
+    /// Answers nothing until told otherwise.
+    Silent,
+}
+
+/// A dealer in memory: outlives the box.
+pub(crate) struct SimDealer {
+    pub(crate) mood: DealerMood,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) orders: Vec<(String, Map<String, Value>)>,
+    profiles: BTreeMap<String, Value>,
+}
+
+impl SimDealer {
+    fn handle(&mut self, command: DealerCommand) -> Option<DealerEvent> {
+        let down = matches!(self.mood, DealerMood::Down);
+        if self.mood == DealerMood::Silent {
+            return None;
+        }
+        Some(match command {
+            DealerCommand::Fetch { shop, id, path } => {
+                let result = if down {
+                    FetchResult::Unreachable { why: "connection refused".into() }
+                } else {
+                    self.fetch(&path)
+                };
+                DealerEvent::Fetched { shop, id, result }
+            }
+            DealerCommand::Request { shop, id, .. } => DealerEvent::Fetched {
+                shop,
+                id,
+                result: FetchResult::Unreachable { why: "no such host".into() },
+            },
+            DealerCommand::Place { shop, order, body, .. } => {
+                let result = self.place(order.as_str(), body);
+                DealerEvent::Placed { shop, order, result }
+            }
+            DealerCommand::LookUp { shop, order, .. } => {
+                let found = self.orders.iter().position(|(id, _)| id == order.as_str());
+                let result = match (down, found) {
+                    (true, _) => LookUpResult::Unreachable { why: "connection refused".into() },
+                    (false, Some(at)) => LookUpResult::Found(answer(at)),
+                    (false, None) => LookUpResult::Absent,
+                };
+                DealerEvent::LookedUp { shop, order, result }
+            }
+            DealerCommand::Probe { shop } => DealerEvent::Probed {
+                shop,
+                reached: !down,
+                capabilities: (!down).then_some(self.capabilities),
+                customers: Vec::new(),
+            },
+        })
+    }
+
+    fn place(&mut self, id: &str, body: Map<String, Value>) -> PlaceResult {
+        if let (true, Some(at)) =
+            (self.capabilities.idempotency_key, self.orders.iter().position(|(known, _)| known == id))
+        {
+            return PlaceResult::Confirmed(answer(at));
+        }
+        match self.mood {
+            DealerMood::Down => PlaceResult::NotSent { why: "connection refused".into(), retry_after: None },
+            DealerMood::Refuses => PlaceResult::Refused { status: 422, message: "no".into() },
+            DealerMood::TakesAndDies => {
+                self.orders.push((id.to_owned(), body));
+                PlaceResult::Unknown { why: "the connection broke".into() }
+            }
+            DealerMood::Up | DealerMood::Silent => {
+                self.orders.push((id.to_owned(), body));
+                PlaceResult::Confirmed(answer(self.orders.len() - 1))
+            }
+        }
+    }
+
+    fn fetch(&self, path: &str) -> FetchResult {
+        let bare = path.split('?').next().unwrap_or_default().replace("%2B", "+");
+        let body = if let Some(phone) = bare.strip_prefix("/api/customers/by-phone/") {
+            self.profiles.get(phone).cloned()
+        } else {
+            Some(json!({ "service_orders": [], "parts_orders": [], "invoices": [] }))
+        };
+        let (status, body) = body.map_or((404, "{}".to_owned()), |b| (200, b.to_string()));
+        FetchResult::Answered { status, content_type: "application/json".into(), body }
+    }
+}
+
+fn answer(at: usize) -> Map<String, Value> {
+    let id = 1001 + at;
+    json!({
+        "order_id": format!("SO-{id}"),
+        "status": "confirmed",
+        "total": "24.95",
+        "estimated_delivery": "2026-11-27",
+        "invoice_url": format!("https://pay.example/i/{id}"),
+        "payment_url": format!("https://pay.example/p/{id}"),
+    })
+    .as_object()
+    .cloned()
+    .unwrap()
+}
+
+/// A customer whose equipment is named after the number, so that a mix-up shows.
+pub(crate) fn profile(phone: &str) -> Value {
+    let tail = &phone[phone.len() - 4..];
+    let mut equipment = vec![json!({
+        "equipment_id": format!("EQ{tail}"), "make": "Honda", "model": format!("HRX{tail}"), "unit_type": "Mower",
+        "serial_number": format!("MZCG-{tail}"), "sku": format!("SKU{tail}"), "status": "Active",
+        "resources": { "tutorial_video_url": "https://v.example/1", "owners_manual_url": "https://m.example/1" },
+        "parts_catalog": [
+            { "part_number": format!("P-{tail}"), "description": format!("Blade {tail}"), "price": 24.95,
+              "availability": "In stock", "popularity": 1 },
+        ],
+    })];
+    equipment.push(json!({
+        "equipment_id": format!("EX{tail}"), "make": "Stihl", "model": "MS 170", "unit_type": "Saw",
+        "serial_number": format!("ST-{tail}"), "sku": "MS170", "status": "Active",
+        "resources": {}, "parts_catalog": [],
+    }));
+    json!({
+        "customer_id": format!("C{tail}"), "name": format!("Customer {tail}"), "phone": phone,
+        "equipment": equipment,
+        "addresses": { "primary": { "street": "12 Oak Street", "city": "Seattle", "state": "WA", "zip": "98101" } },
+    })
+}
+
+/// What one shop of the box is made of.
+#[derive(Clone)]
+pub(crate) struct ShopPlan {
+    pub(crate) id: ShopId,
+    pub(crate) line: LineId,
+    pub(crate) settings: Map<String, Value>,
+}
+
+pub(crate) fn shop(id: &str) -> ShopPlan {
+    let settings = json!({ "shop.name": format!("Shop {id}"), "shop.phone": SHOP_NUMBER });
+    ShopPlan {
+        id: ShopId::from(id),
+        line: LineId(format!("{id}-sim")),
+        settings: settings.as_object().cloned().unwrap(),
+    }
+}
+
+/// A text as the network carried it to a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Carried {
+    pub(crate) line: LineId,
+    pub(crate) to: String,
+    pub(crate) body: String,
+}
+
+struct Machine {
+    turns: Turns,
+    line_events: mpsc::Sender<(LineId, LineEvent)>,
+    dealer_events: mpsc::Sender<DealerEvent>,
+    requests: mpsc::Sender<Request>,
+    lines: BTreeMap<LineId, mpsc::Receiver<LineCommand>>,
+    dealer: mpsc::Receiver<DealerCommand>,
+    store: Store,
+}
+
+/// Reference, number and total of a part.
+type Concat = Option<(u16, u8, u8)>;
+
+/// The modem's side of a line: what lies on the SIM outlives the box.
+#[derive(Default)]
+struct SimModem {
+    slots: BTreeMap<u16, String>,
+    sent: Vec<(String, Concat, pdu::UserData)>,
+    reference: u8,
+    answering: bool,
+    pub(crate) frees: usize,
+}
+
+pub(crate) struct VirtualBox {
+    plans: Vec<ShopPlan>,
+    dir: tempfile::TempDir,
+    pub(crate) clock: Arc<SimulatedClock>,
+    boot: BootId,
+    machine: Option<Machine>,
+    modems: BTreeMap<LineId, SimModem>,
+    pub(crate) dealer: SimDealer,
+    carried: Vec<Carried>,
+    read: BTreeMap<String, usize>,
+    seed: Arc<std::sync::atomic::AtomicU64>,
+    /// Power fails when this many events were taken; `None`: never.
+    pub(crate) fuse: Option<usize>,
+    pub(crate) taken: usize,
+}
+
+impl VirtualBox {
+    pub(crate) async fn new(plans: Vec<ShopPlan>) -> Self {
+        let clock = Arc::new(SimulatedClock::new(Now::at(1_000_000, BEGIN)));
+        let modems = plans
+            .iter()
+            .map(|p| (p.line.clone(), SimModem { answering: true, ..SimModem::default() }))
+            .collect();
+        let mut this = Self {
+            plans,
+            dir: tempfile::tempdir().unwrap(),
+            clock,
+            boot: BootId("boot-1".into()),
+            machine: None,
+            modems,
+            dealer: SimDealer {
+                mood: DealerMood::Up,
+                capabilities: Capabilities { idempotency_key: true, client_reference: true },
+                orders: Vec::new(),
+                profiles: BTreeMap::new(),
+            },
+            carried: Vec::new(),
+            read: BTreeMap::new(),
+            seed: Arc::new(std::sync::atomic::AtomicU64::new(1)),
+            fuse: None,
+            taken: 0,
+        };
+        this.start().await;
+        this
+    }
+
+    pub(crate) async fn one_shop() -> Self {
+        Self::new(vec![shop("main")]).await
+    }
+
+    pub(crate) fn knows(&mut self, phone: &str) {
+        self.dealer.profiles.insert(phone.to_owned(), profile(phone));
+    }
+
+    fn options(&self) -> Options {
+        let mut options = Options::new(&self.path(), self.boot.clone());
+        options.reserve = 0;
+        options
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    /// Boots the box: opens the store, starts the core, brings the lines up and sweeps them.
+    pub(crate) async fn start(&mut self) {
+        let now = self.clock.now();
+        let (store, snapshot, _) = store::open(&self.options(), now).unwrap();
+        let setups = self.plans.iter().map(|plan| ShopSetup {
+            id: plan.id.clone(),
+            lines: vec![plan.line.clone()],
+            dealer: Some(DealerSetup { url: "https://lizzy.example".into() }),
+            fixed: plan.settings.clone(),
+        });
+        let seeds = self.seed.clone();
+        let seed =
+            move || EventId(u128::from(seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) << 20);
+        let (core, first) = Core::start(setups.collect(), &snapshot, self.boot.clone(), seed(), now);
+        let (line_events, line_rx) = mpsc::channel(100_000);
+        let (dealer_events, dealer_rx) = mpsc::channel(10_000);
+        let (requests, request_rx) = mpsc::channel(16);
+        let (dealer_tx, dealer) = mpsc::channel(10_000);
+        let mut line_tx = BTreeMap::new();
+        let mut lines = BTreeMap::new();
+        for plan in &self.plans {
+            let (tx, rx) = mpsc::channel(10_000);
+            line_tx.insert(plan.line.clone(), tx);
+            lines.insert(plan.line.clone(), rx);
+        }
+        let ends = Ends {
+            line_events: line_rx,
+            dealer_events: dealer_rx,
+            requests: request_rx,
+            lines: line_tx,
+            dealer: dealer_tx,
+        };
+        let turns = Turns::new(core, first, store.clone(), self.clock.clone(), ends, Box::new(seed));
+        self.machine = Some(Machine { turns, line_events, dealer_events, requests, lines, dealer, store });
+        let ids: Vec<LineId> = self.modems.keys().cloned().collect();
+        for id in ids {
+            self.line_up(&id);
+        }
+        self.pump().await;
+    }
+
+    pub(crate) fn line_up(&mut self, id: &LineId) {
+        let up = LineEvent::Up {
+            identity: format!("imei-{id}"),
+            sim: Some(format!("sim-{id}")),
+            number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
+        };
+        self.tell(id, up);
+        let slots: Vec<(u16, String)> = self.modems[id].slots.iter().map(|(i, p)| (*i, p.clone())).collect();
+        for (index, pdu) in slots {
+            self.tell(id, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
+        }
+        self.tell(id, LineEvent::Swept);
+    }
+
+    pub(crate) fn tell(&mut self, id: &LineId, event: LineEvent) {
+        if let Some(machine) = &self.machine {
+            machine.line_events.try_send((id.clone(), event)).unwrap();
+        }
+    }
+
+    /// The power fails: what is not committed is gone, and so is everything that was on its way out.
+    pub(crate) async fn power_cut(&mut self) {
+        if let Some(machine) = self.machine.take() {
+            let Machine { turns, store, .. } = machine;
+            drop(turns);
+            store.close().unwrap();
+        }
+    }
+
+    /// The power comes back after `off`, in another boot of the kernel.
+    pub(crate) async fn power_back(&mut self, off: Duration, wall_sure: bool) {
+        let now = self.clock.now();
+        self.boot = BootId(format!("boot-{}", now.wall.0));
+        self.clock.set(Now { mono: backroom::types::Mono(5_000), wall: now.wall + off, wall_sure });
+        self.start().await;
+    }
+
+    /// Carries everything that moves until nothing does.
+    pub(crate) async fn pump(&mut self) {
+        while let Some(mut machine) = self.machine.take() {
+            if self.fuse.is_some_and(|fuse| self.taken >= fuse) {
+                self.machine = Some(machine);
+                self.fuse = None;
+                self.power_cut().await;
+                Box::pin(self.power_back(Duration::from_secs(5), true)).await;
+                return;
+            }
+            machine.turns.settle().await.unwrap();
+            let mut moved = false;
+            for (id, commands) in &mut machine.lines {
+                if let Ok(command) = commands.try_recv() {
+                    moved = true;
+                    self.taken += 1;
+                    let modem = self.modems.get_mut(id).unwrap();
+                    let answer = modem.handle(id, command, &mut self.carried);
+                    if let Some(event) = answer {
+                        machine.line_events.try_send((id.clone(), event)).unwrap();
+                    }
+                }
+            }
+            if let Ok(command) = machine.dealer.try_recv() {
+                moved = true;
+                self.taken += 1;
+                if let Some(event) = self.dealer.handle(command) {
+                    machine.dealer_events.try_send(event).unwrap();
+                }
+            }
+            self.machine = Some(machine);
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    pub(crate) async fn advance(&mut self, by: Duration) {
+        let mut left = by;
+        // Timers set by timers fire at their own time, not all at the end.
+        while !left.is_zero() {
+            let next = self.machine.as_ref().and_then(|m| m.turns.core().poll_timeout()).map(|(at, _)| at);
+            let now = self.clock.now().mono;
+            let step = next.map_or(left, |at| at.since(now)).clamp(Duration::from_millis(1), left);
+            self.clock.advance(step);
+            left -= step;
+            self.pump().await;
+        }
+    }
+
+    /// A customer texts the shop on a line.
+    pub(crate) async fn text_on(&mut self, line: &LineId, from: &str, body: &str) {
+        self.drop_in(line, from, body);
+        self.pump().await;
+    }
+
+    pub(crate) async fn text(&mut self, from: &str, body: &str) {
+        let line = self.plans[0].line.clone();
+        self.text_on(&line, from, body).await;
+    }
+
+    /// The network puts a text on the SIM, whether the box is on or not.
+    pub(crate) fn drop_in(&mut self, line: &LineId, from: &str, body: &str) {
+        let from =
+            PhoneNumber::parse(from, None).map_or_else(|_| Address::Alpha(from.to_owned()), Address::Phone);
+        let options = DeliverOptions {
+            timestamp: Timestamp { utc: Wall(self.clock.now().wall.0 / 1000 * 1000), quarters: -32 },
+            reference: 7,
+            wide: false,
+            class: None,
+        };
+        for part in pdu::deliver(&from, body, &options).unwrap() {
+            self.drop_pdu(line, part.hex);
+        }
+    }
+
+    pub(crate) fn drop_pdu(&mut self, line: &LineId, pdu: String) {
+        let modem = self.modems.get_mut(line).unwrap();
+        let index = (1..).find(|i| !modem.slots.contains_key(i)).unwrap();
+        modem.slots.insert(index, pdu.clone());
+        self.tell(line, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
+    }
+
+    /// The modem takes PDUs and says nothing, from now on.
+    pub(crate) fn mute(&mut self, line: &LineId, mute: bool) {
+        self.modems.get_mut(line).unwrap().answering = !mute;
+    }
+
+    /// The answer that a muted modem owes, as the line's edge would give it.
+    pub(crate) fn owed(&mut self, line: &LineId, part: PartId, result: SendResult) {
+        self.tell(line, LineEvent::SendDone { part, result });
+    }
+
+    /// Texts to `person` since this was asked last, joined.
+    pub(crate) fn heard(&mut self, person: &str) -> Vec<String> {
+        let all: Vec<String> =
+            self.carried.iter().filter(|c| c.to == person).map(|c| c.body.clone()).collect();
+        let seen = self.read.insert(person.to_owned(), all.len()).unwrap_or(0);
+        all[seen..].to_vec()
+    }
+
+    /// The one text that `person` heard since this was asked last.
+    #[track_caller]
+    pub(crate) fn one(&mut self, person: &str) -> String {
+        let heard = self.heard(person);
+        assert_eq!(heard.len(), 1, "{heard:#?}");
+        heard.into_iter().next().unwrap()
+    }
+
+    pub(crate) fn slots_used(&self, line: &LineId) -> usize {
+        self.modems[line].slots.len()
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        self.machine.as_ref().unwrap().store.clone()
+    }
+
+    pub(crate) async fn ask(&mut self, command: Command) -> Result<Value, String> {
+        let (answer, mut reply) = oneshot::channel();
+        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        self.pump().await;
+        reply.try_recv().unwrap()
+    }
+}
+
+impl SimModem {
+    fn handle(&mut self, id: &LineId, command: LineCommand, carried: &mut Vec<Carried>) -> Option<LineEvent> {
+        match command {
+            LineCommand::Free { slot } => {
+                self.slots.remove(&slot.index);
+                self.frees += 1;
+                Some(LineEvent::Freed { slot })
+            }
+            LineCommand::Send { part, pdu, length } => {
+                assert_eq!(usize::from(length) * 2 + 2, pdu.len(), "the length in AT+CMGS is the PDU's");
+                let Ok(pdu::Pdu::Submit(submit)) = pdu::decode(&pdu, pdu::Direction::ToSc, None) else {
+                    panic!("not a SUBMIT: {pdu}")
+                };
+                let concat = submit.concat.map(|c| (c.reference, c.part, c.total));
+                self.carry(id, submit.to.as_str(), concat, submit.data, carried);
+                if !self.answering {
+                    return None;
+                }
+                self.reference = self.reference.wrapping_add(1);
+                Some(LineEvent::SendDone { part, result: SendResult::Accepted { reference: self.reference } })
+            }
+        }
+    }
+
+    /// Joins parts as a phone does.
+    fn carry(
+        &mut self,
+        id: &LineId,
+        to: &str,
+        concat: Concat,
+        data: pdu::UserData,
+        carried: &mut Vec<Carried>,
+    ) {
+        let Some((reference, _, total)) = concat else {
+            carried.push(Carried { line: id.clone(), to: to.to_owned(), body: data.text() });
+            return;
+        };
+        self.sent.push((to.to_owned(), concat, data));
+        let mut parts: VecDeque<_> = self
+            .sent
+            .iter()
+            .filter(|(who, c, _)| who == to && c.is_some_and(|(r, _, t)| r == reference && t == total))
+            .collect();
+        if parts.len() == usize::from(total) {
+            parts.make_contiguous().sort_by_key(|(_, c, _)| c.map(|(_, part, _)| part));
+            let data: Vec<&pdu::UserData> = parts.iter().map(|(_, _, d)| d).collect();
+            carried.push(Carried { line: id.clone(), to: to.to_owned(), body: pdu::join(&data) });
+            self.sent.retain(|(who, c, _)| {
+                !(who == to && c.is_some_and(|(r, _, t)| r == reference && t == total))
+            });
+        }
+    }
+}
