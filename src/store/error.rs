@@ -147,8 +147,8 @@ pub enum Notice {
         from: u32,
         /// To.
         to: u32,
-        /// The copy made before, when there was anything to copy.
-        backup: Option<PathBuf>,
+        /// The copy made before.
+        backup: PathBuf,
     },
     /// The file was written by a newer version whose schema this one can work with.
     NewerMinor {
@@ -196,11 +196,7 @@ impl std::fmt::Display for Notice {
                 write!(f, "a row of {table} could not be read and was left out: {what}")
             }
             Self::Migrated { from, to, backup } => {
-                write!(f, "the schema went from {from} to {to}")?;
-                match backup {
-                    Some(path) => write!(f, "; the database before is {}", path.display()),
-                    None => Ok(()),
-                }
+                write!(f, "the schema went from {from} to {to}; the database before is {}", backup.display())
             }
             Self::NewerMinor { found, known } => write!(
                 f,

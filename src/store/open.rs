@@ -65,19 +65,8 @@ fn make_ready(
 ) -> Result<(Connection, i64), StoreError> {
     let directory = options.path.as_path();
     let mut conn = connect_writer(options, path)?;
-    let found = schema::found(&conn, path)?;
     refuse_newer(&conn, directory)?;
-    let backup = if found.number > 0 && found.number < schema::known().number {
-        Some(backup::make(&conn, directory, now.wall, options.backups_kept)?)
-    } else {
-        None
-    };
-    schema::migrate(&mut conn, path, now.wall)?;
-    if found.number > 0 && found.number < schema::known().number {
-        notices.push(Notice::Migrated { from: found.number, to: schema::known().number, backup });
-    } else if found.number > schema::known().number {
-        notices.push(Notice::NewerMinor { found: found.number, known: schema::known().number });
-    }
+    notices.extend(schema::upgrade(&mut conn, directory, now.wall, options.backups_kept)?);
     if restored {
         doubt_what_was_under_way(&conn)?;
     }
@@ -204,10 +193,10 @@ fn examine(
 ) -> Result<Result<(), String>, StoreError> {
     let bytes = fs::metadata(path).map_err(StoreError::file(path))?.len();
     let suspect = suspect_mark(&options.path);
-    let check = if suspect.exists() { Check::Full } else { options.check };
+    let mut check = if suspect.exists() { Check::Full } else { options.check };
     if check == Check::Quick && bytes > options.check_up_to {
         notices.push(Notice::NotChecked { bytes });
-        return Ok(Ok(()));
+        check = Check::None;
     }
     let verdict = match check_file(path, check) {
         Ok(verdict) => verdict,

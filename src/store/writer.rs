@@ -55,17 +55,15 @@ impl Shared {
 
     pub(super) fn submit(&self, transaction: Transaction) -> Result<Ticket, QueueFull> {
         let mut queue = self.lock();
-        let transaction = Box::new(transaction);
-        if let Some(why) = &queue.stopped {
-            return Err(QueueFull::Stopped { why: why.clone(), transaction });
-        }
-        if queue.closing.is_some() {
-            return Err(QueueFull::Stopped { why: "the store is being closed".to_owned(), transaction });
+        let closing = queue.closing.map(|_| "the store is being closed");
+        if let Some(why) = queue.stopped.as_deref().or(closing) {
+            return Err(QueueFull::Stopped { why: why.to_owned(), transaction: Box::new(transaction) });
         }
         if queue.waiting.len() >= self.bound {
-            return Err(QueueFull::Full { waiting: queue.waiting.len(), transaction });
+            let waiting = queue.waiting.len();
+            return Err(QueueFull::Full { waiting, transaction: Box::new(transaction) });
         }
-        queue.waiting.push_back(*transaction);
+        queue.waiting.push_back(transaction);
         queue.submitted += 1;
         let ticket = Ticket(queue.submitted);
         drop(queue);
@@ -207,6 +205,7 @@ impl Writer {
                     }
                     if !self.wait_before_retry(pause) {
                         let count = self.shared.stop(&why) + batch.len();
+                        self.shared.state.send_modify(|s| s.fatal = Some(why.clone()));
                         return Err(StoreError::NotDrained { count, why });
                     }
                     pause = (pause * 2).min(self.retry_most);
