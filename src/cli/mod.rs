@@ -16,6 +16,7 @@ mod texts;
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
@@ -220,7 +221,10 @@ fn run(path: &std::path::Path) -> ExitCode {
         // Nothing can be done about a systemd that does not listen.
         let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     };
-    match runtime.block_on(daemon::run(config, asked_to_stop(), ready)) {
+    let how = runtime.block_on(daemon::run(config, asked_to_stop(), ready));
+    // Everything that matters has ended in order; a thread that still reads root certificates may be left alone.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    match how {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error.to_string()),
     }

@@ -128,9 +128,14 @@ pub async fn run(
             looping.await
         }
     };
+    tracing::debug!("the loop has ended");
     control.abort();
     edges_stop.send_replace(true);
-    let ending = async { while edges.join_next().await.is_some() {} };
+    let ending = async {
+        while edges.join_next().await.is_some() {
+            tracing::debug!(left = edges.len(), "an edge has ended");
+        }
+    };
     if tokio::time::timeout(Duration::from_millis(1200), ending).await.is_err() {
         tracing::warn!("an edge did not end in time");
         edges.abort_all();
@@ -139,6 +144,7 @@ pub async fn run(
         tracing::debug!(%error, "the control socket stays behind");
     }
     store.close()?;
+    tracing::debug!("the store is closed");
     match how {
         Stopped::Asked => Ok(()),
         Stopped::Fatal(why) => Err(RunError::Writer(why)),
