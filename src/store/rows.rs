@@ -199,7 +199,7 @@ pub struct ConversationRow {
     pub state: Value,
     /// Short number that staff use (`#12`), per shop.
     pub ticket: u32,
-    /// False when nothing is going on: such rows are read when the person writes next, not at start.
+    /// False when nothing is going on.
     pub active: bool,
     /// Last change.
     pub updated: Wall,

@@ -40,7 +40,6 @@ CREATE TABLE conversation (
 ) STRICT;
 CREATE UNIQUE INDEX conversation_person ON conversation (shop_id, person);
 CREATE INDEX conversation_ticket ON conversation (shop_id, ticket);
-CREATE INDEX conversation_active ON conversation (shop_id) WHERE active = 1;
 
 CREATE TABLE message (
     shop_id         TEXT NOT NULL,
@@ -179,14 +178,14 @@ CREATE INDEX dealer_order_created ON dealer_order (shop_id, created);
 CREATE INDEX dealer_order_open ON dealer_order (shop_id, id) WHERE settled = 0;
 
 CREATE TABLE cached (
-    shop_id TEXT NOT NULL,
-    key     TEXT NOT NULL,
-    status  INTEGER NOT NULL,
-    body    TEXT NOT NULL,
-    wall    INTEGER NOT NULL,
-    mono    INTEGER NOT NULL,
-    boot    TEXT NOT NULL,
+    shop_id   TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    status    INTEGER NOT NULL,
+    body      TEXT NOT NULL,
+    wall      INTEGER NOT NULL,
     wall_sure INTEGER NOT NULL,
+    mono      INTEGER NOT NULL,
+    boot      TEXT NOT NULL,
     PRIMARY KEY (shop_id, key)
 ) STRICT;
 

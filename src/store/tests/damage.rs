@@ -329,3 +329,18 @@ fn the_database_of_every_released_version_opens_with_all_that_is_in_it() {
     assert_eq!(wait(store.cached(&shop, "/api/a")).unwrap(), Some(cached(&shop, "/api/a")));
     put(&store, vec![Op::AddStep(step(&shop, "FN1", 2))]);
 }
+
+#[test]
+fn a_migration_that_was_released_is_not_rewritten() {
+    let schema = |conn: &rusqlite::Connection| {
+        let mut query = conn.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").unwrap();
+        let rows = query.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();
+        rows.collect::<Result<Vec<(String, Option<String>)>, _>>().unwrap()
+    };
+    let dir = directory();
+    fs::copy(fixture(), dir.path().join(FILE)).unwrap();
+    let released = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    let fresh = rusqlite::Connection::open_in_memory().unwrap();
+    fresh.execute_batch(schema::first_for_tests()).unwrap();
+    assert_eq!(schema(&fresh), schema(&released), "what 0.1.0 made is changed by a new migration");
+}
