@@ -5,3 +5,4 @@
 
 pub mod dealer;
 pub mod modem;
+pub mod text;

@@ -16,6 +16,8 @@ enum Command {
     Dealer(hil::dealer::Args),
     /// An SMS modem on a pseudo-terminal, with faults on request
     Modem(hil::modem::Args),
+    /// Customers who text with a box that is killed again and again
+    Text(hil::text::Args),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,5 +25,6 @@ async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Dealer(args) => hil::dealer::run(args).await,
         Command::Modem(args) => hil::modem::run(args).await,
+        Command::Text(args) => hil::text::run(args).await,
     }
 }

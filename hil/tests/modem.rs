@@ -1,20 +1,33 @@
 //! The emulated modem from outside: a real PTY, a real socket, a real log file.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests, which clippy takes for production code"
+)]
 
 use hil::modem::{Delivery, Fault, Modem, Options};
 use serde_json::Value;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::UnixStream;
+
+/// Never as controlling terminal: its hang-up would end the test run.
+fn options() -> OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed());
+    options
+}
 
 /// A client of the port: blocking, as real ones are, on a thread of its own.
 struct Client(File);
 
 impl Client {
     fn open(path: &Path) -> Client {
-        Client(File::options().read(true).write(true).open(path).unwrap())
+        Client(options().open(path).unwrap())
     }
 
     async fn say(&self, line: &str) {
@@ -109,7 +122,7 @@ async fn a_port_returns_by_itself_after_its_time() {
     let link = folder.path().join("modem0");
     let modem = Modem::start(Options { link: Some(link.clone()), ..Options::default() }).await.unwrap();
     let before = std::fs::read_link(&link).unwrap();
-    let held = File::open(&before).unwrap();
+    let held = options().open(&before).unwrap();
     modem.unplug(Some(Duration::from_millis(30)), None).await.unwrap();
     eventually("the link is back", || link.exists()).await;
     assert_ne!(std::fs::read_link(&link).unwrap(), before, "another terminal while the old one is held");

@@ -3,8 +3,8 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
-# rustup puts cargo where a bare PATH does not look.
-PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+# rustup puts cargo where a bare PATH does not look; it goes before a distribution's, which is older.
+PATH="${CARGO_HOME:-${HOME:-}/.cargo}/bin:$PATH"
 export PATH
 # shellcheck disable=SC2034 # read by those who source this
 cargo=${CARGO:-cargo}
@@ -16,9 +16,12 @@ die() {
   exit 1
 }
 
-# The first comment line behind the shebang of a script.
+# The first sentence of the comment behind the shebang of a script.
 headline() {
-  sed -n '2,20{s/^# \{0,1\}//p;t end};b;:end;q' "$1"
+  awk 'NR == 1 { next }
+       !/^#/ { exit }
+       { sub(/^# ?/, ""); text = text (text == "" ? "" : " ") $0 }
+       END { sub(/[.:] .*/, ".", text); print text }' "$1"
 }
 
 # `areas DIRECTORY`: the names of the scripts in it, one a line.

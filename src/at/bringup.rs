@@ -13,8 +13,6 @@ use crate::types::{LineEvent, Mono, PhoneNumber};
 
 /// Tries of a step that must succeed, and of the first `AT`.
 const TRIES: u8 = 3;
-/// A SIM that took its PIN may still ask for it this long.
-const PIN_SETTLES: Duration = Duration::from_secs(20);
 
 /// One step; they follow each other in this order unless an answer says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +117,23 @@ impl Step {
             | Self::KeepLink
             | Self::Indications(_) => None,
         }
+    }
+
+    /// True for a question that every modem which says OK has told something to.
+    pub(super) fn must_tell(self) -> bool {
+        matches!(
+            self,
+            Self::Sync
+                | Self::RadioAsk
+                | Self::SimAsk
+                | Self::Registration
+                | Self::Signal
+                | Self::Operator
+                | Self::Memories
+                | Self::MemoryNow
+                | Self::IndicationsAsk
+                | Self::IndicationsRead
+        )
     }
 
     /// True while the modem may still answer with ATV0's numbers.
@@ -513,7 +528,7 @@ impl Engine {
         }
         match (what, &self.pin) {
             ("SIM PIN", PinState::Fresh(_)) => return Next::Step(Step::PinTriesAsk),
-            ("SIM PIN", PinState::Entered { at, .. }) if now.since(*at) < PIN_SETTLES => {
+            ("SIM PIN", PinState::Entered { at, .. }) if now.since(*at) < self.settings.pin_settles => {
                 self.wait_for(self.settings.busy_retry, now);
                 return Next::Waiting;
             }

@@ -102,6 +102,20 @@ impl Command {
         }
     }
 
+    /// True for a question: OK without a line of its own is no answer to it.
+    pub(super) fn must_tell(&self) -> bool {
+        match self {
+            Self::BringUp(step) => step.must_tell(),
+            Self::Probe | Self::Look(_) => true,
+            Self::Select(_)
+            | Self::List(_)
+            | Self::Read { .. }
+            | Self::Delete(_)
+            | Self::Ack(_)
+            | Self::Send { .. } => false,
+        }
+    }
+
     /// How the lines of its answer begin; `None` when it has none, `Some("")` for bare text.
     pub(super) fn prefix(&self) -> Option<&'static str> {
         match self {

@@ -139,7 +139,7 @@ impl Engine {
             settings,
             pin,
             digester: Digester::default(),
-            phase: Phase::Closed,
+            phase: Phase::Closed { since: Mono::default(), said: false },
             modem: Modem::default(),
             inbox: Inbox::default(),
             sends: VecDeque::new(),
@@ -159,22 +159,31 @@ impl Engine {
     /// A port was opened: the modem's state is unknown.
     pub fn handle_opened(&mut self, now: Mono) {
         if !matches!(self.phase, Phase::Stopping { .. } | Phase::Stopped) {
-            if !matches!(self.phase, Phase::Closed) {
-                self.go_down("the port was opened anew");
+            match self.phase {
+                Phase::Closed { said: true, .. } => self.needs(None),
+                Phase::Closed { said: false, .. } => {}
+                _ => self.go_down("the port was opened anew"),
             }
             self.start_bring_up(now);
             self.pump(now);
         }
     }
 
-    /// The port is gone (EIO, end of file) or was never found.
+    /// The port is gone (EIO, end of file) or was not found; may be said again and again.
     pub fn handle_closed(&mut self, why: &str, now: Mono) {
         match self.phase {
             Phase::Stopping { .. } => self.stop(),
             Phase::Stopped => {}
+            Phase::Closed { since, said } => {
+                self.go_down(why);
+                if !said && now.since(since) >= self.settings.missing {
+                    self.phase = Phase::Closed { since, said: true };
+                    self.needs(Some(format!("The modem is not there ({why}): plug it in.")));
+                }
+            }
             _ => {
                 self.go_down(why);
-                self.phase = Phase::Closed;
+                self.phase = Phase::Closed { since: now, said: false };
             }
         }
         self.pump(now);
@@ -209,9 +218,10 @@ impl Engine {
                         return self.pump(now);
                     }
                     Phase::Stopping { .. } | Phase::Stopped => "shutting down",
-                    Phase::Closed | Phase::BringUp(_) | Phase::Resting { .. } | Phase::Resetting { .. } => {
-                        "the line is not up"
-                    }
+                    Phase::Closed { .. }
+                    | Phase::BringUp(_)
+                    | Phase::Resting { .. }
+                    | Phase::Resetting { .. } => "the line is not up",
                 };
                 self.line(LineEvent::SendDone { part, result: SendResult::NotTried { why: why.to_owned() } });
             }
@@ -253,7 +263,7 @@ impl Engine {
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
         let flight = self.flight.as_ref().map(|flight| (flight.deadline, "the answer to a command"));
         let phase = match &self.phase {
-            Phase::Closed | Phase::Stopped | Phase::Probing { .. } => None,
+            Phase::Closed { .. } | Phase::Stopped | Phase::Probing { .. } => None,
             Phase::BringUp(up) => up.wait.map(|at| (at, "the next step of bring-up")),
             Phase::Ready(ready) if ready.look_at <= ready.sweep_at => {
                 Some((ready.look_at, "a look at the signal"))
@@ -538,10 +548,13 @@ impl Engine {
             }
             Urc::Started => self.restarted(now),
             Urc::SomethingReady => match &mut self.phase {
-                Phase::BringUp(up) if up.step == Step::SimAsk => up.wait = None,
+                // Not at once: a modem that says so after every question would be asked without end.
+                Phase::BringUp(up) if up.step == Step::SimAsk => {
+                    up.wait = up.wait.map(|at| at.min(now + self.settings.busy_retry));
+                }
                 _ => self.suspect(self.suspicion()),
             },
-            Urc::StorageFull => {
+            Urc::LookEverywhere => {
                 self.modem.stores.all().into_iter().for_each(|mem| self.inbox.want_sweep(mem))
             }
         }
@@ -556,16 +569,16 @@ impl Engine {
     }
 
     fn on_final(&mut self, result: Final, now: Mono) {
-        let takes = match &self.flight {
-            None => false,
-            Some(flight) => match &flight.command {
-                Command::BringUp(Step::Sync) => !flight.info.is_empty() || self.sync_is_generous(),
-                Command::Probe => !flight.info.is_empty() || self.probe_is_generous(),
-                // OK belongs to the command before: this one has had no prompt.
-                Command::Send { stage: SendStage::Prompt, .. } => result != Final::Ok,
-                _ => true,
-            },
-        };
+        let takes = self.flight.as_ref().is_some_and(|flight| match &flight.command {
+            // A modem that does not know the question says so; a bare OK is the late answer to another command.
+            Command::BringUp(Step::Sync) => {
+                !flight.info.is_empty() || (result != Final::Ok && self.sync_is_generous())
+            }
+            Command::Probe => !flight.info.is_empty() || (result != Final::Ok && self.probe_is_generous()),
+            // This one has had no prompt.
+            Command::Send { stage: SendStage::Prompt, .. } => result != Final::Ok,
+            command => result != Final::Ok || !flight.info.is_empty() || !command.must_tell(),
+        });
         if !takes {
             self.counters.stray_results += 1;
             return;

@@ -64,7 +64,7 @@ impl Engine {
             | Phase::Resetting { .. }
             | Phase::Stopping { .. }
             | Phase::Probing { .. }
-            | Phase::Closed
+            | Phase::Closed { .. }
             | Phase::Stopped => {}
         }
     }
@@ -144,7 +144,7 @@ impl Engine {
     fn climb(&mut self, rung: Rung, now: Mono) {
         match rung {
             Rung::Reopen => {
-                self.phase = Phase::Closed;
+                self.phase = Phase::Closed { since: now, said: false };
                 self.event(Event::Reopen { why: "the modem does not answer".to_owned() });
             }
             Rung::Reset => {
@@ -169,7 +169,7 @@ impl Engine {
                 self.start_bring_up(now);
             }
             Phase::Resetting { .. } => self.phase = Phase::Resetting { until: now + Duration::from_secs(1) },
-            Phase::Closed | Phase::Resting { .. } | Phase::Stopping { .. } | Phase::Stopped => {}
+            Phase::Closed { .. } | Phase::Resting { .. } | Phase::Stopping { .. } | Phase::Stopped => {}
         }
     }
 

@@ -25,4 +25,4 @@ mod tests;
 
 pub use engine::{Counters, Engine, Event};
 pub use probe::{Probe, Verdict};
-pub use settings::{Pin, PinError, Settings, SimPin};
+pub use settings::{Pin, PinError, SettingError, Settings, SimPin};

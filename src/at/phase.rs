@@ -9,8 +9,11 @@ use crate::types::Mono;
 /// See the head of this file.
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// No port is open.
-    Closed,
+    /// No port is open; `said` when a person was told.
+    Closed {
+        since: Mono,
+        said: bool,
+    },
     BringUp(BringUp),
     Ready(Ready),
     /// An answer did not come: is anybody there? `missed` probes had no answer either.

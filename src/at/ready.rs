@@ -82,7 +82,7 @@ impl Engine {
                     self.issue(command, text, now);
                 }
                 Phase::BringUp(_)
-                | Phase::Closed
+                | Phase::Closed { .. }
                 | Phase::Resting { .. }
                 | Phase::Resetting { .. }
                 | Phase::Stopping { .. }

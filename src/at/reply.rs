@@ -69,17 +69,21 @@ pub(super) enum Urc {
     Started,
     /// A part of the modem is ready; may or may not mean that it started anew.
     SomethingReady,
-    /// No room for further messages.
-    StorageFull,
+    /// No room for further messages, or something came and it was not understood where.
+    LookEverywhere,
 }
 
 impl Urc {
     pub(super) fn parse(line: &str) -> Option<Self> {
         if let Some(rest) = line.strip_prefix("+CMTI:").or_else(|| line.strip_prefix("+CDSI:")) {
             let fields = fields(rest);
-            let mem = Mem::parse(fields.first()?.text())?;
-            let index = fields.get(1)?.number()?;
-            return Some(Self::Stored(Slot { mem, index }));
+            let mem =
+                fields.first().and_then(|name| Mem::parse(name.text())).filter(|mem| *mem != Mem::Direct);
+            let index = fields.get(1).and_then(Field::number);
+            // Half a line, or a memory of the vendor's own: something has come, and it is looked for.
+            return Some(
+                mem.zip(index).map_or(Self::LookEverywhere, |(mem, index)| Self::Stored(Slot { mem, index })),
+            );
         }
         if let Some(rest) = line.strip_prefix("+CMT:").or_else(|| line.strip_prefix("+CDS:")) {
             return Some(Self::Direct { length: fields(rest).last().and_then(Field::number) });
@@ -90,11 +94,13 @@ impl Urc {
             "+CPIN: READY" | "SMS DONE" | "SMS READY" | "SMS Ready" | "PB DONE" | "Call Ready"
             | "CALL READY" => Some(Self::SomethingReady),
             // ^SMMEMFULL: Huawei; +SMS FULL: SIMCom; +QIND: "smsfull",…: Quectel; +QIND: SMS DONE is another matter.
-            _ if line.starts_with("^SMMEMFULL") || line.starts_with("+SMS FULL") => Some(Self::StorageFull),
+            _ if line.starts_with("^SMMEMFULL") || line.starts_with("+SMS FULL") => {
+                Some(Self::LookEverywhere)
+            }
             _ if line.starts_with("+QIND:") => {
                 let lower = line.to_ascii_lowercase();
                 if lower.contains("smsfull") {
-                    Some(Self::StorageFull)
+                    Some(Self::LookEverywhere)
                 } else if lower.contains("sms done") || lower.contains("pb done") {
                     Some(Self::SomethingReady)
                 } else {

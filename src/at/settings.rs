@@ -31,12 +31,16 @@ pub struct Settings {
     pub busy_bound: Duration,
     /// Between looks at a SIM that a person must do something about (PIN, PUK, missing).
     pub sim_retry: Duration,
+    /// How long a SIM that took its PIN may go on asking for it.
+    pub pin_settles: Duration,
     /// Between looks at signal, registration and operator.
     pub poll: Duration,
     /// Between sweeps of the message store: a lost `+CMTI` costs a text this much time.
     pub sweep: Duration,
     /// The same when the modem refused every form of `+CNMI`, so that sweeps are the only way to hear of a text.
     pub sweep_without_indications: Duration,
+    /// How long a modem may be gone before a person is told: one that resets itself is back sooner.
+    pub missing: Duration,
     /// Longest silence after `AT+CFUN=1,1` before the modem is spoken to again, when it does not announce itself.
     pub reset: Duration,
     /// First pause of the recovery ladder; doubles with each rung.
@@ -65,9 +69,11 @@ impl Default for Settings {
             busy_retry: Duration::from_secs(1),
             busy_bound: Duration::from_secs(60),
             sim_retry: Duration::from_secs(10),
+            pin_settles: Duration::from_secs(20),
             poll: Duration::from_secs(60),
             sweep: Duration::from_secs(60),
             sweep_without_indications: Duration::from_secs(5),
+            missing: Duration::from_secs(15),
             reset: Duration::from_secs(20),
             backoff: Duration::from_secs(5),
             backoff_max: Duration::from_secs(300),
@@ -79,12 +85,9 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Sets a duration by its field's name.
-    ///
-    /// # Errors
-    /// There is no duration of that name; lists those that are.
-    pub fn set(&mut self, name: &str, value: Duration) -> Result<(), String> {
-        let fields: [(&str, &mut Duration); 18] = [
+    /// The durations by the names that the configuration knows them under.
+    fn durations(&mut self) -> [(&'static str, &mut Duration); 20] {
+        [
             ("settle", &mut self.settle),
             ("attention", &mut self.attention),
             ("quick", &mut self.quick),
@@ -99,20 +102,53 @@ impl Settings {
             ("poll", &mut self.poll),
             ("sweep", &mut self.sweep),
             ("sweep_without_indications", &mut self.sweep_without_indications),
+            ("missing", &mut self.missing),
             ("reset", &mut self.reset),
             ("backoff", &mut self.backoff),
             ("backoff_max", &mut self.backoff_max),
             ("shutdown", &mut self.shutdown),
-        ];
-        let known: Vec<&str> = fields.iter().map(|(known, _)| *known).collect();
-        match fields.into_iter().find(|(known, _)| *known == name) {
-            Some((_, field)) => {
-                *field = value;
-                Ok(())
-            }
-            None => Err(format!("there is no time-out {name:?}; there are {}", known.join(", "))),
-        }
+            ("pin_settles", &mut self.pin_settles),
+        ]
     }
+
+    /// Sets a duration by its name.
+    ///
+    /// # Errors
+    /// [`SettingError`] names those that there are, or says that it must be longer.
+    pub fn set(&mut self, name: &str, value: Duration) -> Result<(), SettingError> {
+        // A wait of nothing would turn a retry into a hot loop.
+        if value < SHORTEST {
+            return Err(SettingError::TooShort(name.to_owned()));
+        }
+        let mut durations = self.durations();
+        match durations.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, duration)) => **duration = value,
+            None => {
+                let known = durations.map(|(known, _)| known).join(", ");
+                return Err(SettingError::Unknown { name: name.to_owned(), known });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The clock of the cores counts milliseconds.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// Why a duration was not set.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// No duration has this name.
+    #[error("a line has no timing {name:?}; there are {known}")]
+    Unknown {
+        /// As given.
+        name: String,
+        /// What could have been meant.
+        known: String,
+    },
+    /// Shorter than a millisecond.
+    #[error("the timing {0:?} must be at least a millisecond")]
+    TooShort(String),
 }
 
 /// A SIM's PIN: 4 to 8 digits (3GPP TS 31.101 §9.5.1). Never shown.
@@ -161,6 +197,16 @@ pub struct SimPin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_set_by_name() {
+        let mut settings = Settings::default();
+        assert_eq!(settings.set("submit", Duration::from_secs(30)), Ok(()));
+        assert_eq!(settings.submit, Duration::from_secs(30));
+        let error = settings.set("send", Duration::from_secs(30)).unwrap_err().to_string();
+        assert!(error.contains("\"send\"") && error.contains("submit"), "{error}");
+        assert!(settings.set("poll", Duration::ZERO).is_err());
+    }
 
     #[test]
     fn a_pin_is_digits_and_never_shown() {

@@ -59,7 +59,7 @@ fn storage(config: &Config, report: &mut Report) {
         Ok(reader) => reader,
         Err(error) => return report.wrong(&error.to_string()),
     };
-    match reader.check() {
+    match reader.check(store::Check::Full) {
         Ok(Ok(())) => report.fine("the database is whole"),
         Ok(Err(fault)) => report.wrong(&format!("the database is damaged: {fault}; restart backroom, it moves the file aside and goes on from the last copy")),
         Err(error) => report.wrong(&error.to_string()),

@@ -46,6 +46,7 @@ enum Command {
     /// Look at everything: configuration, storage, lines, dealer
     Doctor,
     /// Text with a believable shop: needs no modem, account or network
+    /// Texts: list, send, settle doubts; count segments
     #[cfg(feature = "demo")]
     Demo(demo::Options),
     /// What was said, and what is in doubt
@@ -119,6 +120,9 @@ pub fn main() -> ExitCode {
         Command::Run => run(&cli.config),
         Command::Check => check(&cli.config),
         Command::Doctor => doctor::run(&cli.config),
+        Command::Sms { command: texts::Sms::Segments } => {
+            filter(|line| segments::segments_line(line).map(|v| v.to_string()))
+        }
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&cli.config, &options),
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),

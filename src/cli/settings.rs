@@ -12,7 +12,7 @@ use crate::config::settings::{SETTINGS, ShopSettings, check, find};
 use crate::config::{Config, ShopConfig};
 use crate::daemon::clock::boot_id;
 use crate::daemon::control::{self, Ask};
-use crate::store::{self, AuditRow, Op, Options, Reader, SettingRow, StoreError, Transaction};
+use crate::store::{self, Op, Options, Reader, SettingRow, StoreError, Transaction};
 use crate::types::{Mono, Now};
 
 #[derive(Debug, Subcommand)]
@@ -169,26 +169,11 @@ fn change(config: &Config, shop: &ShopConfig, values: Map<String, Value>) -> Res
         return Err(errors.join("\n"));
     }
     let wall = wall_now();
-    let before = effective(config, shop)?;
     let mut ops = Vec::new();
     for (key, value) in &values {
         let stored = if value.is_null() { Value::Null } else { next.get(key).clone() };
-        let detail = serde_json::json!({ "before": before.get(key), "after": next.get(key) });
         let shop = shop.id.clone();
-        ops.push(Op::PutSetting(SettingRow {
-            shop: shop.clone(),
-            key: key.clone(),
-            value: stored,
-            by: by.clone(),
-            wall,
-        }));
-        ops.push(Op::AddAudit(AuditRow {
-            shop,
-            who: by.clone(),
-            what: format!("setting {key}"),
-            detail,
-            wall,
-        }));
+        ops.push(Op::PutSetting(SettingRow { shop, key: key.clone(), value: stored, by: by.clone(), wall }));
     }
     write(config, ops).map_err(|e| e.to_string())
 }

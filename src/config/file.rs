@@ -344,7 +344,8 @@ impl Reader<'_> {
         };
         let place = table.get("url").map_or(at, |i| i.span().start);
         let local = ["http://127.", "http://localhost", "http://[::1]"].iter().any(|p| url.starts_with(p));
-        if !url.starts_with("https://") && !local && !(allow_http && url.starts_with("http://")) {
+        let plain = allow_http && url.starts_with("http://");
+        if !(url.starts_with("https://") || local || plain) {
             let text =
                 "`url` must begin with https:// (http:// only on this machine, or with allow_http = true)";
             self.fault(place, text.to_owned());

@@ -301,11 +301,11 @@ pub fn check(setting: &'static Setting, value: &Value) -> Result<Value, SettingE
         },
         Kind::Seconds => number(value)
             .filter(|n| n.is_finite() && *n >= 0.0 && *n <= 1e9)
-            .map(Value::from)
+            .map(whole)
             .ok_or_else(|| bad("takes seconds, whole or fractional, from 0")),
         Kind::Count => number(value)
             .filter(|n| n.fract() == 0.0 && (1.0..=1e9).contains(n))
-            .map(Value::from)
+            .map(whole)
             .ok_or_else(|| bad("takes a whole number from 1")),
         Kind::Choice(words) => value
             .as_str()
@@ -336,6 +336,13 @@ fn number(value: &Value) -> Option<f64> {
         Value::String(t) => t.trim().parse().ok(),
         _ => None,
     }
+}
+
+/// A number that people wrote without a fraction is stored without one.
+fn whole(number: f64) -> Value {
+    #[expect(clippy::cast_possible_truncation, reason = "checked by the callers: 0 to 1e9")]
+    let integer = number as i64;
+    if number.fract() == 0.0 { Value::from(integer) } else { Value::from(number) }
 }
 
 /// Spans of minutes from midnight.

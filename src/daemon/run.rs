@@ -213,7 +213,7 @@ pub fn modem_config(line: &LineConfig, config: &Config) -> Result<ModemConfig, R
     modem.pin = pin;
     modem.pin_memory = Some(config.storage.path.join(format!("pin-tried-{}", line.id)));
     for (name, duration) in &line.timing {
-        modem.settings.set(name, *duration).map_err(bad)?;
+        modem.settings.set(name, *duration).map_err(|e| bad(e.to_string()))?;
     }
     Ok(modem)
 }

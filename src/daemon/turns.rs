@@ -74,6 +74,8 @@ pub struct Turns {
     read_answers: mpsc::Receiver<(ShopId, u64, Option<Kept>)>,
     reading: usize,
     counters: LoopCounters,
+    disk_low: bool,
+    stalled: Option<String>,
     seed: Box<dyn FnMut() -> EventId + Send>,
 }
 
@@ -114,6 +116,8 @@ impl Turns {
             read_answers,
             reading: 0,
             counters: LoopCounters::default(),
+            disk_low: false,
+            stalled: None,
             seed,
         };
         turns.carry_out(first);
@@ -148,6 +152,7 @@ impl Turns {
                 }
                 _ = heart.tick() => {
                     self.push_backlog();
+                    self.watch_disk();
                     if ticked.elapsed() >= TICK {
                         ticked = Instant::now();
                         let now = self.clock.now();
@@ -207,6 +212,20 @@ impl Turns {
         &self.core
     }
 
+    /// Says once when the disk gets full, and when it has room again.
+    fn watch_disk(&mut self) {
+        let low = self.store.disk_state().low;
+        if low != self.disk_low {
+            self.disk_low = low;
+            match low {
+                true => tracing::error!(
+                    "the disk is nearly full: customers are served, programs' texts are refused"
+                ),
+                false => tracing::info!("the disk has room again"),
+            }
+        }
+    }
+
     fn is_open(&self) -> bool {
         let state = self.writer.borrow();
         self.unsubmitted.is_empty() && state.stalled.is_none() && self.store.room() > 0
@@ -256,6 +275,13 @@ impl Turns {
     /// Lets the effects of all that is durable by now leave. `Some`: the writer ended.
     fn committed(&mut self) -> Option<String> {
         let state = self.writer.borrow_and_update().clone();
+        if state.stalled != self.stalled {
+            match &state.stalled {
+                Some(why) => tracing::error!("nothing can be written, nothing new is taken: {why}"),
+                None => tracing::info!("writing goes on"),
+            }
+            self.stalled.clone_from(&state.stalled);
+        }
         while self.pending.front().is_some_and(|(ticket, _)| *ticket <= state.committed) {
             if let Some((_, after)) = self.pending.pop_front() {
                 self.counters.commits += 1;
@@ -362,6 +388,11 @@ impl Turns {
             let why = self.writer.borrow().stalled.clone();
             let why = why.unwrap_or_else(|| "the queue to the disk is full".to_owned());
             let _gone = request.answer.send(Err(format!("nothing new is taken now: {why}")));
+            return;
+        }
+        if self.disk_low && matches!(request.command, Command::Send { .. }) {
+            let why = "the disk is nearly full: make room, then send again";
+            let _gone = request.answer.send(Err(why.to_owned()));
             return;
         }
         self.next_reply += 1;

@@ -92,8 +92,10 @@ impl Dealer {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", config.token))
             .map_err(|_| "the dealer's token has characters that no header can carry".to_owned())?;
         authorization.set_sensitive(true);
-        let build = |idle: usize| {
-            let mut builder = builder(config.connect, base.scheme() == "https" || config.proxy.is_some())
+        let build = |idle: usize, whole: Duration| {
+            // Below the whole, so that nobody there is never mistaken for an answer that did not come.
+            let connect = config.connect.min(whole / 2);
+            let mut builder = builder(connect, base.scheme() == "https" || config.proxy.is_some())
                 .redirect(reqwest::redirect::Policy::none())
                 .pool_max_idle_per_host(idle);
             if let Some(proxy) = &config.proxy {
@@ -101,8 +103,8 @@ impl Dealer {
             }
             builder.build()
         };
-        let reads = build(4).map_err(reason)?;
-        let writes = build(0).map_err(reason)?;
+        let reads = build(4, config.total).map_err(reason)?;
+        let writes = build(0, config.order).map_err(reason)?;
         Ok(Self { base, authorization, reads, writes, token_refused: AtomicBool::new(false), config })
     }
 
@@ -164,17 +166,26 @@ impl Dealer {
 
     /// Learn what the dealer says of himself, where he does.
     pub(super) async fn probe(&self) -> Probe {
-        let path = "/api/capabilities";
-        let (reached, capabilities) = match self.get(path).await {
+        let (reached, capabilities) = match self.get("/api/capabilities").await {
             Ok(raw) => match answer::fetched(Resource::Other, &raw).0 {
                 FetchResult::Answered { status: 200, body, .. } => (true, capabilities(&body)),
                 FetchResult::Answered { .. } => (true, None),
+                // Many servers have a page of their own for what they do not know; so have captive portals.
+                FetchResult::Nonsense { .. } if matches!(raw.status, 404 | 405 | 501) => {
+                    (self.knows_nobody().await, None)
+                }
                 FetchResult::Nonsense { .. } | FetchResult::Unreachable { .. } => (false, None),
             },
             Err(_) => (false, None),
         };
         let customers = if reached { self.customers().await } else { Vec::new() };
         Probe { reached, capabilities, customers }
+    }
+
+    /// Asks for the customer with a number that nobody has: the contract says what that looks like.
+    async fn knows_nobody(&self) -> bool {
+        let path = "/api/customers/by-phone/%2B10000000000";
+        matches!(self.fetch(path).await, FetchResult::Answered { .. })
     }
 
     /// The phone numbers of all customers, as far as the dealer lists them.

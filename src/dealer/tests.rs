@@ -254,7 +254,7 @@ async fn a_connection_cut_after_the_order_was_written_is_unknown() {
 async fn an_order_that_is_written_after_the_time_out_is_unknown_and_not_lost() {
     let dealer = dealer(Mode::Reference).await;
     let mut edge = Edge::start(hasty(dealer.url()));
-    dealer.set_fault(Plan::next_orders(1, Fault::CommitLate { seconds: 0.6 })).unwrap();
+    dealer.set_fault(Plan::next_orders(1, Fault::CommitLate { seconds: 2.0 })).unwrap();
     assert_eq!(placed(&edge.place("OR1", &service("Won't start")).await), "unknown");
     assert_eq!(edge.look_up("OR1").await, LookUpResult::Absent, "it is looked for too early");
     while dealer.orders().is_empty() {
@@ -476,6 +476,53 @@ async fn what_no_dealer_would_answer_is_judged_by_what_may_have_happened_before_
         let result = edge.place("OR1", &service("x")).await;
         assert_eq!(placed(&result), post, "{shown}: {result:?}");
     }
+}
+
+/// A server whose page for what it does not know is HTML; the second answer is its answer about customers.
+fn old_server(customer: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut request = [0; 8192];
+            let length = stream.read(&mut request).unwrap();
+            let known = String::from_utf8_lossy(&request[..length]).contains("/api/customers/by-phone/");
+            let page = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>";
+            stream.write_all(if known { customer } else { page }.as_bytes()).unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_dealer_without_optional_endpoints_is_reached_when_he_answers_about_customers() {
+    let nobody = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let portal = "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<p/>";
+    for (customer, wanted) in [(nobody, true), (portal, false)] {
+        let mut edge = Edge::start(config(old_server(customer)));
+        let event = edge.ask(DealerCommand::Probe { shop: shop() }).await;
+        let DealerEvent::Probed { reached, capabilities: None, .. } = event else { panic!("{event:?}") };
+        assert_eq!(reached, wanted);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_that_takes_no_connection_has_been_sent_nothing() {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(1).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody accepts: once the backlog is full, the kernel drops what asks.
+    let mut waiting = Vec::new();
+    while let Ok(stream) = std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
+        waiting.push(stream);
+    }
+    // The whole is shorter than the five seconds for connecting, and still it is known that nothing left.
+    let mut edge = Edge::start(hasty(format!("http://{address}")));
+    let result = edge.place("OR1", &service("x")).await;
+    assert_eq!(placed(&result), "not sent", "{result:?}");
+    assert_eq!(fetched(&edge.fetch(&dana()).await), "unreachable");
 }
 
 #[tokio::test]

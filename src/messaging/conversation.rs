@@ -8,7 +8,7 @@
 //!   with `closing`); that one is ended then.
 //! - A text is early when the front execution is not waiting for a reply, or its question was not handed to the line
 //!   yet. Early texts are kept in order and answer the questions to come. An early text that repeats the last answer
-//!   is stored and not used: nobody orders a part twice by impatience.
+//!   or the early text before it is stored and not used: nobody orders a part twice by impatience.
 //! - While people have the conversation, no flow hears anything; MENU gives it back.
 
 use std::collections::VecDeque;
@@ -145,7 +145,8 @@ impl Conversation {
                 Turn::StartMain(parameters)
             }
             Hearing::NotYet => {
-                if self.last_answer.as_deref().is_some_and(|last| is_same_answer(last, body)) {
+                let last = self.early.back().map(|e| e.body.as_str()).or(self.last_answer.as_deref());
+                if last.is_some_and(|last| is_same_answer(last, body)) {
                     return Turn::Repeat;
                 }
                 self.early.push_back(Early { parameters, body: body.to_owned() });
@@ -260,6 +261,7 @@ mod tests {
         assert_eq!(c.hear("2", params("2"), Some("menu")), Turn::Answer(sid("FN1"), params("2")));
         assert_eq!(c.hear(" 2 ", params(" 2 "), None), Turn::Repeat);
         assert_eq!(c.hear("7", params("7"), None), Turn::Kept);
+        assert_eq!(c.hear("7", params("7"), None), Turn::Repeat);
         assert_eq!(c.next(None), Turn::Nothing);
         assert_eq!(c.next(Some("list")), Turn::Answer(sid("FN1"), params("7")));
         assert_eq!(c.next(Some("list")), Turn::Nothing);

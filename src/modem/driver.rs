@@ -24,7 +24,7 @@ const WRITE: Duration = Duration::from_secs(5);
 /// Reads in a row before timers are looked at, so that a chatty modem cannot hold them up.
 const READS_IN_A_ROW: u32 = 64;
 /// How long the daemon may take for each of the last events at shutdown.
-const LAST_EVENTS: Duration = Duration::from_secs(1);
+const LAST_EVENTS: Duration = Duration::from_millis(500);
 
 /// See the head of this file.
 pub(super) struct Driver {
@@ -38,6 +38,9 @@ pub(super) struct Driver {
     outbox: VecDeque<LineEvent>,
     reads: u32,
     reopen: bool,
+    came_up: bool,
+    /// Nobody takes events any more.
+    deaf: bool,
     stopped: bool,
 }
 
@@ -51,7 +54,6 @@ enum Link<'a> {
 
 enum Input {
     Shutdown,
-    Delivered,
     NobodyListens,
     Command(Option<LineCommand>),
     Read(io::Result<usize>),
@@ -80,6 +82,8 @@ impl Driver {
             outbox: VecDeque::new(),
             reads: 0,
             reopen: false,
+            came_up: false,
+            deaf: false,
             stopped: false,
         }
     }
@@ -95,6 +99,9 @@ impl Driver {
         let mut link = Link::Searching(self.search(Duration::ZERO, now));
         loop {
             self.take_events();
+            if std::mem::take(&mut self.came_up) {
+                self.claim_modem(&mut link);
+            }
             self.write(&mut link, now).await;
             if std::mem::take(&mut self.reopen) {
                 link = Link::Searching(self.search(SEARCH_PAUSE, now));
@@ -103,7 +110,7 @@ impl Driver {
                 return;
             }
             let free = self.outbox.is_empty();
-            let due = self.engine.poll_timeout().filter(|_| free).map(|(at, _)| at.since(now()));
+            let due = self.engine.poll_timeout().filter(|_| free || stopping).map(|(at, _)| at.since(now()));
             let input = tokio::select! {
                 biased;
                 () = &mut shutdown, if !stopping => Input::Shutdown,
@@ -112,41 +119,58 @@ impl Driver {
                         if let Some(event) = self.outbox.pop_front() {
                             permit.send((self.config.line.clone(), event));
                         }
-                        Input::Delivered
+                        continue;
                     }
                     Err(_) => Input::NobodyListens,
                 },
+                () = self.events.closed(), if !self.deaf => Input::NobodyListens,
                 command = next_command(&mut self.commands) => Input::Command(command),
                 input = link.next(&mut bytes, free), if !self.stopped => input,
                 () = sleep_for(due) => Input::Due,
-                () = sleep(LAST_EVENTS), if self.stopped => Input::NobodyListens,
+                () = sleep(LAST_EVENTS), if self.stopped => return,
             };
-            match input {
-                Input::NobodyListens => return,
-                Input::Delivered => {}
-                Input::Shutdown => {
-                    stopping = true;
-                    self.engine.handle_shutdown(now());
-                }
-                Input::Command(Some(command)) => self.engine.handle_command(command, now()),
-                Input::Command(None) => self.commands = None,
-                Input::Read(Ok(count)) if count > 0 => {
-                    self.feed(bytes.get(..count).unwrap_or_default(), now())
-                }
-                Input::Read(Ok(_)) => self.closed("the port is gone", now()),
-                Input::Read(Err(error)) => self.closed(&format!("the port is gone ({error})"), now()),
-                Input::Found(Ok(port)) => {
-                    tracing::info!(line = %self.config.line, port = %port.path.display(), "port opened");
-                    self.known.path = Some(port.path.clone());
-                    link = Link::Open(port);
-                    self.engine.handle_opened(now());
-                }
-                Input::Found(Err(why)) => self.closed(&why, now()),
-                Input::Due => {
-                    self.reads = 0;
-                    self.engine.handle_timeout(now());
-                }
+            stopping |= matches!(input, Input::Shutdown | Input::NobodyListens);
+            self.take(input, &mut link, &bytes, now());
+        }
+    }
+
+    fn take(&mut self, input: Input, link: &mut Link<'_>, bytes: &[u8], now: Mono) {
+        match input {
+            Input::Shutdown => self.engine.handle_shutdown(now),
+            // The modem is left in order all the same.
+            Input::NobodyListens => {
+                self.deaf = true;
+                self.outbox.clear();
+                self.engine.handle_shutdown(now);
             }
+            Input::Command(Some(command)) => self.engine.handle_command(command, now),
+            Input::Command(None) => self.commands = None,
+            Input::Read(Ok(count)) if count > 0 => self.feed(bytes.get(..count).unwrap_or_default(), now),
+            Input::Read(Ok(_)) => self.closed("the port is gone", now),
+            Input::Read(Err(error)) => self.closed(&format!("the port is gone ({error})"), now),
+            Input::Found(Ok(port)) => {
+                tracing::info!(line = %self.config.line, port = %port.path.display(), "port opened");
+                self.known.path = Some(port.path.clone());
+                *link = Link::Open(port);
+                self.engine.handle_opened(now);
+            }
+            Input::Found(Err(why)) => self.closed(&why, now),
+            Input::Due => {
+                self.reads = 0;
+                self.engine.handle_timeout(now);
+            }
+        }
+    }
+
+    /// A modem that is up is this line's, also its other ports.
+    fn claim_modem(&mut self, link: &mut Link<'_>) {
+        let (Link::Open(port), Some(imei)) = (link, &self.known.imei) else { return };
+        if port.holds(imei) {
+            return;
+        }
+        match self.ports.claim(imei.as_str()) {
+            Some(claim) => port.keep(claim),
+            None => tracing::error!(line = %self.config.line, imei, "another line uses this modem too"),
         }
     }
 
@@ -178,7 +202,9 @@ impl Driver {
             match event {
                 Event::Line(event) => {
                     self.log(&event);
-                    self.outbox.push_back(event);
+                    if !self.deaf {
+                        self.outbox.push_back(event);
+                    }
                 }
                 Event::Reopen { why } => {
                     tracing::warn!(line = %self.config.line, why, "port closed, to be opened again");
@@ -204,6 +230,7 @@ impl Driver {
                 tracing::info!(%line, identity, "line up");
                 let is_imei = identity.bytes().all(|b| b.is_ascii_digit());
                 self.known.imei = is_imei.then(|| identity.clone());
+                self.came_up = true;
             }
             LineEvent::Down { why } => {
                 tracing::warn!(%line, why, counters = ?self.engine.counters(), "line down");

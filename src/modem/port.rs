@@ -64,13 +64,18 @@ impl Drop for Claim {
 pub(super) struct OpenPort {
     pub(super) stream: SerialStream,
     pub(super) path: PathBuf,
-    _claims: Vec<Claim>,
+    claims: Vec<Claim>,
 }
 
 impl OpenPort {
+    /// True when this was claimed together with the port.
+    pub(super) fn holds(&self, what: &str) -> bool {
+        self.claims.iter().any(|claim| claim.what == what)
+    }
+
     /// Keeps a further claim as long as the port is open.
     pub(super) fn keep(&mut self, claim: Claim) {
-        self._claims.push(claim);
+        self.claims.push(claim);
     }
 }
 
@@ -83,7 +88,7 @@ pub(super) fn open(path: &Path, baud: u32, ports: &Ports) -> io::Result<OpenPort
     // A pseudo-terminal keeps its exclusive mark after the last close, and then nobody but root opens it again.
     let exclusive = !device.starts_with("/dev/pts");
     let stream = SerialStream::open(&tokio_serial::new(name, baud).exclusive(exclusive))?;
-    Ok(OpenPort { stream, path: path.to_owned(), _claims: vec![claim] })
+    Ok(OpenPort { stream, path: path.to_owned(), claims: vec![claim] })
 }
 
 /// Every existing device that the patterns name, once each, the newest first: a modem that has just come back is

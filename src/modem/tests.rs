@@ -77,12 +77,16 @@ impl Line {
     }
 
     async fn next(&mut self) -> LineEvent {
+        self.next_in(&"nothing in particular").await
+    }
+
+    async fn next_in(&mut self, what: &(impl std::fmt::Debug + Sync)) -> LineEvent {
         match tokio::time::timeout(PATIENCE, self.events.recv()).await {
             Ok(Some((_, event))) => {
                 self.seen.push(event.clone());
                 event
             }
-            other => panic!("{other:?} after {:#?}", self.seen),
+            other => panic!("{what:?}: {other:?} after {:?}", self.seen),
         }
     }
 
@@ -370,6 +374,47 @@ async fn each_line_finds_its_own_modem_and_leaves_the_others_alone() {
 }
 
 #[tokio::test]
+async fn a_line_that_looks_for_any_modem_leaves_a_named_one_alone() {
+    let modem = modem(Options::default()).await;
+    let ports = Ports::new();
+    let mut named = Line::start(config(PortChoice::ByPath(modem.path())), &ports);
+    named.up().await;
+    let candidates = vec![modem.path().to_string_lossy().into_owned()];
+    let mut any = Line::start(ModemConfig { candidates, ..config(PortChoice::Any) }, &ports);
+    any.down().await;
+    modem.deliver("+12065550199", "for the named one").await.unwrap();
+    named.received().await;
+    named.stop().await;
+    assert_eq!(any.up().await, IMEI);
+    any.stop().await;
+}
+
+#[tokio::test]
+async fn shutdown_ends_although_nobody_takes_the_events() {
+    let modem = modem(Options::default()).await;
+    let mut line = Line::start_with(config(PortChoice::ByPath(modem.path())), &Ports::new(), 1);
+    line.up().await;
+    for number in 0..5 {
+        modem.deliver("+12065550199", &format!("text {number}")).await.unwrap();
+    }
+    line.received().await;
+    let asked = Instant::now();
+    drop(line.stop.take());
+    line.task.await.unwrap();
+    assert!(asked.elapsed() < Duration::from_secs(2));
+}
+
+#[tokio::test]
+async fn a_line_ends_when_nobody_listens() {
+    let modem = modem(Options::default()).await;
+    let mut line = Line::start(config(PortChoice::ByPath(modem.path())), &Ports::new());
+    line.up().await;
+    drop(line.events);
+    line.task.await.unwrap();
+    assert!(line.commands.is_closed());
+}
+
+#[tokio::test]
 async fn a_daemon_that_is_slow_to_listen_loses_nothing() {
     let modem = modem(Options { capacity: [50, 300, 50], ..Options::default() }).await;
     let path = PortChoice::ByPath(modem.path());
@@ -443,4 +488,130 @@ async fn five_hundred_texts_come_in_within_a_few_seconds() {
     println!("500 texts in {:?}", start.elapsed());
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     line.stop().await;
+}
+
+/// As above: 50 a second is what is promised.
+#[tokio::test]
+async fn two_hundred_texts_go_out_within_a_few_seconds_with_their_reports() {
+    let modem = modem(Options::default()).await;
+    let mut line = Line::start(config(PortChoice::ByPath(modem.path())), &Ports::new());
+    line.up().await;
+    let start = Instant::now();
+    let mut reports = 0;
+    for number in 1..=200 {
+        line.tell(send(number)).await;
+        loop {
+            match line.next().await {
+                LineEvent::Received { slot, .. } => {
+                    reports += 1;
+                    line.tell(LineCommand::Free { slot }).await;
+                }
+                LineEvent::SendDone { result, .. } => {
+                    assert!(matches!(result, SendResult::Accepted { .. }), "{result:?}");
+                    break;
+                }
+                _ => {}
+            }
+        }
+    }
+    println!("200 texts out in {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    while reports < 200 {
+        line.received().await;
+        reports += 1;
+    }
+    line.stop().await;
+}
+
+/// To +1 206 555 and this number: how the emulated network tells texts apart.
+fn send_to(number: u16) -> LineCommand {
+    let digits: Vec<char> = format!("1206555{number:04}F").chars().collect();
+    let swapped: String = digits.chunks(2).flat_map(|pair| [pair[1], pair[0]]).collect();
+    LineCommand::Send { part: part(1), pdu: format!("0011000B91{swapped}0000AA02C834"), length: 16 }
+}
+
+fn faults() -> Vec<Fault> {
+    let mut all = Vec::new();
+    for command in ["", "+CMGS", "+CMGR", "+CMGD", "+CMGL", "+CPMS", "+CSQ"] {
+        let matching = || command.to_owned();
+        for times in [1, 3] {
+            all.push(Fault::NoAnswer { matching: matching(), times });
+            all.push(Fault::LostAnswer { matching: matching(), times });
+            all.push(Fault::HalfLine { matching: matching(), times });
+            all.push(Fault::Delay { matching: matching(), times, ms: 1_000 });
+            all.push(Fault::Error { matching: matching(), times, error: "+CMS ERROR: 500".into() });
+        }
+        let lines = vec!["+CMTI: \"ME\",1".into(), "+CREG: 1".into(), "^RSSI: 9".into()];
+        all.push(Fault::UrcBetween { matching: matching(), times: 5, lines });
+        all.push(Fault::GarbageBefore { matching: matching(), times: 5, hex: "00ff80417e0d".into() });
+    }
+    all.extend([
+        Fault::NoPrompt { times: 1, error: String::new() },
+        Fault::NoPrompt { times: 1, error: "+CMS ERROR: 304".into() },
+        Fault::Garbage { hex: "0d0a2b434d54493a20224d45".into() },
+        Fault::Hang { ms: Some(1_500), hard: true },
+        Fault::Hang { ms: None, hard: false },
+        Fault::SimBusy { ms: 500 },
+        Fault::Reboot { drop_port_ms: None },
+        Fault::Reboot { drop_port_ms: Some(100) },
+        Fault::SplitWrites { bytes: 1, gap_ms: 0 },
+        Fault::MergeWrites { ms: 30 },
+    ]);
+    all
+}
+
+/// One fault, then a text each way, then an honest account.
+async fn survives(fault: Fault, number: u16, at_bring_up: bool) {
+    let dir = tempfile::tempdir().unwrap();
+    let modem = modem(Options { link: Some(dir.path().join("modem")), ..Options::default() }).await;
+    if at_bring_up {
+        modem.fault(fault.clone()).await.unwrap();
+    }
+    let mut line = Line::start(config(PortChoice::ByPath(modem.path())), &Ports::new());
+    while !matches!(line.next_in(&fault).await, LineEvent::Swept) {}
+    if !at_bring_up {
+        modem.fault(fault.clone()).await.unwrap();
+    }
+    modem.deliver("+12065550199", "in the middle of it").await.unwrap();
+    line.tell(send_to(number)).await;
+    let (mut done, mut received, mut empty) = (None, false, false);
+    while done.is_none() || !received || !empty {
+        match line.next_in(&fault).await {
+            LineEvent::Received { slot, .. } | LineEvent::Unreadable { slot: Some(slot), .. } => {
+                (received, empty) = (true, false);
+                line.tell(LineCommand::Free { slot }).await;
+            }
+            // Deleted: told so, or by a line that came back and found nothing more.
+            LineEvent::Freed { .. } | LineEvent::Swept => empty = true,
+            LineEvent::SendDone { result, .. } => {
+                assert!(done.is_none(), "{fault:?}: answered twice");
+                done = Some(result);
+            }
+            _ => {}
+        }
+    }
+    let sent = modem.submitted_since(0).await.unwrap().len();
+    match done.unwrap() {
+        SendResult::Accepted { .. } => assert_eq!(sent, 1, "{fault:?}"),
+        SendResult::Rejected { .. } | SendResult::NotTried { .. } => assert_eq!(sent, 0, "{fault:?}"),
+        SendResult::Unknown { .. } => assert!(sent <= 1, "{fault:?}"),
+    }
+    assert_eq!(stored(&modem).await, 0, "{fault:?}");
+    line.stop().await;
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_the_text_comes_in_and_no_answer_lies() {
+    let cases = faults().into_iter().flat_map(|fault| [(fault.clone(), false), (fault, true)]);
+    let mut running = tokio::task::JoinSet::new();
+    for (number, (fault, at_bring_up)) in (0..).zip(cases) {
+        // The emulator's inotify instances are few for all processes of a user together.
+        if running.len() >= 32 {
+            running.join_next().await.unwrap().unwrap();
+        }
+        running.spawn(survives(fault, number, at_bring_up));
+    }
+    while let Some(ended) = running.join_next().await {
+        ended.unwrap();
+    }
 }

@@ -73,6 +73,9 @@ pub struct Order {
     /// True while the outcome of some post is not known and no look-up has shown that it was lost.
     #[serde(default)]
     pub in_doubt: bool,
+    /// Before this (in this boot) nothing hurries it: the dealer asked for a pause, or may still be writing.
+    #[serde(default)]
+    pub hold_until: Mono,
 }
 
 /// What happened to an order.
@@ -86,6 +89,8 @@ pub enum OrderInput {
     LookedUp(LookUpResult),
     /// The daemon started: what was under way is not any more, and times of another boot mean nothing.
     Restarted,
+    /// The dealer answered somebody after he was away: what only waits for its next try need not wait longer.
+    Reached,
     /// Staff say: send it (again), on their responsibility.
     Resend,
 }
@@ -147,7 +152,17 @@ impl Order {
         now: Now,
     ) -> Self {
         let state = OrderState::Queued { not_before: now.mono };
-        Self { id, kind, customer_id, body, state, attempts: 0, failures: 0, in_doubt: false }
+        Self {
+            id,
+            kind,
+            customer_id,
+            body,
+            state,
+            attempts: 0,
+            failures: 0,
+            in_doubt: false,
+            hold_until: Mono(0),
+        }
     }
 
     /// True when it came to an end; only [`OrderInput::Resend`] moves it then.
@@ -166,6 +181,7 @@ impl Order {
             OrderInput::Placed(result) => self.handle_placed(result, now, policy),
             OrderInput::LookedUp(result) => self.handle_looked_up(result, now, policy),
             OrderInput::Restarted => self.handle_restarted(now, policy),
+            OrderInput::Reached => self.handle_reached(now, policy),
             OrderInput::Resend => self.handle_resend(now),
         }
     }
@@ -224,7 +240,8 @@ impl Order {
             PlaceResult::NotSent { retry_after, .. } if handed => {
                 self.failures = self.failures.saturating_add(1);
                 let asked = retry_after.map(|s| Duration::from_secs(u64::from(s)).min(RETRY_AFTER_MOST));
-                let not_before = now.mono + self.backoff(policy).max(asked.unwrap_or_default());
+                self.hold_until = self.hold_until.max(now.mono + asked.unwrap_or_default());
+                let not_before = self.hold_until.max(now.mono + self.backoff(policy));
                 self.state = if self.in_doubt {
                     OrderState::LookUpDue { not_before }
                 } else {
@@ -263,6 +280,7 @@ impl Order {
     }
 
     fn handle_restarted(&mut self, now: Now, policy: &OrderPolicy) -> Option<OrderAction> {
+        self.hold_until = Mono(0);
         match &self.state {
             OrderState::Queued { .. } => {
                 self.state = OrderState::Queued { not_before: now.mono };
@@ -273,10 +291,25 @@ impl Order {
             }
             // A post from before may still be on its way through the dealer: he gets the whole pause again.
             OrderState::LookUpDue { .. } | OrderState::LookingUp { .. } => {
-                self.state = OrderState::LookUpDue { not_before: now.mono + policy.settle };
+                self.hold_until = now.mono + policy.settle;
+                self.state = OrderState::LookUpDue { not_before: self.hold_until };
                 None
             }
             OrderState::Confirmed(_) | OrderState::Refused { .. } | OrderState::Unknown { .. } => None,
+        }
+    }
+
+    fn handle_reached(&mut self, now: Now, policy: &OrderPolicy) -> Option<OrderAction> {
+        match &mut self.state {
+            OrderState::Queued { not_before } | OrderState::LookUpDue { not_before } => {
+                *not_before = self.hold_until.max(now.mono).min(*not_before);
+                self.handle_due(now, policy)
+            }
+            OrderState::Handed { .. }
+            | OrderState::LookingUp { .. }
+            | OrderState::Confirmed(_)
+            | OrderState::Refused { .. }
+            | OrderState::Unknown { .. } => None,
         }
     }
 
@@ -303,14 +336,15 @@ impl Order {
     fn outcome_unknown(&mut self, why: &str, now: Now, policy: &OrderPolicy) -> Option<OrderAction> {
         self.failures = self.failures.saturating_add(1);
         self.in_doubt = true;
-        let pause = match policy.capabilities {
-            Capabilities { idempotency_key: true, .. } => self.backoff(policy),
-            Capabilities { client_reference: true, .. } => self.backoff(policy).max(policy.settle),
+        match policy.capabilities {
+            Capabilities { idempotency_key: true, .. } => {}
+            Capabilities { client_reference: true, .. } => self.hold_until = now.mono + policy.settle,
             Capabilities { idempotency_key: false, client_reference: false } => {
                 return Some(self.settle_unknown(why.to_owned()));
             }
-        };
-        self.state = OrderState::LookUpDue { not_before: now.mono + pause };
+        }
+        let not_before = self.hold_until.max(now.mono + self.backoff(policy));
+        self.state = OrderState::LookUpDue { not_before };
         None
     }
 

@@ -1,3 +1,5 @@
+//! Orders against modelled dealers: any answer lost, any crash, never two orders.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -95,6 +97,36 @@ fn retry_after_is_honoured_up_to_an_hour() {
     let mut order = handed(&policy);
     order.handle(not_sent(Some(604_800)), at(0), &policy);
     assert_eq!(order.due(), Some(Mono(3_600_000)));
+}
+
+#[test]
+fn a_dealer_who_is_back_gets_what_waits_at_once_but_not_before_a_pause_that_he_asked_for() {
+    let policy = policy(REFERENCED);
+    let mut waiting = handed(&policy);
+    for _ in 0..8 {
+        waiting.handle(not_sent(None), at(0), &policy);
+        waiting.state = OrderState::Handed { since: Mono(0) };
+    }
+    waiting.handle(not_sent(None), at(0), &policy);
+    assert!(waiting.due().unwrap() > Mono(100_000));
+    assert_eq!(waiting.handle(OrderInput::Reached, at(10), &policy), Some(OrderAction::Post));
+
+    let mut asked = handed(&policy);
+    asked.handle(not_sent(Some(90)), at(0), &policy);
+    assert_eq!(asked.handle(OrderInput::Reached, at(10), &policy), None);
+    assert_eq!(asked.due(), Some(Mono(90_000)));
+
+    let mut in_doubt = handed(&policy);
+    in_doubt.handle(unknown(), at(0), &policy);
+    assert_eq!(in_doubt.handle(OrderInput::Reached, at(10), &policy), None, "he may still be writing");
+    assert_eq!(in_doubt.due(), Some(Mono(5000)));
+    let unreachable = OrderInput::LookedUp(LookUpResult::Unreachable { why: "down".into() });
+    in_doubt.failures = 9;
+    in_doubt.handle(OrderInput::Due, at(5000), &policy);
+    in_doubt.handle(unreachable, at(5000), &policy);
+    assert!(in_doubt.due().unwrap() > Mono(100_000));
+    assert_eq!(in_doubt.handle(OrderInput::Reached, at(6000), &policy), Some(OrderAction::LookUp));
+    assert_eq!(in_doubt.handle(OrderInput::Reached, at(6001), &policy), None, "it is being looked for");
 }
 
 #[test]
@@ -223,6 +255,8 @@ enum Mishap {
     DiesBeforeRow,
     /// The box dies while the order waits for its time.
     DiesWaiting,
+    /// Somebody else reached the dealer while it waits.
+    Reached,
 }
 
 fn mishap(refusals: bool) -> impl Strategy<Value = Mishap> {
@@ -236,6 +270,7 @@ fn mishap(refusals: bool) -> impl Strategy<Value = Mishap> {
         2 => (0..4900_u64).prop_map(Mishap::DiesAfter),
         1 => Just(Mishap::DiesBeforeRow),
         2 => Just(Mishap::DiesWaiting),
+        2 => Just(Mishap::Reached),
     ]
 }
 
@@ -294,7 +329,7 @@ impl BackRoom {
         self.now += 100;
         Some(match (action, mishap) {
             (OrderAction::Settled, _) => OrderInput::Due,
-            (_, Mishap::DiesBefore | Mishap::DiesWaiting) => return None,
+            (_, Mishap::DiesBefore | Mishap::DiesWaiting | Mishap::Reached) => return None,
             (OrderAction::LookUp, Mishap::DiesAfter(_) | Mishap::DiesBeforeRow) => return None,
             (OrderAction::LookUp, Mishap::None | Mishap::Refused) => {
                 OrderInput::LookedUp(self.dealer.look_up(self.now))
@@ -329,13 +364,22 @@ impl BackRoom {
     fn run(&mut self, mishaps: &[Mishap]) {
         let mut mishaps = mishaps.iter().copied().peekable();
         for _ in 0..1000 {
-            while mishaps.next_if(|next| matches!(next, Mishap::DiesWaiting)).is_some() {
+            let mut action = None;
+            while let Some(next) = mishaps.next_if(|m| matches!(m, Mishap::DiesWaiting | Mishap::Reached)) {
                 self.now += 10;
-                self.step(OrderInput::Restarted);
+                action = match next {
+                    Mishap::Reached => self.step(OrderInput::Reached),
+                    _ => self.step(OrderInput::Restarted),
+                };
+                if action.is_some() {
+                    break;
+                }
             }
-            let Some(due) = self.load().due() else { return };
-            self.now = self.now.max(due.0);
-            let mut action = self.step(OrderInput::Due);
+            if action.is_none() {
+                let Some(due) = self.load().due() else { return };
+                self.now = self.now.max(due.0);
+                action = self.step(OrderInput::Due);
+            }
             while let Some(next) = action {
                 action = match self.act(next, mishaps.next().unwrap_or(Mishap::None)) {
                     Some(input) => self.step(input),
@@ -351,6 +395,7 @@ fn any_input() -> impl Strategy<Value = OrderInput> {
     prop_oneof![
         3 => Just(OrderInput::Due),
         1 => Just(OrderInput::Restarted),
+        1 => Just(OrderInput::Reached),
         1 => Just(OrderInput::Placed(PlaceResult::Confirmed(answer()))),
         1 => Just(unknown()),
         1 => Just(not_sent(None)),

@@ -18,6 +18,8 @@ pub struct DiskState {
     pub reserve: bool,
 }
 
+const RESERVE: &str = "reserve";
+
 pub(super) struct Disk {
     directory: PathBuf,
     reserve_bytes: u64,
@@ -93,13 +95,18 @@ impl Disk {
 
     /// Gives the reserve up. True when there was one.
     pub(super) fn give_up(&self) -> bool {
-        let had = fs::remove_file(self.reserve_path()).is_ok();
+        let had = give_up_reserve(&self.directory);
         self.reserve.store(false, Ordering::Relaxed);
         self.measure();
         had
     }
 
     fn reserve_path(&self) -> PathBuf {
-        self.directory.join("reserve")
+        self.directory.join(RESERVE)
     }
+}
+
+/// True when there was one.
+pub(super) fn give_up_reserve(directory: &Path) -> bool {
+    fs::remove_file(directory.join(RESERVE)).is_ok()
 }

@@ -147,8 +147,8 @@ pub enum Notice {
         from: u32,
         /// To.
         to: u32,
-        /// The copy made before, when there was anything to copy.
-        backup: Option<PathBuf>,
+        /// The copy made before.
+        backup: PathBuf,
     },
     /// The file was written by a newer version whose schema this one can work with.
     NewerMinor {
@@ -162,6 +162,8 @@ pub enum Notice {
         /// Size.
         bytes: u64,
     },
+    /// The disk was full at start: the reserve was given up so that the database could be opened.
+    ReserveGivenUp,
     /// There is no room for the reserve that lets work under way come to its end on a full disk.
     NoReserve {
         /// What the system says.
@@ -194,11 +196,7 @@ impl std::fmt::Display for Notice {
                 write!(f, "a row of {table} could not be read and was left out: {what}")
             }
             Self::Migrated { from, to, backup } => {
-                write!(f, "the schema went from {from} to {to}")?;
-                match backup {
-                    Some(path) => write!(f, "; the database before is {}", path.display()),
-                    None => Ok(()),
-                }
+                write!(f, "the schema went from {from} to {to}; the database before is {}", backup.display())
             }
             Self::NewerMinor { found, known } => write!(
                 f,
@@ -206,6 +204,9 @@ impl std::fmt::Display for Notice {
             ),
             Self::NotChecked { bytes } => {
                 write!(f, "the database is large ({} MiB) and was not checked at start", bytes >> 20)
+            }
+            Self::ReserveGivenUp => {
+                f.write_str("the disk is full: the reserve was given up to open the database")
             }
             Self::NoReserve { what } => write!(f, "no reserve could be set aside for a full disk: {what}"),
         }

@@ -16,6 +16,9 @@ use crate::types::{BootId, MessageId, Now, ShopId, Wall};
 /// How long a status report of a sent part is waited for.
 pub const REPORT_WAIT: Duration = Duration::from_secs(3 * 24 * 3600);
 
+pub(super) const SHOPS: &str = "SELECT shop_id FROM conversation UNION SELECT shop_id FROM setting
+     UNION SELECT shop_id FROM flow";
+
 /// The unfinished state of all shops at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
@@ -117,12 +120,7 @@ pub(super) fn snapshot(
         )?
         .into_iter()
         .collect();
-    snapshot.shops = load.rows(
-        "conversation",
-        "SELECT shop_id FROM conversation UNION SELECT shop_id FROM setting UNION SELECT shop_id FROM flow",
-        [],
-        |row| row.get(0),
-    )?;
+    snapshot.shops = load.rows("conversation", SHOPS, [], |row| row.get(0))?;
     Ok(snapshot)
 }
 

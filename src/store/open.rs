@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
-use super::{Check, FILE, Notice, Options, Snapshot, StoreError, backup, load, schema, wal};
+use super::{
+    Check, FILE, Notice, Options, Snapshot, StoreError, backup, checkpoint, disk, load, schema, wal,
+};
 use crate::types::{Now, Wall};
 
 /// SQLite's default; said here because the size bound counts in it.
@@ -39,27 +41,42 @@ pub(super) fn open(options: &Options, now: Now) -> Result<Opened, StoreError> {
         restored = replace(directory, &what, now.wall, &mut notices)?;
     }
     make_file(&path)?;
-    let mut conn = connect_writer(options, &path)?;
-    let found = schema::found(&conn, &path)?;
-    refuse_newer(&conn, directory)?;
-    let backup = if found.number > 0 && found.number < schema::known().number {
-        Some(backup::make(&conn, directory, now.wall, options.backups_kept)?)
-    } else {
-        None
+    let ready = match make_ready(options, &path, restored, now, &mut notices) {
+        // Opening writes too: on a full disk the reserve makes room for it.
+        Err(StoreError::Sqlite(error)) if is_out_of_room(&error) && disk::give_up_reserve(directory) => {
+            notices.push(Notice::ReserveGivenUp);
+            make_ready(options, &path, restored, now, &mut notices)
+        }
+        other => other,
     };
-    schema::migrate(&mut conn, &path, now.wall)?;
-    if found.number > 0 && found.number < schema::known().number {
-        notices.push(Notice::Migrated { from: found.number, to: schema::known().number, backup });
-    } else if found.number > schema::known().number {
-        notices.push(Notice::NewerMinor { found: found.number, known: schema::known().number });
-    }
+    let (conn, boot_number) = ready?;
+    let mut snapshot = load::snapshot(&conn, boot_number, now, &mut notices)?;
+    snapshot.restored = restored;
+    Ok(Opened { conn, lock, boot_number, snapshot, notices })
+}
+
+/// Connects, migrates, and writes the row of this run.
+fn make_ready(
+    options: &Options,
+    path: &Path,
+    restored: bool,
+    now: Now,
+    notices: &mut Vec<Notice>,
+) -> Result<(Connection, i64), StoreError> {
+    let directory = options.path.as_path();
+    let mut conn = connect_writer(options, path)?;
+    refuse_newer(&conn, directory)?;
+    notices.extend(schema::upgrade(&mut conn, directory, now.wall, options.backups_kept)?);
     if restored {
         doubt_what_was_under_way(&conn)?;
     }
     let boot_number = begin_run(&conn, options, now)?;
-    let mut snapshot = load::snapshot(&conn, boot_number, now, &mut notices)?;
-    snapshot.restored = restored;
-    Ok(Opened { conn, lock, boot_number, snapshot, notices })
+    Ok((conn, boot_number))
+}
+
+/// An I/O error included: that is how SQLite calls an index file (`-shm`) for which there is no room.
+fn is_out_of_room(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DiskFull | ErrorCode::SystemIoFailure))
 }
 
 /// A directory that is there already keeps its mode: it may be shared. The files in it are 0600.
@@ -118,13 +135,21 @@ fn connect_writer(options: &Options, path: &Path) -> Result<Connection, StoreErr
          PRAGMA journal_mode = WAL;
          PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
-         PRAGMA wal_autocheckpoint = 1000;
          PRAGMA journal_size_limit = 16777216;
          PRAGMA cache_size = -4096;
          PRAGMA temp_store = MEMORY;
          PRAGMA trusted_schema = OFF;
          PRAGMA cell_size_check = ON;",
     )?;
+    conn.pragma_update(None, "wal_autocheckpoint", checkpoint::BACKSTOP_PAGES)?;
+    Ok(conn)
+}
+
+/// Writes nothing of its own.
+pub(super) fn connect_checkpointer(directory: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(directory.join(FILE), flags)?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -256;")?;
     Ok(conn)
 }
 
@@ -168,10 +193,10 @@ fn examine(
 ) -> Result<Result<(), String>, StoreError> {
     let bytes = fs::metadata(path).map_err(StoreError::file(path))?.len();
     let suspect = suspect_mark(&options.path);
-    let check = if suspect.exists() { Check::Full } else { options.check };
+    let mut check = if suspect.exists() { Check::Full } else { options.check };
     if check == Check::Quick && bytes > options.check_up_to {
         notices.push(Notice::NotChecked { bytes });
-        return Ok(Ok(()));
+        check = Check::None;
     }
     let verdict = match check_file(path, check) {
         Ok(verdict) => verdict,

@@ -10,7 +10,8 @@ use std::thread::JoinHandle;
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
-use super::StoreError;
+use super::{Check, StoreError};
+use crate::types::ShopId;
 
 /// A connection that can only read. Its methods are in `read/`.
 pub struct Reader {
@@ -28,12 +29,22 @@ impl Reader {
         Ok(Self { conn })
     }
 
-    /// Looks at every page of the database. `Ok(Err(what))` names the first fault.
+    /// Looks at every page. `Ok(Err(what))` names the first fault.
     ///
     /// # Errors
-    /// The database refuses to be read.
-    pub fn check(&self) -> Result<Result<(), String>, StoreError> {
-        Ok(super::open::check_connection(&self.conn, super::Check::Full)?)
+    /// [`StoreError::Sqlite`].
+    pub fn check(&self, check: Check) -> Result<Result<(), String>, StoreError> {
+        Ok(super::open::check_connection(&self.conn, check)?)
+    }
+
+    /// Shops that have anything stored.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn shops(&self) -> Result<Vec<ShopId>, StoreError> {
+        let mut query = self.conn.prepare_cached(super::load::SHOPS)?;
+        let rows = query.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Everything that `work` reads is of one moment.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{FILE, Notice, StoreError, backup};
 use crate::types::Wall;
 
 /// `BKRM`: marks the file as ours.
@@ -50,21 +50,49 @@ pub(super) fn found(conn: &Connection, path: &Path) -> Result<Version, StoreErro
     })?)
 }
 
-/// Brings the file up to date. Returns the version before.
-pub(super) fn migrate(conn: &mut Connection, path: &Path, wall: Wall) -> Result<Version, StoreError> {
-    let before = found(conn, path)?;
-    for migration in MIGRATIONS.iter().filter(|m| m.number > before.number) {
-        let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        transaction.pragma_update(None, "application_id", APPLICATION)?;
-        transaction.execute_batch(migration.sql)?;
-        transaction.execute(
-            "INSERT INTO schema_version (number, major, name, version, wall) VALUES (?1, ?2, ?3, ?4, ?5)",
-            (migration.number, migration.major, migration.name, env!("CARGO_PKG_VERSION"), wall),
-        )?;
-        transaction.pragma_update(None, "user_version", migration.number)?;
-        transaction.commit()?;
+/// Brings the file up to date; a file with anything in it is copied first. What a person should hear of it.
+pub(super) fn upgrade(
+    conn: &mut Connection,
+    directory: &Path,
+    wall: Wall,
+    backups_kept: usize,
+) -> Result<Option<Notice>, StoreError> {
+    upgrade_by(MIGRATIONS, conn, directory, wall, backups_kept)
+}
+
+fn upgrade_by(
+    migrations: &[Migration],
+    conn: &mut Connection,
+    directory: &Path,
+    wall: Wall,
+    backups_kept: usize,
+) -> Result<Option<Notice>, StoreError> {
+    let from = found(conn, &directory.join(FILE))?.number;
+    let known = migrations.last().map_or(0, |m| m.number);
+    if from > known {
+        return Ok(Some(Notice::NewerMinor { found: from, known }));
     }
-    Ok(before)
+    if from == known {
+        return Ok(None);
+    }
+    let backup = if from == 0 { None } else { Some(backup::make(conn, directory, wall, backups_kept)?) };
+    for migration in migrations.iter().filter(|m| m.number > from) {
+        migrate(conn, migration, wall)?;
+    }
+    Ok(backup.map(|backup| Notice::Migrated { from, to: known, backup }))
+}
+
+/// One migration and its number, together or not at all.
+fn migrate(conn: &mut Connection, migration: &Migration, wall: Wall) -> Result<(), StoreError> {
+    let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    transaction.pragma_update(None, "application_id", APPLICATION)?;
+    transaction.execute_batch(migration.sql)?;
+    transaction.execute(
+        "INSERT INTO schema_version (number, major, name, version, wall) VALUES (?1, ?2, ?3, ?4, ?5)",
+        (migration.number, migration.major, migration.name, env!("CARGO_PKG_VERSION"), wall),
+    )?;
+    transaction.pragma_update(None, "user_version", migration.number)?;
+    Ok(transaction.commit()?)
 }
 
 #[cfg(test)]
@@ -87,7 +115,8 @@ mod tests {
     #[test]
     fn every_shop_owned_table_has_the_shop_first_in_its_key_and_is_strict() {
         let mut conn = Connection::open_in_memory().unwrap();
-        migrate(&mut conn, Path::new("memory"), Wall(0)).unwrap();
+        let first = upgrade(&mut conn, Path::new("nowhere"), Wall(0), 3).unwrap();
+        assert_eq!(first, None);
         let mut tables = conn
             .prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
             .unwrap();
@@ -104,5 +133,46 @@ mod tests {
                 .unwrap();
             assert_eq!(first, "shop_id", "{name}");
         }
+    }
+
+    fn at_first_with_a_setting(directory: &Path) -> Connection {
+        let mut conn = Connection::open(directory.join(FILE)).unwrap();
+        upgrade_by(&MIGRATIONS[..1], &mut conn, directory, Wall(0), 3).unwrap();
+        conn.execute_batch("INSERT INTO setting VALUES ('main', 'name', '\"Green\"', 'owner', 0)").unwrap();
+        conn
+    }
+
+    fn with_second(sql: &'static str) -> Vec<Migration> {
+        let first = &MIGRATIONS[0];
+        vec![
+            Migration { number: 1, major: 1, name: first.name, sql: first.sql },
+            Migration { number: 2, major: 1, name: "second", sql },
+        ]
+    }
+
+    #[test]
+    fn a_database_is_copied_before_it_is_migrated() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = at_first_with_a_setting(dir.path());
+        let steps = with_second("ALTER TABLE setting ADD COLUMN note TEXT");
+        let notice = upgrade_by(&steps, &mut conn, dir.path(), Wall(0), 3).unwrap();
+        let Some(Notice::Migrated { from: 1, to: 2, backup }) = notice else { panic!("{notice:?}") };
+        let copy = Connection::open(&backup).unwrap();
+        assert_eq!(found(&copy, &backup).unwrap().number, 1);
+        let kept: String = copy.query_row("SELECT value FROM setting", [], |r| r.get(0)).unwrap();
+        assert_eq!(kept, "\"Green\"");
+        conn.query_row("SELECT note FROM setting", [], |_| Ok(())).unwrap();
+        assert_eq!(upgrade_by(&steps, &mut conn, dir.path(), Wall(0), 3).unwrap(), None);
+    }
+
+    #[test]
+    fn a_migration_that_fails_half_way_leaves_the_database_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut conn = at_first_with_a_setting(dir.path());
+        let steps = with_second("DELETE FROM setting; ALTER TABLE nowhere ADD COLUMN note TEXT");
+        assert!(upgrade_by(&steps, &mut conn, dir.path(), Wall(0), 3).is_err());
+        assert_eq!(found(&conn, Path::new(FILE)).unwrap().number, 1);
+        let count: i64 = conn.query_row("SELECT count(*) FROM setting", [], |r| r.get(0)).unwrap();
+        assert_eq!(count, 1);
     }
 }

@@ -17,6 +17,7 @@ use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 
 use super::apply::Applier;
+use super::checkpoint;
 use super::disk::Disk;
 use super::{QueueFull, StoreError, Ticket, Transaction, WriterState};
 
@@ -54,17 +55,15 @@ impl Shared {
 
     pub(super) fn submit(&self, transaction: Transaction) -> Result<Ticket, QueueFull> {
         let mut queue = self.lock();
-        let transaction = Box::new(transaction);
-        if let Some(why) = &queue.stopped {
-            return Err(QueueFull::Stopped { why: why.clone(), transaction });
-        }
-        if queue.closing.is_some() {
-            return Err(QueueFull::Stopped { why: "the store is being closed".to_owned(), transaction });
+        let closing = queue.closing.map(|_| "the store is being closed");
+        if let Some(why) = queue.stopped.as_deref().or(closing) {
+            return Err(QueueFull::Stopped { why: why.to_owned(), transaction: Box::new(transaction) });
         }
         if queue.waiting.len() >= self.bound {
-            return Err(QueueFull::Full { waiting: queue.waiting.len(), transaction });
+            let waiting = queue.waiting.len();
+            return Err(QueueFull::Full { waiting, transaction: Box::new(transaction) });
         }
-        queue.waiting.push_back(*transaction);
+        queue.waiting.push_back(transaction);
         queue.submitted += 1;
         let ticket = Ticket(queue.submitted);
         drop(queue);
@@ -125,6 +124,7 @@ enum Failure {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) conn: Connection,
+    pub(super) checkpoint: Arc<checkpoint::Signal>,
     pub(super) boot_number: i64,
     pub(super) batch: usize,
     pub(super) retry_first: Duration,
@@ -142,7 +142,8 @@ impl Writer {
         while let Some(batch) = self.next_batch() {
             self.commit_at_last(&batch)?;
         }
-        self.finish()
+        self.finish();
+        Ok(())
     }
 
     /// Waits for work. `None` when the store is closing and all is done.
@@ -182,6 +183,7 @@ impl Writer {
         loop {
             let failure = match self.commit(batch) {
                 Ok(()) => {
+                    self.checkpoint.committed(batch.iter().map(|t| t.ops.len()).sum());
                     self.announce_commit(batch.len());
                     return Ok(());
                 }
@@ -203,6 +205,7 @@ impl Writer {
                     }
                     if !self.wait_before_retry(pause) {
                         let count = self.shared.stop(&why) + batch.len();
+                        self.shared.state.send_modify(|s| s.fatal = Some(why.clone()));
                         return Err(StoreError::NotDrained { count, why });
                     }
                     pause = (pause * 2).min(self.retry_most);
@@ -287,12 +290,16 @@ impl Writer {
         StoreError::Closed { why: Some(why) }
     }
 
-    /// Everything is committed: says so in the boot row and leaves no log behind.
-    fn finish(self) -> Result<(), StoreError> {
-        self.conn.execute("UPDATE boot SET clean = 1 WHERE number = ?1", [self.boot_number])?;
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    /// Everything is committed: says so in the boot row and leaves no log behind. Where the disk refuses that,
+    /// nothing is lost: the next start takes this run for one that crashed.
+    fn finish(self) {
+        let mark = self.conn.execute("UPDATE boot SET clean = 1 WHERE number = ?1", [self.boot_number]);
+        let log = self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         self.shared.stop("the store is closed");
-        self.conn.close().map_err(|(_, error)| StoreError::from(error))
+        let closed = self.conn.close().map_err(|(_, error)| error);
+        if let Err(error) = mark.map(|_| ()).and(log).and(closed) {
+            tracing::warn!(%error, "the store was closed, but not tidily");
+        }
     }
 }
 

@@ -192,11 +192,14 @@ struct Machine {
     store: Store,
 }
 
+/// Reference, number and total of a part.
+type Concat = Option<(u16, u8, u8)>;
+
 /// The modem's side of a line: what lies on the SIM outlives the box.
 #[derive(Default)]
 struct SimModem {
     slots: BTreeMap<u16, String>,
-    sent: Vec<(String, Option<(u16, u8, u8)>, pdu::UserData)>,
+    sent: Vec<(String, Concat, pdu::UserData)>,
     reference: u8,
     answering: bool,
     pub(crate) frees: usize,
@@ -277,7 +280,7 @@ impl VirtualBox {
             fixed: plan.settings.clone(),
         });
         let seeds = self.seed.clone();
-        let mut seed =
+        let seed =
             move || EventId(u128::from(seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) << 20);
         let (core, first) = Core::start(setups.collect(), &snapshot, self.boot.clone(), seed(), now);
         let (line_events, line_rx) = mpsc::channel(100_000);
@@ -453,10 +456,6 @@ impl VirtualBox {
         heard.into_iter().next().unwrap()
     }
 
-    pub(crate) fn carried(&self) -> &[Carried] {
-        &self.carried
-    }
-
     pub(crate) fn slots_used(&self, line: &LineId) -> usize {
         self.modems[line].slots.len()
     }
@@ -502,7 +501,7 @@ impl SimModem {
         &mut self,
         id: &LineId,
         to: &str,
-        concat: Option<(u16, u8, u8)>,
+        concat: Concat,
         data: pdu::UserData,
         carried: &mut Vec<Carried>,
     ) {

@@ -1,5 +1,8 @@
 //! The virtual box: whole conversations through the real loop, core and store, on simulated edges and a simulated
 //! clock. One binary, so that it links once.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a harness that cannot go on fails its test")]
+
 mod conversations;
 mod harness;
+mod properties;

@@ -65,6 +65,7 @@ impl Books {
     pub(super) fn open(
         mode: Mode,
         today: jiff::civil::Date,
+        more_customers: usize,
         state: Option<PathBuf>,
         log: Option<PathBuf>,
     ) -> io::Result<Self> {
@@ -72,7 +73,7 @@ impl Books {
             Some(path) if path.exists() => serde_json::from_slice(&fs::read(path)?)?,
             Some(_) | None => Vec::new(),
         };
-        Ok(Self { mode, today, customers: shop::customers(today), orders, state, log })
+        Ok(Self { mode, today, customers: shop::customers(today, more_customers), orders, state, log })
     }
 
     pub(super) fn mode(&self) -> Mode {

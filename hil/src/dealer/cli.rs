@@ -36,6 +36,9 @@ pub struct Args {
     /// A file that gets a JSON line for every order
     #[arg(long)]
     log: Option<PathBuf>,
+    /// So many customers beside the dozen, with numbers from +12065550113
+    #[arg(long, default_value_t = 0)]
+    more_customers: usize,
     /// A fault from the start, in JSON: '"portal"', '{"slow":{"seconds":5}}'
     #[arg(long, value_parser = fault)]
     fault: Option<super::Fault>,
@@ -67,6 +70,7 @@ async fn serve(args: Args) -> io::Result<()> {
         state: args.state,
         log: args.log,
         today: None,
+        more_customers: args.more_customers,
     };
     let dealer = Arc::new(Dealer::start(options).await?);
     if let Some(fault) = args.fault {

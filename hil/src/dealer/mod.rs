@@ -17,7 +17,7 @@ mod shop;
 pub use books::{Kind, Order};
 pub use cli::{Args, run};
 pub use fault::{Fault, On, Plan};
-pub use shop::{Customer, NAME};
+pub use shop::{Customer, Machine, NAME};
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -60,6 +60,8 @@ pub struct Options {
     pub log: Option<PathBuf>,
     /// The day that the shop's dates are counted from; today when `None`.
     pub today: Option<jiff::civil::Date>,
+    /// Customers beside the shop's dozen, numbered from +12065550113.
+    pub more_customers: usize,
 }
 
 impl Default for Options {
@@ -71,6 +73,7 @@ impl Default for Options {
             state: None,
             log: None,
             today: None,
+            more_customers: 0,
         }
     }
 }
@@ -104,7 +107,7 @@ impl Dealer {
     #[expect(clippy::unused_async, reason = "callers await it, as they will when it does wait")]
     pub async fn start(options: Options) -> io::Result<Self> {
         let today = options.today.unwrap_or_else(|| jiff::Zoned::now().date());
-        let books = Books::open(options.mode, today, options.state, options.log)?;
+        let books = Books::open(options.mode, today, options.more_customers, options.state, options.log)?;
         let shared: Shared = Arc::new(Mutex::new(Sim::new(books, options.token)));
         let app = http::router(shared.clone());
         let socket = bind(options.listen)?;

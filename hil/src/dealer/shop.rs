@@ -30,6 +30,17 @@ pub struct Customer {
     pub(super) transactions: Map<String, Value>,
 }
 
+/// What a customer owns, as texts show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// `EQ123`.
+    pub id: String,
+    /// `Honda HRX217`.
+    pub name: String,
+    /// `MZCG-1234567`.
+    pub serial: String,
+}
+
 /// One machine of a customer.
 #[derive(Clone, Debug)]
 pub(super) struct Equipment {
@@ -77,6 +88,14 @@ impl Customer {
             profile.insert("addresses".to_owned(), json!({ "primary": primary }));
         }
         profile
+    }
+
+    /// What the customer owns, in the order of the profile.
+    #[must_use]
+    pub fn machines(&self) -> Vec<Machine> {
+        let machine =
+            |e: &Equipment| Machine { id: e.id.clone(), name: e.name(), serial: e.serial_number.clone() };
+        self.equipment.iter().map(machine).collect()
     }
 
     pub(super) fn equipment(&self, id: &str) -> Option<&Equipment> {
@@ -241,9 +260,9 @@ const MODELS: [(&str, &str, &str, &str, Parts); 12] = [
 ];
 
 /// Name, address, models owned (by place in [`MODELS`]), machines that are in service, invoices.
-type Row = (&'static str, Option<[&'static str; 4]>, &'static [usize], usize, usize);
+type Row<'a> = (&'static str, Option<[&'static str; 4]>, &'a [usize], usize, usize);
 
-const CUSTOMERS: [Row; 12] = [
+const CUSTOMERS: [Row<'static>; 12] = [
     ("Dana Whitfield", Some(["418 Cedar Ridge Rd", "Issaquah", "WA", "98027"]), &[0, 1, 3, 6], 1, 3),
     ("Marcus O'Neil", Some(["77 Harbor St", "Kirkland", "WA", "98033"]), &[11, 7], 0, 1),
     (
@@ -264,8 +283,9 @@ const CUSTOMERS: [Row; 12] = [
     ("Lou Petersen", Some(["250 Prairie Rd", "Monroe", "WA", "98272"]), &[10, 1], 0, 2),
 ];
 
-/// The customers as they stand on this day. Their numbers are +12065550101 to +12065550112.
-pub(super) fn customers(today: Date) -> Vec<Customer> {
+/// The customers as they stand on this day. Their numbers are +12065550101 to +12065550112; `more` of them, who own
+/// two machines each and have no history, follow.
+pub(super) fn customers(today: Date, more: usize) -> Vec<Customer> {
     let models: Vec<Arc<Model>> = MODELS
         .iter()
         .map(|(make, name, unit_type, sku, parts)| {
@@ -281,10 +301,19 @@ pub(super) fn customers(today: Date) -> Vec<Customer> {
             Arc::new(Model { make, name, unit_type, sku, parts })
         })
         .collect();
-    CUSTOMERS.iter().enumerate().map(|(at, row)| customer(at, row, &models, today)).collect()
+    let known = CUSTOMERS.iter().enumerate().map(|(at, row)| customer(at, row, &models, today));
+    let first = CUSTOMERS.len();
+    let others = (first..first + more).map(|at| {
+        let owned = [at % MODELS.len(), (at / MODELS.len() + at + 5) % MODELS.len()];
+        let mut other =
+            customer(at, &("", Some(["1 First St", "Seattle", "WA", "98101"]), &owned, 0, 0), &models, today);
+        other.name = format!("Customer {}", at + 1);
+        other
+    });
+    known.chain(others).collect()
 }
 
-fn customer(at: usize, row: &Row, models: &[Arc<Model>], today: Date) -> Customer {
+fn customer(at: usize, row: &Row<'_>, models: &[Arc<Model>], today: Date) -> Customer {
     let (name, address, owned, in_service, invoices) = *row;
     let equipment: Vec<Equipment> = owned
         .iter()
@@ -315,7 +344,7 @@ fn customer(at: usize, row: &Row, models: &[Arc<Model>], today: Date) -> Custome
     Customer {
         id: format!("C-{}", 1001 + at),
         name: name.to_owned(),
-        phone: format!("+12065550{}", 101 + at),
+        phone: format!("+1206555{:04}", 101 + at),
         address,
         equipment,
         transactions,
@@ -436,7 +465,7 @@ mod tests {
     use super::*;
 
     fn all() -> Vec<Customer> {
-        customers(jiff::civil::date(2026, 11, 20))
+        customers(jiff::civil::date(2026, 11, 20), 40)
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct Identity {
     pub number: String,
     pub service_centre: String,
     pub operator: String,
+    /// Mobile country and network code.
+    pub plmn: String,
 }
 
 impl Default for Identity {
@@ -86,11 +88,13 @@ impl Default for Identity {
             model: "HIL-1".into(),
             revision: "HIL1-R01".into(),
             imei: "490154203237518".into(),
-            imsi: "310150123456789".into(),
+            imsi: "001010123456789".into(),
             iccid: "8901150012345678901".into(),
             number: "+12065550100".into(),
             service_centre: "+12063130004".into(),
             operator: "HIL Mobile".into(),
+            // 001-01 is the test network: no real operator has it (E.212).
+            plmn: "00101".into(),
         }
     }
 }

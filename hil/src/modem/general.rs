@@ -229,7 +229,9 @@ impl Machine {
         self.log(json!({"dir": "net", "event": "pin_entered", "accepted": result.is_ok()}));
         match result {
             Ok(()) => {
-                self.after(0, Timer::Urc("SMS DONE".into()));
+                for line in ["+CPIN: READY", "SMS DONE"] {
+                    self.after(0, Timer::Urc(line.into()));
+                }
                 Reply::Ok
             }
             Err(failure) => Reply::Fail(failure),
@@ -361,12 +363,12 @@ impl Machine {
 
     fn operator(&mut self, kind: &Kind) -> Reply {
         let name = &self.options.identity.operator;
-        let code = self.options.identity.imsi.get(..6).unwrap_or("001001");
+        let code = &self.options.identity.plmn;
         match kind {
             Kind::Test => Reply::line(format!("+COPS: (2,\"{name}\",\"{name}\",\"{code}\",7),,(0-4),(0-2)")),
             Kind::Read if self.is_registered() => {
                 let format = self.settings.cops_format;
-                let shown = if format == 2 { code.to_owned() } else { self.encode_host(name) };
+                let shown = if format == 2 { code.clone() } else { self.encode_host(name) };
                 Reply::line(format!("+COPS: 0,{format},\"{shown}\",7"))
             }
             Kind::Read => Reply::line("+COPS: 0"),

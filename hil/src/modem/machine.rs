@@ -102,6 +102,9 @@ pub(super) struct Call {
     pub(super) active: bool,
 }
 
+/// Bytes typed ahead of a busy modem before it drops them.
+const INPUT_MAX: usize = 64 * 1024;
+
 /// Longest command line and longest typed message, in bytes; what is beyond is dropped.
 const LINE_MAX: usize = 4096;
 
@@ -191,7 +194,10 @@ impl Machine {
     pub(super) fn handle_bytes(&mut self, bytes: &[u8], now: Moment) {
         self.now = now;
         match self.power {
-            Power::On | Power::Hung { .. } => self.input.extend(bytes),
+            Power::On | Power::Hung { .. } => {
+                let room = INPUT_MAX.saturating_sub(self.input.len());
+                self.input.extend(bytes.iter().take(room));
+            }
             Power::Booting | Power::Unplugged => {}
         }
         self.settle();

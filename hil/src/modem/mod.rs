@@ -9,6 +9,20 @@
 //! [`Modem::start`] runs one in this process; the command `hil modem` is the same thing with a control socket.
 //! The machine has no clock and no socket; this file gives it both.
 //!
+//! ```no_run
+//! # async fn example() -> Result<(), hil::modem::Error> {
+//! use hil::modem::{Fault, Modem, Options};
+//! let modem = Modem::start(Options::default()).await?;
+//! // A client opens modem.path() and speaks AT. A customer texts, the network loses the next answer:
+//! modem.deliver("+12065550101", "MENU").await?;
+//! modem.fault(Fault::LostAnswer { matching: "+CMGS".into(), times: 1 }).await?;
+//! let text = modem.submitted().recv().await;
+//! # Ok(()) }
+//! ```
+//!
+//! What a real modem loses is lost here too: an unsolicited line while nobody has the port open (with +CNMI
+//! mt=2 and without +CSMS: 1 that is a text), and settings at a reset. What a network keeps is kept.
+//!
 //! Absent: audio, a second port, power over USB.
 
 mod api;

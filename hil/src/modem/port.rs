@@ -256,7 +256,10 @@ fn point(link: &Path, device: &Path) -> io::Result<()> {
     }
     match std::fs::symlink_metadata(link) {
         Ok(meta) if meta.file_type().is_symlink() => std::fs::remove_file(link)?,
-        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+        Ok(_) => {
+            let problem = format!("{} is there and is no link", link.display());
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        }
         Err(_) => {}
     }
     std::os::unix::fs::symlink(device, link)
@@ -273,7 +276,10 @@ mod tests {
     }
 
     fn open(path: &Path) -> std::fs::File {
-        std::fs::File::options().read(true).write(true).open(path).unwrap()
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // Never as controlling terminal: its hang-up would end the test run.
+        let flags = rustix::fs::OFlags::NOCTTY.bits().cast_signed();
+        std::fs::File::options().read(true).write(true).custom_flags(flags).open(path).unwrap()
     }
 
     #[tokio::test]

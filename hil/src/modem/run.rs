@@ -28,9 +28,15 @@ pub struct Args {
     /// The SIM asks for this PIN
     #[arg(long)]
     pin: Option<String>,
-    /// Slots of SM, ME and SR
-    #[arg(long, value_delimiter = ',', num_args = 3, value_names = ["SM", "ME", "SR"], default_values_t = [30, 100, 50])]
-    capacity: Vec<usize>,
+    /// Slots of the SIM's memory
+    #[arg(long, value_name = "SLOTS", default_value_t = 30)]
+    sm: u8,
+    /// Slots of the modem's memory
+    #[arg(long, value_name = "SLOTS", default_value_t = 100)]
+    me: u8,
+    /// Slots of the memory for status reports
+    #[arg(long, value_name = "SLOTS", default_value_t = 50)]
+    sr: u8,
     /// Index of the first slot
     #[arg(long, default_value_t = 1)]
     first_index: usize,
@@ -69,7 +75,6 @@ fn milliseconds(seconds: f64) -> u64 {
 impl Args {
     fn options(self) -> Options {
         let identity = Identity::default();
-        let defaults = Options::default();
         let reports = if self.no_reports {
             Reports::Never
         } else {
@@ -86,7 +91,7 @@ impl Args {
                 ..Identity::default()
             },
             pin: self.pin,
-            capacity: <[usize; 3]>::try_from(self.capacity).unwrap_or(defaults.capacity),
+            capacity: [self.sm, self.me, self.sr].map(usize::from),
             first_index: self.first_index,
             latency: if self.realistic { Latency::Realistic } else { Latency::Instant },
             reports,

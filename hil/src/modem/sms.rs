@@ -245,7 +245,7 @@ impl Machine {
 
     fn indications(&mut self, kind: &Kind) -> Reply {
         match kind {
-            Kind::Test => Reply::line("+CNMI: (0-3),(0-3),(0,2),(0-2),(0,1)"),
+            Kind::Test => Reply::line("+CNMI: (0-3),(0-3),(0-3),(0-2),(0,1)"),
             Kind::Read => {
                 let [mode, mt, bm, ds, bfr] = self.settings.cnmi;
                 Reply::line(format!("+CNMI: {mode},{mt},{bm},{ds},{bfr}"))

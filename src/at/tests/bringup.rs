@@ -1,3 +1,5 @@
+//! From an unknown state to a line that is up, and what a SIM may want on the way.
+
 use super::bench::{Bench, PDU_A, PDU_B, ready};
 use crate::at::{Event, Pin, Settings, SimPin};
 use crate::types::{LineEvent, Mem, PhoneNumber, Registration, Slot};
@@ -174,13 +176,14 @@ fn a_busy_sim_is_waited_for_and_then_a_person_is_told() {
 }
 
 #[test]
-fn a_ready_sim_ends_the_wait_at_once() {
+fn a_ready_sim_ends_the_wait_soon() {
     let mut bench = Bench::new(Settings::default(), None);
     let mut missing = true;
     bench.on("AT+CPIN?", move |_| std::mem::take(&mut missing).then(|| "\r\n+CME ERROR: 10\r\n".to_owned()));
     bench.open();
     assert!(bench.needs().unwrap().contains("no SIM"));
     bench.hear("\r\n+CPIN: READY\r\n");
+    bench.wait(1_000);
     assert!(bench.engine.is_up());
 }
 
@@ -215,4 +218,32 @@ fn a_modem_without_pdu_mode_is_reported_and_not_used() {
     bench.open();
     bench.wait(5000);
     assert!(matches!(bench.take().as_slice(), [LineEvent::Down { why }] if why.contains("PDU mode")));
+}
+
+#[test]
+fn late_answers_to_the_first_commands_shift_nothing() {
+    // Each of the first commands is answered when the next one is heard.
+    let mut bench = Bench::new(Settings::default(), None);
+    let (mut owed, mut left) = (0, 4);
+    bench.on("AT", move |line| {
+        if left == 0 {
+            return (owed > 0).then(|| {
+                owed = 0;
+                let own = if line == "AT+CMEE?" { "\r\n+CMEE: 1\r\n" } else { "" };
+                format!("\r\nOK\r\n{own}\r\nOK\r\n")
+            });
+        }
+        left -= 1;
+        let answer = if owed > 0 { "\r\nOK\r\n" } else { "" };
+        owed = 1;
+        Some(answer.to_owned())
+    });
+    bench.open();
+    bench.wait(20_000);
+    assert!(bench.engine.is_up());
+    assert_eq!(bench.needs(), None);
+    assert!(matches!(
+        bench.take().as_slice(),
+        [LineEvent::Up { sim: Some(_), number: Some(_), .. }, LineEvent::Swept]
+    ));
 }

@@ -1,3 +1,5 @@
+//! What holds whatever happens: splits, noise, any order of commands, time and ports.
+
 use proptest::prelude::*;
 
 use super::bench::{Bench, PDU_A, PDU_B, part, send};
@@ -104,6 +106,8 @@ proptest! {
         }
         let Bench { mut engine, mut now, events: mut all, .. } = bench;
         let mut sent = 0u8;
+        let mut freed = Vec::new();
+        let mut written = String::new();
         for happening in happenings {
             match happening {
                 Happening::Hears(bytes) => engine.handle_bytes(&bytes, now),
@@ -113,20 +117,26 @@ proptest! {
                     engine.handle_command(send(sent), now);
                 }
                 Happening::Send => {}
-                Happening::Free(mem, index) => engine.handle_command(LineCommand::Free { slot: Slot { mem, index } }, now),
+                Happening::Free(mem, index) => {
+                    freed.push(format!("AT+CMGD={index}"));
+                    engine.handle_command(LineCommand::Free { slot: Slot { mem, index } }, now);
+                }
                 Happening::Time(ms) => {
                     now = Mono(now.0 + u64::from(ms));
                     engine.handle_timeout(now);
                 }
                 Happening::Closed => engine.handle_closed("gone", now),
                 Happening::Opened => engine.handle_opened(now),
-                Happening::Shell => drain(&mut engine, &mut all),
+                Happening::Shell => drain(&mut engine, &mut all, &mut written),
             }
         }
         engine.handle_shutdown(now);
         engine.handle_timeout(Mono(now.0 + 2000));
-        drain(&mut engine, &mut all);
+        drain(&mut engine, &mut all, &mut written);
         prop_assert_eq!(all.last(), Some(&crate::at::Event::Stopped));
+        for deleted in written.split('\r').filter(|line| line.starts_with("AT+CMGD")) {
+            prop_assert!(freed.iter().any(|free| free == deleted), "{} without leave", deleted);
+        }
         let mut down = true;
         for number in 1..=sent {
             let answers = all.iter().filter(|event| {
@@ -171,8 +181,10 @@ proptest! {
     }
 }
 
-fn drain(engine: &mut Engine, all: &mut Vec<crate::at::Event>) {
-    while engine.poll_transmit().is_some() {}
+fn drain(engine: &mut Engine, all: &mut Vec<crate::at::Event>, written: &mut String) {
+    while let Some(bytes) = engine.poll_transmit() {
+        written.push_str(&String::from_utf8_lossy(&bytes));
+    }
     while let Some(event) = engine.poll_event() {
         all.push(event);
     }

@@ -1,3 +1,5 @@
+//! Texts that come in: announced, handed over, swept, damaged, freed.
+
 use super::bench::{Bench, PDU_A, PDU_B, ready};
 use crate::at::Settings;
 use crate::types::{LineCommand, LineEvent, Mem, Slot};
@@ -230,4 +232,14 @@ fn a_busy_store_is_asked_again_a_moment_later() {
     assert_eq!(bench.take(), []);
     bench.wait(1000);
     assert_eq!(bench.take(), [Bench::received(me(3), PDU_A)]);
+}
+
+#[test]
+fn an_announcement_that_is_cut_short_is_followed_by_a_look_everywhere() {
+    for half in ["\r\n+CMTI: \"S\r\n", "\r\n+CMTI:\r\n", "\r\n+CMTI: \"--\",1\r\n"] {
+        let mut bench = up();
+        bench.put("SM", 2, PDU_A);
+        bench.hear(half);
+        assert_eq!(bench.take(), [Bench::received(Slot { mem: Mem::SM, index: 2 }, PDU_A)], "{half:?}");
+    }
 }

@@ -1,3 +1,5 @@
+//! Missed answers, restarts, the ladder.
+
 use super::bench::{Bench, PDU_A, ready, send};
 use crate::at::{Event, Settings};
 use crate::types::{LineEvent, SendResult};
@@ -177,4 +179,21 @@ fn a_modem_that_never_answers_is_reported_once() {
     bench.wait(600_000);
     let downs = bench.take().into_iter().filter(|event| matches!(event, LineEvent::Down { .. })).count();
     assert_eq!(downs, 1);
+}
+
+#[test]
+fn a_modem_that_stays_away_is_asked_for_and_its_return_clears_that() {
+    let mut bench = up();
+    bench.engine.handle_closed("unplugged", bench.now);
+    bench.wait(14_000);
+    bench.engine.handle_closed("no modem is plugged in", bench.now);
+    bench.run();
+    assert_eq!(bench.needs(), None);
+    bench.wait(2_000);
+    bench.engine.handle_closed("no modem is plugged in", bench.now);
+    bench.run();
+    assert!(bench.needs().unwrap().contains("plug it in"));
+    bench.open();
+    assert_eq!(bench.needs(), None);
+    assert!(bench.engine.is_up());
 }

@@ -1,3 +1,5 @@
+//! Texts that go out: every end of a send and the honest answer to it.
+
 use super::bench::{Bench, PDU_A, part, ready, send};
 use crate::types::{LineCommand, LineEvent, Mem, SendResult, Slot};
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
-use crate::store::{AuditRow, Op, SettingRow, Source};
+use crate::store::{Op, SettingRow, Source};
 use crate::types::{EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
 /// One request.
@@ -112,20 +112,12 @@ impl Shop {
             return Err(errors.join("\n"));
         }
         for (key, value) in values {
-            let before = self.settings.get(key).clone();
             let stored = if value.is_null() { Value::Null } else { next.get(key).clone() };
             cx.put(Op::PutSetting(SettingRow {
                 shop: self.id.clone(),
                 key: settings::find(key).map_or_else(|_| key.clone(), |s| s.key.to_owned()),
                 value: stored,
                 by: by.to_owned(),
-                wall: cx.now.wall,
-            }));
-            cx.put(Op::AddAudit(AuditRow {
-                shop: self.id.clone(),
-                who: by.to_owned(),
-                what: format!("setting {key}"),
-                detail: json!({ "before": before, "after": next.get(key) }),
                 wall: cx.now.wall,
             }));
         }

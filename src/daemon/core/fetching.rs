@@ -9,11 +9,11 @@ use super::shop::Shop;
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::cache::{Action, Answer, Fetched, Kept, Lookup, Policy, cache_key, widened};
-use crate::dealer::{DealerCommand, DealerEvent, FetchResult};
+use crate::dealer::{DealerCommand, DealerEvent, FetchResult, shows_references};
 use crate::flow::{HttpAnswer, Input};
 use crate::outbox::OrderInput;
 use crate::store::{CachedRow, Op};
-use crate::types::{Capabilities, ExecutionSid};
+use crate::types::{Capabilities, ExecutionSid, Support};
 
 /// Customers fetched ahead at a time: the dealer should hardly notice.
 const PREFETCH_AT_ONCE: usize = 2;
@@ -77,11 +77,9 @@ impl Shop {
         let s = &self.settings;
         let transactions = path.contains("/transactions");
         let fresh = s.seconds(if transactions { "dealer.transactions_age" } else { "dealer.profile_age" });
-        Policy {
-            slow: s.seconds("dealer.slow"),
-            patience: s.seconds("dealer.patience"),
-            ..Policy::with_fresh(fresh)
-        }
+        // Who did not answer a moment ago is not waited for again; he is asked all the same.
+        let slow = if self.dealer.reachable { s.seconds("dealer.slow") } else { Duration::ZERO };
+        Policy { slow, patience: s.seconds("dealer.patience"), ..Policy::with_fresh(fresh) }
     }
 
     pub(super) fn lookup_timer(&mut self, cx: &mut Cx<'_>, id: u64) {
@@ -127,7 +125,7 @@ impl Shop {
     fn keep(&mut self, cx: &mut Cx<'_>, id: u64, kept: Kept) {
         let Some(fetch) = self.fetches.get(&id) else { return };
         let (path, ahead) = (fetch.path.clone(), fetch.ahead);
-        if path.contains("/transactions") && kept.body.contains("\"client_reference\"") {
+        if path.contains("/transactions") && shows_references(&kept.body) {
             self.dealer.references_seen = true;
         }
         if ahead && path.contains("/by-phone/") && kept.status == 200 {
@@ -162,6 +160,7 @@ impl Shop {
             }
             DealerEvent::Probed { capabilities, customers, reached, .. } => {
                 self.dealer_answered(cx, reached);
+                self.dealer.asked |= reached;
                 if capabilities.is_some() {
                     self.dealer.probed = capabilities;
                 }
@@ -215,20 +214,18 @@ impl Shop {
 
     /// What the dealer supports: the owner's word, else the dealer's own, else what his answers showed.
     pub(super) fn capabilities(&self) -> Capabilities {
-        let say = |key: &str, told: bool, shown: bool| match self.settings.text(key) {
-            "yes" => true,
-            "no" => false,
-            _ => told || shown,
+        let said = |key: &str| match self.settings.text(key) {
+            "yes" => Support::Yes,
+            "no" => Support::No,
+            _ => Support::Auto,
         };
-        let told = self.dealer.probed.unwrap_or_default();
-        Capabilities {
-            idempotency_key: say("dealer.idempotency_key", told.idempotency_key, false),
-            client_reference: say(
-                "dealer.client_reference",
-                told.client_reference,
-                self.dealer.references_seen,
-            ),
-        }
+        Capabilities::merged(
+            said("dealer.idempotency_key"),
+            said("dealer.client_reference"),
+            self.dealer.probed,
+            // Until he was asked, look: a look-up sends nothing, and says itself when nothing can be learnt.
+            self.dealer.references_seen || !self.dealer.asked,
+        )
     }
 
     /// Every little while: ask a dealer who is away how he is; when it is time, fetch all known customers anew.

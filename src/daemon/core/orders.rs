@@ -108,15 +108,9 @@ impl Shop {
 
     /// The dealer is back: what waits for its next try is tried now.
     pub(super) fn orders_now(&mut self, cx: &mut Cx<'_>) {
-        let waiting: Vec<OrderId> = self
-            .orders
-            .iter()
-            .filter(|(_, p)| matches!(p.order.state, OrderState::Queued { .. }))
-            .map(|(id, _)| id.clone())
-            .collect();
+        let waiting: Vec<OrderId> = self.orders.keys().cloned().collect();
         for id in waiting {
-            self.order_input(cx, &id, OrderInput::Restarted);
-            self.order_input(cx, &id, OrderInput::Due);
+            self.order_input(cx, &id, OrderInput::Reached);
         }
     }
 
@@ -129,7 +123,11 @@ impl Shop {
             OrderInput::Placed(PlaceResult::NotSent { .. } | PlaceResult::Unknown { .. }) => {
                 self.dealer_answered(cx, false);
             }
-            OrderInput::Due | OrderInput::LookedUp(_) | OrderInput::Restarted | OrderInput::Resend => {}
+            OrderInput::Due
+            | OrderInput::LookedUp(_)
+            | OrderInput::Restarted
+            | OrderInput::Reached
+            | OrderInput::Resend => {}
         }
         let no_dealer = self.setup.dealer.is_none();
         let policy = self.policy();

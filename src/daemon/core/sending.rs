@@ -409,10 +409,10 @@ impl Shop {
                         self.report_order.push_back(key);
                     }
                 }
-                (PartState::Unknown, None, _) => {
-                    if !self.unknown_parts.iter().any(|(_, known)| *known == part.id) {
-                        self.unknown_parts.push((out.row.peer.clone(), part.id.clone()));
-                    }
+                (PartState::Unknown, None, _)
+                    if !self.unknown_parts.iter().any(|(_, known)| *known == part.id) =>
+                {
+                    self.unknown_parts.push((out.row.peer.clone(), part.id.clone()));
                 }
                 _ => {}
             }

@@ -62,6 +62,8 @@ pub(super) struct Published {
 pub(super) struct Dealer {
     /// The last thing that he did was to answer.
     pub(super) reachable: bool,
+    /// A probe was answered in this run.
+    pub(super) asked: bool,
     pub(super) probed: Option<Capabilities>,
     /// Transactions were seen that carry `client_reference`.
     pub(super) references_seen: bool,
@@ -122,6 +124,7 @@ impl Shop {
             parts: HashMap::new(),
             dealer: Dealer {
                 reachable: true,
+                asked: false,
                 probed: None,
                 references_seen: false,
                 customers: BTreeSet::new(),

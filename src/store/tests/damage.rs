@@ -98,6 +98,41 @@ fn garbage_half_a_header_and_a_cut_file_are_damage_and_an_empty_file_is_new() {
 }
 
 #[test]
+fn a_large_file_is_checked_later_and_put_aside_at_the_start_after_a_fault_was_found() {
+    let dir = directory();
+    filled(dir.path());
+    let large = Options { check_up_to: 0, ..options(dir.path()) };
+    let (store, _, notices) = open(&large, NOW).unwrap();
+    assert!(matches!(&notices[..], [Notice::NotChecked { .. }]), "{notices:?}");
+    assert_eq!(wait(store.check(Check::Quick)).unwrap(), Ok(()));
+    store.close().unwrap();
+    // An index that has a row too many: every page is in order, and the daemon starts.
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute_batch(
+        "PRAGMA writable_schema = ON;
+         CREATE TABLE aside AS SELECT * FROM sqlite_schema WHERE name = 'message_created';
+         DELETE FROM sqlite_schema WHERE name = 'message_created';",
+    )
+    .unwrap();
+    drop(conn);
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute_batch(
+        "DELETE FROM message WHERE id = 'SM7';
+         PRAGMA writable_schema = ON;
+         INSERT INTO sqlite_schema SELECT * FROM aside;",
+    )
+    .unwrap();
+    drop(conn);
+    let (store, _, _) = open(&large, NOW).unwrap();
+    assert!(wait(store.check(Check::Quick)).unwrap().is_err());
+    store.close().unwrap();
+    let (store, _, notices) = open(&large, NOW).unwrap();
+    assert!(matches!(&notices[..], [Notice::Damaged { .. }, Notice::StartedEmpty]), "{notices:?}");
+    store.close().unwrap();
+    assert!(matches!(&open(&large, NOW).unwrap().2[..], [Notice::NotChecked { .. }]));
+}
+
+#[test]
 fn random_damage_is_found_or_harmless_and_never_a_panic() {
     let dir = directory();
     filled(dir.path());

@@ -257,7 +257,7 @@ fn the_snapshot_takes_up_what_is_open_and_leaves_what_is_settled() {
     assert_eq!(notices, []);
     let open: Vec<_> = snapshot.parts_open.iter().map(|(m, p)| (m.id.as_str(), p.len())).collect();
     assert_eq!(open, [("SM1", 0), ("SM2", 1), ("SM3", 1), ("SM6", 1)]);
-    assert_eq!(snapshot.conversations, [conversation(&shop, "CH1", "+12065550101")]);
+    assert_eq!(snapshot.conversations, [conversation(&shop, "CH1", "+12065550101"), asleep.clone()]);
     assert_eq!(snapshot.orders, [order_row(&shop, "OR2", "handed")]);
     assert_eq!(wait(store.conversation(&shop, "+12065550102")).unwrap(), Some(asleep));
     // The clock is back in 1970: what is known of the time counts, not what the clock says.

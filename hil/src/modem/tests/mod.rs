@@ -1,5 +1,8 @@
 //! What a client sees: transcripts of the machine alone, on a clock that the test turns.
 
+mod codec;
+mod faults;
+
 use super::api::{Delivery, Fault, Identity, Options, Reports, Request, Submitted};
 use super::machine::{Machine, Moment, Output};
 use super::pdu::{self, Coding, Outgoing};
@@ -145,7 +148,10 @@ fn three_wrong_pins_ask_for_the_puk_and_the_puk_sets_a_new_pin() {
     }
     assert_eq!(bench.say("AT+CPIN?\r"), "\r\n+CPIN: SIM PUK\r\n\r\nOK\r\n");
     assert!(bench.say("AT+CPINR\r").contains("+CPINR: SIM PIN,0,3"));
-    assert_eq!(bench.say("AT+CPIN=\"12345678\",\"4321\"\r"), "\r\nOK\r\n\r\nSMS DONE\r\n");
+    assert_eq!(
+        bench.say("AT+CPIN=\"12345678\",\"4321\"\r"),
+        "\r\nOK\r\n\r\n+CPIN: READY\r\n\r\nSMS DONE\r\n"
+    );
     assert_eq!(bench.say("AT+CPIN?;+CREG?\r"), "\r\n+CPIN: READY\r\n+CREG: 0,1\r\n\r\nOK\r\n");
 }
 
@@ -372,257 +378,6 @@ fn a_caller_rings_until_answered() {
     assert_eq!(bench.ask(r#"{"cmd":"hang_up"}"#), "\r\nNO CARRIER\r\n");
 }
 
-mod faults {
-    use super::*;
-
-    #[test]
-    fn no_answer_and_late_answer() {
-        let mut bench = Bench::quiet();
-        bench.ask(r#"{"cmd":"fault","kind":"no_answer","match":"+CSQ","times":2}"#);
-        assert_eq!(bench.say("AT+CREG?\r"), "\r\n+CREG: 0,1\r\n\r\nOK\r\n", "another command");
-        assert_eq!((bench.say("AT+CSQ\r"), bench.say("AT+csq\r")), (String::new(), String::new()));
-        assert_eq!(bench.say("AT+CSQ\r"), "\r\n+CSQ: 20,99\r\n\r\nOK\r\n", "spent");
-        bench.ask(r#"{"cmd":"fault","kind":"delay","ms":4000}"#);
-        bench.say("AT+CNMI=2,1\r");
-        assert_eq!(bench.say("AT\r"), "", "busy: typed ahead");
-        assert_eq!(bench.wait(3_999), "");
-        assert_eq!(bench.wait(1), "\r\nOK\r\n\r\nOK\r\n");
-    }
-
-    #[test]
-    fn a_send_whose_answer_is_lost_was_sent_and_one_unanswered_was_not() {
-        let mut bench = Bench::quiet();
-        bench.ask(r#"{"cmd":"fault","kind":"lost_answer","match":"+CMGS"}"#);
-        assert_eq!(bench.send(HELLO), "");
-        assert_eq!(bench.submitted.len(), 1);
-        bench.ask(r#"{"cmd":"fault","kind":"no_answer","match":"+CMGS"}"#);
-        assert_eq!(bench.send(HELLO), "");
-        assert_eq!(bench.submitted.len(), 1);
-        bench.ask(r#"{"cmd":"fault","kind":"error","match":"+CMGS","error":"+CMS ERROR: 500"}"#);
-        assert_eq!(bench.send(HELLO), "\r\n+CMS ERROR: 500\r\n");
-        assert_eq!(bench.submitted.len(), 1);
-        let refused = bench.log.iter().rfind(|e| e["event"] == "submitted").unwrap();
-        assert_eq!((&refused["accepted"], &refused["text"]), (&false.into(), &"hellohello".into()));
-        bench.ask(r#"{"cmd":"fault","kind":"no_prompt"}"#);
-        assert_eq!(bench.say("AT+CMGS=22\r"), "");
-        assert_eq!(bench.send(HELLO), "\r\n+CMGS: 1\r\n\r\nOK\r\n");
-    }
-
-    #[test]
-    fn lines_in_the_wrong_place() {
-        let mut bench = Bench::quiet();
-        bench.ask(r#"{"cmd":"fault","kind":"urc_between","match":"+CMGR","lines":["+CMTI: \"SM\",9"]}"#);
-        bench.deliver("x");
-        let answer = bench.say("AT+CMGR=1\r");
-        assert!(answer.ends_with("\r\n\r\n+CMTI: \"SM\",9\r\n\r\nOK\r\n"), "{answer}");
-        bench.ask(r#"{"cmd":"fault","kind":"half_line","match":"+CSQ"}"#);
-        assert_eq!(bench.say("AT+CSQ\r"), "\r\n+CSQ: 20");
-        bench.ask(r#"{"cmd":"fault","kind":"garbage_before","hex":"00FF0D0A"}"#);
-        assert_eq!(bench.say("AT\r"), "\u{0}\u{ff}\r\n\r\nOK\r\n");
-        assert_eq!(bench.ask(r#"{"cmd":"fault","kind":"garbage","hex":"0000"}"#), "\u{0}\u{0}");
-        let flood = r#"{"cmd":"fault","kind":"urc_flood","line":"+CREG: 1","count":3,"gap_ms":10}"#;
-        assert_eq!(bench.ask(flood), "\r\n+CREG: 1\r\n");
-        assert_eq!(bench.wait(100), "\r\n+CREG: 1\r\n\r\n+CREG: 1\r\n");
-    }
-
-    #[test]
-    fn split_writes_keep_their_order() {
-        let mut bench = Bench::quiet();
-        bench.ask(r#"{"cmd":"fault","kind":"split_writes","bytes":1,"gap_ms":5}"#);
-        assert_eq!(bench.say("AT\rAT\r"), "\r");
-        assert_eq!(bench.wait(5), "\n");
-        assert_eq!(bench.wait(1_000), "OK\r\n\r\nOK\r\n");
-        bench.ask(r#"{"cmd":"fault","kind":"split_writes","bytes":0}"#);
-        bench.ask(r#"{"cmd":"fault","kind":"merge_writes","ms":50}"#);
-        assert_eq!((bench.say("AT\r"), bench.say("AT\r")), (String::new(), String::new()));
-        assert_eq!(bench.wait(50), "\r\nOK\r\n\r\nOK\r\n");
-    }
-
-    #[test]
-    fn a_hung_modem_comes_back_by_reset_and_a_hard_one_by_its_plug() {
-        let mut bench = Bench::quiet();
-        bench.ask(r#"{"cmd":"fault","kind":"hang"}"#);
-        bench.deliver("waits in the network");
-        assert_eq!(bench.say("AT\r"), "");
-        assert_eq!(bench.say("AT+CFUN=1,1\r"), "");
-        assert!(bench.wait(50).starts_with("\r\nRDY\r\n"));
-        assert!(bench.say("ATE0+CPMS?\r").contains("\"SM\",1,30"), "and the text is there");
-        bench.ask(r#"{"cmd":"fault","kind":"hang","hard":true}"#);
-        bench.say("AT+CFUN=1,1\r");
-        assert_eq!(bench.wait(60_000), "");
-        bench.ask(r#"{"cmd":"unplug","return_after_ms":100,"as":"/run/x/modem1"}"#);
-        assert!(!bench.plugged);
-        assert_eq!(bench.wait(99), "");
-        assert!(!bench.plugged);
-        assert!(bench.wait(100).starts_with("\r\nRDY\r\n"));
-        assert!(bench.plugged);
-        bench.ask(r#"{"cmd":"fault","kind":"hang","ms":500}"#);
-        bench.say("AT\r");
-        bench.wait(500);
-        assert_eq!(bench.say("AT\r"), "AT\r\r\nOK\r\n", "the echo is back as after power-up");
-    }
-
-    #[test]
-    fn a_modem_may_ignore_cfun_and_a_sim_may_be_busy_or_gone() {
-        let mut bench = Bench::quiet();
-        bench.ask(r#"{"cmd":"fault","kind":"ignore_cfun","on":true}"#);
-        assert_eq!(bench.say("AT+CFUN=1,1\r"), "\r\nOK\r\n");
-        assert_eq!(bench.wait(1_000), "");
-        bench.ask(r#"{"cmd":"fault","kind":"sim_busy","ms":20000}"#);
-        assert_eq!(bench.say("AT+CPIN?\r"), "\r\n+CME ERROR: 14\r\n");
-        assert_eq!(bench.say("AT+CMGL=4\r"), "\r\n+CMS ERROR: 314\r\n");
-        assert_eq!(bench.wait(20_000), "\r\n+CPIN: READY\r\n");
-        bench.ask(r#"{"cmd":"fault","kind":"sim_absent","on":true}"#);
-        assert_eq!(bench.say("AT+CPIN?\r"), "\r\n+CME ERROR: 10\r\n");
-        bench.ask(r#"{"cmd":"fault","kind":"clear"}"#);
-        bench.ask(r#"{"cmd":"fault","kind":"sim_lock","puk":true}"#);
-        assert_eq!(bench.say("AT+CPIN?\r"), "\r\n+CPIN: SIM PUK\r\n\r\nOK\r\n");
-    }
-
-    #[test]
-    fn a_delivery_cut_by_a_reset_comes_again() {
-        let mut bench = Bench::quiet();
-        bench.say("AT+CSMS=1;+CNMI=2,2\r");
-        assert!(bench.deliver("once more").contains("+CMT"));
-        bench.ask(r#"{"cmd":"fault","kind":"reboot"}"#);
-        bench.wait(1_000);
-        assert!(bench.say("AT+CPMS?\r").contains("\"SM\",1,30"));
-    }
-
-    #[test]
-    fn parts_are_lost_doubled_and_reordered_on_request() {
-        let mut bench = Bench::quiet();
-        let text = "x".repeat(400);
-        let parts = |order: &[usize]| Delivery { parts: Some(order.to_vec()), ..Delivery::new("+1", &text) };
-        bench.deliver_with(&parts(&[3, 1, 1]));
-        let listed = bench.say("AT+CMGL=4\r");
-        let numbers: Vec<&str> = listed.split("050003").skip(1).map(|rest| rest.get(4..6).unwrap()).collect();
-        assert_eq!(numbers, ["03", "01", "01"]);
-        assert!(bench.machine.deliver(&parts(&[4]), at(0)).is_err(), "there is no fourth part");
-    }
-}
-
-mod codec {
-    use super::*;
-
-    fn outgoing<'a>(from: &'a str, text: &'a str, at: &'a jiff::Zoned) -> Outgoing<'a> {
-        Outgoing {
-            smsc: "+12063130004",
-            from,
-            text,
-            coding: Coding::Auto,
-            class: None,
-            reference: 0x1234,
-            wide: false,
-            at,
-        }
-    }
-
-    fn noon() -> jiff::Zoned {
-        "2026-07-04T12:30:45-07:00[America/Los_Angeles]".parse().unwrap()
-    }
-
-    #[test]
-    fn a_deliver_pdu_octet_by_octet() {
-        let at = noon();
-        let pdus = pdu::deliver(&outgoing("+12065550101", "hellohello", &at));
-        // SMSC, first octet, sender, PID, DCS, 26-07-04 12:30:45 -28 quarters, length, data.
-        assert_eq!(
-            pdus,
-            [concat!(
-                "07912160130300F4",
-                "04",
-                "0B912160550501F1",
-                "00",
-                "00",
-                "6270402103548A",
-                "0A",
-                "E8329BFD4697D9EC37"
-            )]
-        );
-    }
-
-    #[test]
-    fn an_alphanumeric_sender_counts_its_semi_octets() {
-        assert_eq!(
-            pdu::encode_address("Design@Home"),
-            [20, 0xD0, 0xC4, 0xF2, 0x3C, 0x7D, 0x76, 0x03, 0x90, 0xEF, 0x76, 0x19]
-        );
-        assert_eq!(pdu::encode_address("AB"), [4, 0xD0, 0x41, 0x21]);
-        assert_eq!(pdu::encode_address("72345"), [5, 0x81, 0x27, 0x43, 0xF5]);
-    }
-
-    #[test]
-    fn pairs_and_escapes_are_never_cut() {
-        let at = noon();
-        let text = format!("{}😀{}", "ж".repeat(66), "ж".repeat(10));
-        let pdus = pdu::deliver(&outgoing("+1", &text, &at));
-        assert_eq!(pdus.len(), 2);
-        assert!(!pdus[0].contains("D83D"), "the pair moved to the second part whole");
-        assert!(pdus[1].contains("D83DDE00"));
-        let text = format!("{}€{}", "a".repeat(152), "b".repeat(10));
-        let pdus = pdu::deliver(&Outgoing { wide: false, ..outgoing("+1", &text, &at) });
-        assert_eq!(pdus[0].len() / 2, 8 + 1 + 4 + 2 + 7 + 1 + 139, "152 septets and their header");
-        let pdus = pdu::deliver(&Outgoing { wide: true, ..outgoing("+1", &text, &at) });
-        assert!(pdus[0].contains("06080412340201"), "16-bit reference");
-    }
-
-    #[test]
-    fn classes_stand_in_the_coding_scheme() {
-        let at = noon();
-        let flash = pdu::deliver(&Outgoing { class: Some(0), ..outgoing("+1", "now", &at) });
-        assert!(flash[0].starts_with("07912160130300F404019".to_owned().as_str()), "{flash:?}");
-        assert!(flash[0].contains("F10010"), "DCS 0x10: {flash:?}");
-    }
-
-    #[test]
-    fn a_submit_with_everything_is_read() {
-        // Validity period relative, report wanted, 16-bit concatenation, UCS-2 "Hé".
-        let tpdu = "71000B912160555510F900 08A7 0B 0608041234020100480 0E9".replace(' ', "");
-        let octets = pdu::from_hex(&tpdu).unwrap();
-        let submit = pdu::read_submit(&octets).unwrap();
-        assert_eq!(submit.text, "Hé");
-        assert_eq!(submit.to, "+12065555019");
-        assert!(submit.wants_report);
-        let concat = submit.concat.unwrap();
-        assert_eq!((concat.reference, concat.total, concat.part), (0x1234, 2, 1));
-        assert_eq!(submit.octets, 11);
-    }
-
-    #[test]
-    fn no_octets_make_the_reader_panic() {
-        let good =
-            pdu::from_hex("71000B912160555510F90008A70B060804123402010048 00E9".replace(' ', "").as_str())
-                .unwrap();
-        for cut in 0..good.len() {
-            assert!(pdu::read_submit(&good[..cut]).is_err());
-            for flip in 0..=255u8 {
-                let mut changed = good.clone();
-                changed[cut] = flip;
-                drop(pdu::read_submit(&changed));
-                drop(pdu::view(&pdu::to_hex(&changed)));
-            }
-        }
-    }
-
-    #[test]
-    fn long_texts_of_the_box_are_joined_whatever_their_order() {
-        let mut bench = Bench::quiet();
-        let second = "0041000B916407281553F800000C050003070202E8E8B2BC0C";
-        let first = "0041000B916407281553F800000D050003070201906536FB0D02";
-        for part in [second, first] {
-            let answer = bench.send(part);
-            assert!(answer.contains("+CMGS:"), "{answer}");
-        }
-        assert_eq!(bench.submitted.len(), 1);
-        let text = &bench.submitted[0];
-        assert_eq!((text.parts, text.bytes, text.text.as_str()), (2, 23, "Hello there"));
-        assert!(bench.send(first).contains("+CMGS:"));
-        assert_eq!(bench.submitted.len(), 1, "a part sent again makes no second text");
-        assert_eq!(bench.machine.network.partial(), [(7, 2, vec![1])], "but it is seen");
-    }
-}
-
 #[test]
 fn identity_is_what_the_options_say() {
     let identity = Identity { imei: "356938035643809".into(), ..Identity::default() };
@@ -638,4 +393,97 @@ fn requests_read_the_same_from_json_as_from_rust() {
     let Request::Fault(fault) = request else { panic!("{request:?}") };
     assert_eq!(fault, Fault::Delay { matching: "+CMGS".into(), times: 1, ms: 9 });
     assert!(serde_json::from_str::<Request>(r#"{"cmd":"fault","kind":"delay"}"#).is_err(), "ms is missing");
+}
+
+/// A fixed sequence that looks random: the same failures every time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 33).unwrap() % sides
+    }
+}
+
+const DIALOGUE: &str = "\u{1b}\rATE1\rAT+CMEE=1;+CNMI=2,1,0,2;+CMGL=4\rAT+CMGS=22\r\
+    0001000B916407281553F800000AE8329BFD4697D9EC37\u{1a}AT+CMGR=1;+CMGD=1\rAT+CPIN?;+CREG?\rA/AT+CUSD=1,\"*100#\",15\r";
+
+#[test]
+fn a_transcript_cut_anywhere_says_the_same() {
+    let run = |cuts: &mut dyn FnMut() -> usize| {
+        let mut bench = Bench::new(Options::default());
+        bench.deliver("waiting");
+        let mut rest = DIALOGUE;
+        let mut heard = String::new();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at(cuts().clamp(1, rest.len()));
+            heard += &bench.say(head);
+            rest = tail;
+        }
+        (heard, bench.submitted)
+    };
+    let whole = run(&mut || DIALOGUE.len());
+    assert!(whole.0.contains("+CMGS: 0") && whole.0.contains("+CUSD: 0"), "{}", whole.0);
+    assert_eq!(run(&mut || 1), whole);
+    let mut dice = Dice(7);
+    for _ in 0..50 {
+        assert_eq!(run(&mut || dice.roll(20)), whole);
+    }
+}
+
+#[test]
+fn nothing_typed_makes_the_modem_panic() {
+    let pieces = [
+        "AT",
+        "+CMGS=",
+        "+CMGR=",
+        "+CMGD=",
+        "+CPMS=\"ME\"",
+        "+CNMI=",
+        "+CMGF=1",
+        "+CSCS=\"UCS2\"",
+        "+CSMP=49,167,0,8",
+        "D112;",
+        "S3=",
+        "E0",
+        "V0",
+        "?",
+        "=?",
+        "=",
+        "\"",
+        ",",
+        ";",
+        "\r",
+        "\r",
+        "\u{1a}",
+        "\u{1b}",
+        "A/",
+        "0011",
+        "255",
+        "99999999999",
+        "-1",
+        "+12065550101",
+        "\u{e9}",
+        "\u{0}",
+        "\n",
+        "+CFUN=1,1",
+        "+CUSD=1,\"1\"",
+        "+CPIN=1",
+        "+CNMA=1,3",
+        "+CSMS=1",
+    ];
+    for seed in 0..200 {
+        let mut dice = Dice(seed);
+        let mut bench = Bench::quiet();
+        for _ in 0..300 {
+            bench.say(pieces[dice.roll(pieces.len())]);
+            match dice.roll(40) {
+                0 => drop(bench.deliver("a text €")),
+                1 => bench.machine.deliver_pdu("07912160130300F4040B91".into(), at(bench.ms)),
+                2 => bench.machine.deliver_pdu("not hex".into(), at(bench.ms)),
+                3 => drop(bench.wait(100)),
+                _ => {}
+            }
+        }
+    }
 }

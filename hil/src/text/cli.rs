@@ -1,0 +1,96 @@
+//! The command `hil text`.
+
+use super::{Error, Evidence, Installation, Plan, Port, Setup, visit};
+use crate::dealer::{self, Dealer, Mode};
+use crate::modem::{self, Modem};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Customers who schedule services by text while the box is killed again and again. Prints a table; fails if a text
+/// or an order was lost, doubled or mixed up.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The program under test
+    #[arg(long)]
+    backroom: PathBuf,
+    /// Customers in conversation at once
+    #[arg(long, default_value_t = 20)]
+    customers: usize,
+    /// How often the box is killed
+    #[arg(long, default_value_t = 200)]
+    kills: usize,
+    /// Of all that is random; printed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// What the dealer does against an order that comes twice
+    #[arg(long, value_enum, default_value = "reference")]
+    mode: Mode,
+    /// Milliseconds that the modem takes to answer for a text: the longer, the more kills fall in between
+    #[arg(long, default_value_t = 15)]
+    send_ms: u64,
+    /// Directory for the box, the emulator's log and the dealer's; removed when all is well, unless named
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Runs the scenario and prints what came of it.
+pub async fn run(args: Args) -> ExitCode {
+    let named = args.dir.is_some();
+    let dir = args
+        .dir
+        .clone()
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("backroom-text-{}", std::process::id())));
+    let seed = args.seed.unwrap_or_else(|| {
+        u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or_default() % 1_000_000
+    });
+    println!("seed {seed}, mode {:?}, {} customers, files in {}", args.mode, args.customers, dir.display());
+    match scenario(&args, seed, &dir).await {
+        Ok(evidence) => {
+            print!("{evidence}");
+            if !evidence.violations.is_empty() {
+                return ExitCode::FAILURE;
+            }
+            if !named && let Err(error) = std::fs::remove_dir_all(&dir) {
+                println!("{} stays behind: {error}", dir.display());
+            }
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            println!("the scenario broke off: {error}; see {}", dir.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn scenario(args: &Args, seed: u64, dir: &Path) -> Result<Evidence, Error> {
+    std::fs::create_dir_all(dir)?;
+    let (log, port) = (dir.join("modem.log"), dir.join("modem"));
+    let modem = Modem::start(modem::Options {
+        link: Some(port.clone()),
+        log: Some(log.clone()),
+        ..modem::Options::default()
+    })
+    .await?;
+    modem.fault(modem::Fault::Delay { matching: "+CMGS".into(), times: u32::MAX, ms: args.send_ms }).await?;
+    let dealer = Dealer::start(dealer::Options {
+        mode: args.mode,
+        token: Some("secret".into()),
+        log: Some(dir.join("dealer.log")),
+        more_customers: args.customers,
+        ..dealer::Options::default()
+    })
+    .await?;
+    let settings = "dealer.backoff_first = 0.2\ndealer.backoff_most = 2\ndealer.settle = 0.3";
+    let setup = Setup {
+        dealer: &dealer.url(),
+        token: "secret",
+        port: Port::Path(port),
+        settings,
+        order: 5.0,
+        storage: None,
+        low_water_mib: 1,
+    };
+    let installation = Installation::new(&args.backroom, dir, &setup)?;
+    let plan = Plan { customers: args.customers, kills: args.kills, seed, ..Plan::default() };
+    visit(&plan, &installation, &modem, &dealer, &log).await
+}

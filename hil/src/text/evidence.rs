@@ -1,0 +1,443 @@
+//! What must be true at the end, from three witnesses: the emulator's log, the dealer's books, the box's own lists.
+
+use super::Error;
+use super::customer::{Customer, Misfit, Talk};
+use super::installation::Installation;
+use crate::dealer::{Kind, Order};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One life of the box, from start to kill.
+#[derive(Debug, Clone)]
+pub struct Life {
+    started: Instant,
+    /// Unix time in milliseconds.
+    started_ms: f64,
+    /// Where in its log this life begins.
+    log_offset: u64,
+    /// It ended by SIGKILL.
+    pub(super) killed: bool,
+    /// Customers who texted while nobody was there.
+    owed: Vec<usize>,
+    first_answer: Option<Duration>,
+}
+
+/// How soon a life answered what had waited for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// No text had come while the box was dead.
+    NothingWaited,
+    /// From the program's start until the first answer to such a text was with the network.
+    Answered(Duration),
+    /// Killed before; it had lived this long.
+    Killed(Duration),
+}
+
+impl Life {
+    pub(super) fn new(started: Instant, log_offset: u64, owed: Vec<usize>) -> Life {
+        let ago = started.elapsed().as_secs_f64() * 1000.0;
+        // Microseconds since 1970 fit a double's 53 bits until the year 2255.
+        #[expect(clippy::cast_precision_loss, reason = "see above")]
+        let now = jiff::Timestamp::now().as_microsecond() as f64 / 1000.0;
+        Life { started, started_ms: now - ago, log_offset, killed: false, owed, first_answer: None }
+    }
+
+    /// A customer was answered.
+    pub(super) fn answered(&mut self, customer: usize) {
+        if self.first_answer.is_none() && self.owed.contains(&customer) {
+            self.first_answer = Some(self.started.elapsed());
+        }
+    }
+
+    pub(super) fn restart(&self) -> Restart {
+        match (self.owed.is_empty(), self.first_answer) {
+            (true, _) => Restart::NothingWaited,
+            (false, Some(after)) => Restart::Answered(after),
+            (false, None) => Restart::Killed(self.started.elapsed()),
+        }
+    }
+}
+
+/// What the scenario saw.
+pub(super) struct Found {
+    pub(super) customers: Vec<Customer>,
+    pub(super) orders: Vec<Order>,
+    pub(super) said: BTreeMap<(String, String), usize>,
+    pub(super) misfits: Vec<(String, Misfit)>,
+    pub(super) stuck: Vec<String>,
+    pub(super) resent: Vec<String>,
+    pub(super) lives: Vec<Life>,
+    pub(super) restarts: Vec<Restart>,
+    pub(super) term: Duration,
+}
+
+/// The figures, and every violation in words.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    /// SIGKILLs.
+    pub kills: usize,
+    /// Conversations that came to their end.
+    pub conversations: usize,
+    /// Customers' texts.
+    pub texts_in: usize,
+    /// The box's texts that the network took.
+    pub texts_out: usize,
+    /// PDUs of them.
+    pub parts_out: usize,
+    /// Texts marked unknown, by what the emulator says of them.
+    pub unknown: Unknown,
+    /// Texts that the staff sent again because a customer heard nothing.
+    pub resent: usize,
+    /// Orders in the dealer's books.
+    pub orders: usize,
+    /// Orders that the box lists as unknown.
+    pub orders_unknown: usize,
+    /// From start to the first answer to a text that had waited, sorted.
+    pub restarts: Vec<Duration>,
+    /// From SIGTERM to the end.
+    pub term: Duration,
+    /// What must not be.
+    pub violations: Vec<String>,
+}
+
+/// Where the kill cut the sends that became unknown.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// The network had taken it; the box had not written down the answer.
+    pub sent: usize,
+    /// The modem had shown its prompt, or was about to.
+    pub at_prompt: usize,
+    /// The box had written it down as handed over; the modem had not heard of it.
+    pub before_prompt: usize,
+}
+
+impl Unknown {
+    /// All of them.
+    #[must_use]
+    pub fn all(self) -> usize {
+        self.sent + self.at_prompt + self.before_prompt
+    }
+}
+
+impl Evidence {
+    /// The restart below which half of them lie.
+    #[must_use]
+    pub fn restart_p50(&self) -> Duration {
+        self.restarts.get(self.restarts.len() / 2).copied().unwrap_or_default()
+    }
+
+    /// The slowest restart.
+    #[must_use]
+    pub fn restart_max(&self) -> Duration {
+        self.restarts.last().copied().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unknown { sent, at_prompt, before_prompt } = self.unknown;
+        let rows: [(&str, String); 12] = [
+            ("kills", self.kills.to_string()),
+            ("conversations", self.conversations.to_string()),
+            ("texts in", self.texts_in.to_string()),
+            ("texts out", format!("{} ({} PDUs)", self.texts_out, self.parts_out)),
+            (
+                "unknown",
+                format!(
+                    "{} ({sent} taken by the network, {at_prompt} at the prompt, {before_prompt} before it)",
+                    self.unknown.all()
+                ),
+            ),
+            ("sent again by staff", self.resent.to_string()),
+            ("orders", self.orders.to_string()),
+            ("orders unknown", self.orders_unknown.to_string()),
+            (
+                "restart to answer",
+                format!(
+                    "p50 {:.0?}, max {:.0?} ({} measured)",
+                    self.restart_p50(),
+                    self.restart_max(),
+                    self.restarts.len()
+                ),
+            ),
+            ("SIGTERM to end", format!("{:.0?}", self.term)),
+            ("violations", self.violations.len().to_string()),
+            ("", String::new()),
+        ];
+        for (name, value) in rows.iter().filter(|(name, _)| !name.is_empty()) {
+            writeln!(f, "{name:<20} {value}")?;
+        }
+        self.violations.iter().try_for_each(|violation| writeln!(f, "VIOLATION {violation}"))
+    }
+}
+
+fn text<'a>(row: &'a Value, key: &str) -> &'a str {
+    row.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Longest time that a restart and SIGTERM may take.
+const BOUND: Duration = Duration::from_secs(2);
+
+/// Hears the witnesses. The box must have ended.
+pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Result<Evidence, Error> {
+    let rows = box_.rows(&["sms", "list", "--limit", "1000000"]).await?;
+    let unknown_orders = box_.rows(&["orders", "unknown"]).await?;
+    let told = std::fs::read(box_.log())?;
+    let entries = read_log(log)?;
+    let mut evidence = Evidence {
+        kills: found.lives.iter().filter(|l| l.killed).count(),
+        conversations: found.customers.iter().map(|c| c.talks().len() - usize::from(!c.is_idle())).sum(),
+        texts_in: found.said.values().sum(),
+        texts_out: entries.iter().filter(|e| e.ends_a_text()).count(),
+        parts_out: entries.iter().filter(|e| matches!(e.what, What::Submitted { .. })).count(),
+        resent: found.resent.len(),
+        orders: found.orders.len(),
+        orders_unknown: unknown_orders.len(),
+        term: found.term,
+        ..Evidence::default()
+    };
+    for (phone, Misfit { why, text }) in &found.misfits {
+        evidence.violations.push(format!("{phone}: {why}: {text:?}"));
+    }
+    evidence.violations.extend(found.stuck.iter().map(|who| format!("never answered: {who}")));
+    timing(&found, &mut evidence);
+    texts_in(&found, &rows, &mut evidence);
+    parts_twice(&entries, &mut evidence);
+    orders(&found, &unknown_orders, &mut evidence);
+    confirmations(&found, &rows, &mut evidence);
+    unknown(&found, &rows, &entries, &told, &mut evidence);
+    Ok(evidence)
+}
+
+fn timing(found: &Found, evidence: &mut Evidence) {
+    for restart in &found.restarts {
+        match restart {
+            Restart::Answered(after) => evidence.restarts.push(*after),
+            Restart::NothingWaited | Restart::Killed(_) => {}
+        }
+    }
+    evidence.restarts.sort();
+    let late: Vec<String> = evidence
+        .restarts
+        .iter()
+        .filter(|after| **after >= BOUND)
+        .map(|after| format!("{after:?} from the start to the first answer"))
+        .collect();
+    evidence.violations.extend(late);
+    if found.term >= BOUND {
+        evidence.violations.push(format!("{:?} from SIGTERM to the end", found.term));
+    }
+}
+
+/// Every text of a customer is stored exactly once.
+fn texts_in(found: &Found, rows: &[Value], evidence: &mut Evidence) {
+    let mut stored: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for row in rows.iter().filter(|row| text(row, "direction") == "in") {
+        *stored.entry((text(row, "person").to_owned(), text(row, "body").to_owned())).or_default() += 1;
+    }
+    let both: BTreeSet<_> = stored.keys().chain(found.said.keys()).collect();
+    for key in both {
+        let (said, kept) = (found.said.get(key).unwrap_or(&0), stored.get(key).unwrap_or(&0));
+        if said != kept {
+            let (phone, body) = key;
+            evidence.violations.push(format!("{phone} said {body:?} {said} times; {kept} are stored"));
+        }
+    }
+}
+
+/// Between two texts of a customer no PDU goes out twice to that customer.
+fn parts_twice(entries: &[Entry], evidence: &mut Evidence) {
+    let mut turns: BTreeMap<&str, BTreeSet<(&str, Option<u64>)>> = BTreeMap::new();
+    for entry in entries {
+        match &entry.what {
+            What::Arrived { from } => {
+                turns.remove(from.as_str());
+            }
+            What::Submitted { to, text, part, .. } => {
+                if !turns.entry(to).or_default().insert((text, *part)) {
+                    evidence.violations.push(format!("sent twice to {to}: part {part:?} {text:?}"));
+                }
+            }
+            What::Command | What::Answer => {}
+        }
+    }
+}
+
+/// Every order that a customer gave is in the books once, as the customer gave it, and nothing else is.
+fn orders(found: &Found, unknown: &[Value], evidence: &mut Evidence) {
+    let mut matched = BTreeSet::new();
+    for customer in &found.customers {
+        for talk in customer.talks() {
+            for (kind, given) in [(Kind::Service, talk.ordered_service), (Kind::Parts, talk.ordered_part)] {
+                let theirs: Vec<&Order> =
+                    found.orders.iter().filter(|o| o.kind == kind && is_of(o, customer, talk)).collect();
+                matched.extend(theirs.iter().map(|o| o.order_id.clone()));
+                let doubt = || unknown.iter().any(|row| row_is_of(row, kind, talk));
+                let what = format!("{} {kind:?} {:?}", customer.phone, talk.description);
+                match (theirs.len(), given) {
+                    (1, true) | (0, false) => {}
+                    (0, true) if doubt() => {}
+                    (0, true) => evidence.violations.push(format!("lost order: {what}")),
+                    (count, _) => evidence.violations.push(format!("{count} orders: {what}")),
+                }
+            }
+        }
+    }
+    for order in found.orders.iter().filter(|o| !matched.contains(&o.order_id)) {
+        evidence.violations.push(format!("nobody gave this order: {} {}", order.order_id, order.body));
+    }
+}
+
+fn is_of(order: &Order, customer: &Customer, talk: &Talk) -> bool {
+    let body = &order.body;
+    let own = order.customer_id == customer.id
+        && text(body, "equipment_id") == talk.machine.id
+        && text(body, "equipment_serial") == talk.machine.serial
+        && text(body, "customer_phone") == customer.phone;
+    own && match order.kind {
+        Kind::Service => text(body, "description") == talk.description,
+        Kind::Parts => {
+            let item = body.pointer("/items/0").unwrap_or(&Value::Null);
+            item.get("quantity").and_then(Value::as_u64) == Some(talk.quantity)
+                && Some(text(item, "part_number")) == talk.part.as_deref()
+        }
+    }
+}
+
+/// A row of `orders unknown`, as the box prints it.
+fn row_is_of(row: &Value, kind: Kind, talk: &Talk) -> bool {
+    let body = row.pointer("/order/body").unwrap_or(&Value::Null);
+    text(body, "equipment_serial") == talk.machine.serial
+        && match kind {
+            Kind::Service => text(body, "description") == talk.description,
+            Kind::Parts => body.pointer("/items/0/quantity").and_then(Value::as_u64) == Some(talk.quantity),
+        }
+}
+
+/// Every order is told to its customer, unless that very text was cut by a kill, or the order is in doubt.
+fn confirmations(found: &Found, rows: &[Value], evidence: &mut Evidence) {
+    for order in &found.orders {
+        let Some(customer) = found.customers.iter().find(|c| c.id == order.customer_id) else { continue };
+        let told = customer.told().get(&order.order_id).copied().unwrap_or_default();
+        let cut = || {
+            rows.iter().any(|row| {
+                text(row, "direction") == "out"
+                    && text(row, "status") == "unknown"
+                    && text(row, "person") == customer.phone
+                    && text(row, "body").contains(&format!("Order #{}\n", order.order_id))
+            })
+        };
+        let doubts = customer.told_of_doubt();
+        if told == 0 && doubts == 0 && !cut() {
+            evidence.violations.push(format!("{} was never told of {}", customer.phone, order.order_id));
+        }
+    }
+}
+
+/// At most one text a kill is unknown, and the emulator saw it cut.
+fn unknown(found: &Found, rows: &[Value], entries: &[Entry], told: &[u8], evidence: &mut Evidence) {
+    let mut known = BTreeSet::new();
+    // Lives that were killed before they wrote anything leave the doubt to the next.
+    let mut before = 0;
+    for (at, life) in found.lives.iter().enumerate() {
+        let from = usize::try_from(life.log_offset).unwrap_or(usize::MAX);
+        let to = found.lives.get(at + 1).map_or(told.len(), |l| usize::try_from(l.log_offset).unwrap_or(0));
+        let said = String::from_utf8_lossy(told.get(from..to).unwrap_or_default());
+        let new: Vec<&str> = said.lines().filter_map(marked).filter(|id| !known.contains(*id)).collect();
+        if new.len() > 1 {
+            evidence.violations.push(format!("{} texts are unknown after one kill: {new:?}", new.len()));
+        }
+        for id in &new {
+            if at == 0 {
+                evidence.violations.push(format!("{id} is unknown though nothing was killed"));
+            }
+            let message = id.split('/').next().unwrap_or_default();
+            let row = rows.iter().find(|row| text(row, "id") == message).unwrap_or(&Value::Null);
+            let window = found.lives.get(before..at).unwrap_or_default();
+            let from_ms = window.first().map_or(0.0, |l| l.started_ms);
+            let cut = cut(entries, from_ms, life.started_ms);
+            match cut {
+                Some(What::Submitted { to, text: said, .. })
+                    if to == text(row, "person") && text(row, "body").contains(said) =>
+                {
+                    evidence.unknown.sent += 1;
+                }
+                Some(What::Command) => evidence.unknown.at_prompt += 1,
+                Some(_) | None => evidence.unknown.before_prompt += 1,
+            }
+        }
+        if !new.is_empty() || said.contains("ready") {
+            before = at;
+        }
+        known.extend(new.into_iter().map(str::to_owned));
+    }
+}
+
+/// `… text SM…/1 is unknown: the box stopped …`
+fn marked(line: &str) -> Option<&str> {
+    let (head, _) = line.split_once(" is unknown: the box stopped")?;
+    head.rsplit_once("text ").map(|(_, id)| id)
+}
+
+/// How far the last send between two moments had come.
+fn cut(entries: &[Entry], from_ms: f64, to_ms: f64) -> Option<&What> {
+    let within = entries.iter().filter(|e| e.t_ms >= from_ms && e.t_ms < to_ms);
+    within.filter(|e| matches!(e.what, What::Command | What::Submitted { .. })).map(|e| &e.what).next_back()
+}
+
+/// One entry of the emulator's log that matters here.
+struct Entry {
+    t_ms: f64,
+    what: What,
+}
+
+enum What {
+    Arrived {
+        from: String,
+    },
+    /// The box typed +CMGS.
+    Command,
+    /// The network took a PDU.
+    Submitted {
+        to: String,
+        text: String,
+        part: Option<u64>,
+        total: Option<u64>,
+    },
+    /// The modem wrote something.
+    Answer,
+}
+
+impl Entry {
+    fn ends_a_text(&self) -> bool {
+        matches!(&self.what, What::Submitted { part, total, .. } if part == total)
+    }
+}
+
+fn read_log(path: &Path) -> Result<Vec<Entry>, Error> {
+    let all = std::fs::read_to_string(path)?;
+    let mut entries = Vec::new();
+    for line in all.lines() {
+        let value: Value = serde_json::from_str(line).map_err(std::io::Error::other)?;
+        let t_ms = value.get("t_ms").and_then(Value::as_f64).unwrap_or_default();
+        let number = |key: &str| value.get(key).and_then(Value::as_u64);
+        let what = match (text(&value, "dir"), text(&value, "event")) {
+            ("net", "arrived") => What::Arrived { from: text(&value, "from").to_owned() },
+            ("net", "submitted") if value.get("accepted") == Some(&Value::Bool(true)) => What::Submitted {
+                to: text(&value, "to").to_owned(),
+                text: text(&value, "text").to_owned(),
+                part: number("part"),
+                total: number("total"),
+            },
+            ("rx", _) if text(&value, "bytes").contains("+CMGS=") => What::Command,
+            ("tx", _) => What::Answer,
+            _ => continue,
+        };
+        entries.push(Entry { t_ms, what });
+    }
+    Ok(entries)
+}
