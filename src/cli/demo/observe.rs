@@ -41,10 +41,10 @@ impl Owed {
 impl fmt::Display for Owed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { received, sent, orders, conversations } = self;
-        write!(
-            f,
-            "{received} texts received, {sent} sent, {orders} orders, {conversations} conversations under way"
-        )
+        let of = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+        let (received, sent) = (of(*received, "text"), of(*sent, "text"));
+        let (orders, conversations) = (of(*orders, "order"), of(*conversations, "conversation"));
+        write!(f, "{received} in, {sent} out, {orders} and {conversations} under way")
     }
 }
 

@@ -271,11 +271,27 @@ impl Stage {
     /// # Errors
     /// The emulated modem has ended.
     pub(super) async fn text_and_wait(&self, from: &str, body: &str) -> Result<bool, Trouble> {
-        let observer = Observer::open(&self.storage())?;
-        let before = observer.heard_from(from)?;
+        let before = self.heard_from(from)?;
         self.text(from, body, Way::FromTerminal).await?;
+        self.settle_after(from, before).await
+    }
+
+    /// How many texts of this person the box has committed.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn heard_from(&self, person: &str) -> Result<usize, Trouble> {
+        Observer::open(&self.storage())?.heard_from(person)
+    }
+
+    /// Waits until the box has one more text of this person, and has answered it.
+    ///
+    /// # Errors
+    /// The emulated modem has ended.
+    pub(super) async fn settle_after(&self, person: &str, before: usize) -> Result<bool, Trouble> {
+        let observer = Observer::open(&self.storage())?;
         let answered = self
-            .until(|| Ok(observer.heard_from(from)? > before && observer.is_quiet(self.dealer_is_on())?))
+            .until(|| Ok(observer.heard_from(person)? > before && observer.is_quiet(self.dealer_is_on())?))
             .await?;
         self.gather().await?;
         Ok(answered)
@@ -338,24 +354,28 @@ impl Stage {
         Ok(())
     }
 
-    /// Kills the box's process, as a power cut does, and starts it again. Answers whether all is still there.
+    /// Kills the box's process, as a power cut does, and starts it again. A text that somebody writes in between waits
+    /// in the modem. Answers whether all is still there.
     ///
     /// # Errors
     /// It does not start again.
-    pub(super) async fn cut(&self) -> Result<bool, Trouble> {
+    pub(super) async fn cut(&self, meanwhile: Option<(&str, &str)>) -> Result<bool, Trouble> {
         let mut power = self.power.lock().await;
         let before = Observer::open(&self.storage())?.owed()?;
         let began = Instant::now();
         if let Some(mut child) = power.take() {
             child.kill().await.map_err(|e| format!("the box cannot be killed: {e}"))?;
         }
+        if let Some((from, body)) = meanwhile {
+            self.note("The box has no power.".to_owned());
+            self.text(from, body, Way::FromTerminal).await?;
+        }
         *power = Some(self.switch_on().await?);
-        let dark = began.elapsed();
+        let dark = began.elapsed().as_secs_f64();
         let after = Observer::open(&self.storage())?.owed()?;
         self.note(format!(
-            "Power cut: the box was killed in the middle of its work and ran again after {:.1} s. \
-             Before: {before}. After: {after}.",
-            dark.as_secs_f64()
+            "The box has power again, and takes texts {dark:.1} s after it was killed. It had {before}; it has \
+             {after}."
         ));
         Ok(after.has_all_of(&before))
     }

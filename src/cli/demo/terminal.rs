@@ -20,7 +20,7 @@ const HELP: &str = "Write a text and press Enter: the shop gets it.
 /as NAME or NUMBER  be somebody else, also a stranger
 /staff [TEXT]       see the staff's phone, or answer: /staff #1 We open at nine.
 /offline, /online   the dealer's system goes down, comes back
-/cut                pull the plug of the box, and put it back
+/cut [TEXT]         pull the plug of the box, text while it is dark, put the plug back
 /quit               end; so does Ctrl-D";
 
 /// Where lines come from.
@@ -305,7 +305,7 @@ impl Talk {
                 Ok(())
             }
             "cut" => {
-                self.cut().await?;
+                self.cut(rest).await?;
                 Ok(())
             }
             other => self.screen.plain(&format!("There is no /{other}. {HELP}")),
@@ -324,10 +324,16 @@ impl Talk {
         Ok(())
     }
 
-    async fn cut(&mut self) -> Result<(), Trouble> {
-        if !self.stage.cut().await? {
+    async fn cut(&mut self, meanwhile: &str) -> Result<(), Trouble> {
+        let me = self.me.phone.clone();
+        let before = self.stage.heard_from(&me)?;
+        let text = (!meanwhile.is_empty()).then_some((me.as_str(), meanwhile));
+        if !self.stage.cut(text).await? {
             self.answered = false;
             self.stage.note("Something was lost. That must not happen.".to_owned());
+        }
+        if text.is_some() && !self.screen.interactive {
+            self.answered &= self.stage.settle_after(&me, before).await?;
         }
         Ok(())
     }
