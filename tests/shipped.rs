@@ -64,7 +64,7 @@ fn the_example_configuration_names_every_key_and_its_default() {
     let values = |c: &Config| {
         let (dealer, line) = (c.shops[0].dealer.clone().expect("a dealer"), c.lines[0].clone());
         let times: [Duration; 3] = [dealer.connect, dealer.total, dealer.order];
-        let storage = (c.storage.path.clone(), c.storage.low_water_mib);
+        let storage = (c.storage.path.clone(), c.storage.low_water_mib, c.storage.backup_every);
         (storage, times, dealer.max_body, dealer.allow_http, line.shop, line.candidates, line.baud)
     };
     assert_eq!(values(&shown), values(&default));

@@ -59,6 +59,8 @@ pub struct Storage {
     pub path: PathBuf,
     /// Free space below which an alarm is raised, in MiB; default 32.
     pub low_water_mib: u32,
+    /// `backup_every`: seconds between two copies of the database beside it; default 86400, 0 makes none.
+    pub backup_every: Duration,
 }
 
 /// `[[shop]]`
@@ -261,18 +263,25 @@ impl Reader<'_> {
     }
 
     fn storage(&mut self, item: Option<&Item<'_>>) -> Storage {
-        let mut storage = Storage { path: PathBuf::from("/var/lib/backroom"), low_water_mib: 32 };
+        let mut storage = Storage {
+            path: PathBuf::from("/var/lib/backroom"),
+            low_water_mib: 32,
+            backup_every: Duration::from_secs(86_400),
+        };
         let Some(item) = item else { return storage };
         let Some(table) = item.get_ref().as_table() else {
             self.bad(item, "storage", "a table");
             return storage;
         };
-        self.known(table, "[storage]", &["path", "low_water_mib"]);
+        self.known(table, "[storage]", &["path", "low_water_mib", "backup_every"]);
         if let Some(path) = self.string(table, "path") {
             storage.path = PathBuf::from(path);
         }
         if let Some(n) = self.integer(table, "low_water_mib", 1, 1 << 20) {
             storage.low_water_mib = n;
+        }
+        if let Some(every) = self.seconds(table, "backup_every") {
+            storage.backup_every = every;
         }
         storage
     }

@@ -18,8 +18,11 @@ use crate::at;
 use crate::config::{Config, LineConfig, Port};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
-use crate::store::{self, Notice, Options, StoreError};
+use crate::store::{self, Check, Notice, Options, Store, StoreError};
 use crate::types::{EventId, LineId};
+
+/// The first copy of the database after a start: when the box has settled.
+const FIRST_BACKUP: Duration = Duration::from_secs(600);
 
 /// Why the daemon did not start or had to end.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +112,8 @@ pub async fn run(
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     let control = tokio::spawn(control::serve(listener, requests_tx));
+    let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
+    let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
 
     let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx };
     let turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
@@ -130,6 +135,7 @@ pub async fn run(
     };
     tracing::debug!("the loop has ended");
     control.abort();
+    keeper.abort();
     edges_stop.send_replace(true);
     let ending = async {
         while edges.join_next().await.is_some() {
@@ -148,6 +154,36 @@ pub async fn run(
     match how {
         Stopped::Asked => Ok(()),
         Stopped::Fatal(why) => Err(RunError::Writer(why)),
+    }
+}
+
+/// Looks after the database while the box runs: the check that was too long for the start, and a copy now and then,
+/// so that a damaged file has something to come back from.
+async fn keep(store: Store, clock: Arc<SystemClock>, unchecked: bool, every: Duration) {
+    if unchecked {
+        match store.check(Check::Quick).await {
+            Ok(Ok(())) => tracing::info!("the database is whole"),
+            Ok(Err(what)) => {
+                tracing::error!("the database is damaged ({what}): restart backroom to restore it")
+            }
+            Err(error) => tracing::warn!(%error, "the database cannot be checked"),
+        }
+    }
+    if every.is_zero() {
+        return;
+    }
+    let mut soon = FIRST_BACKUP.min(every);
+    loop {
+        tokio::time::sleep(soon).await;
+        soon = every;
+        if store.disk_state().low {
+            tracing::warn!("no copy of the database is made: the disk is nearly full");
+            continue;
+        }
+        match store.backup(clock.now().wall).await {
+            Ok(path) => tracing::info!(path = %path.display(), "the database was copied"),
+            Err(error) => tracing::warn!(%error, "the database cannot be copied"),
+        }
     }
 }
 

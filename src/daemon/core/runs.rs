@@ -76,7 +76,13 @@ impl Shop {
         self.load_timers(cx, snapshot);
         let sids: Vec<ExecutionSid> = self.runs.keys().cloned().collect();
         for sid in sids {
-            self.feed(cx, &sid, Input::Restarted);
+            // What a copy of the database says about a conversation is not where the person is now.
+            let input = if snapshot.restored {
+                Input::Stop("the database was restored from a copy".to_owned())
+            } else {
+                Input::Restarted
+            };
+            self.feed(cx, &sid, input);
         }
         // A conversation may name a run that is not there any more.
         for talk in self.people.values_mut() {
