@@ -206,19 +206,7 @@ impl Engine {
                 self.freed(slot);
             }
             (Command::Send { text, stage }, result) => {
-                let result = match (stage, result) {
-                    (SendStage::Handed { reference: Some(reference) }, Final::Ok) => {
-                        SendResult::Accepted { reference }
-                    }
-                    (_, Final::Ok) => {
-                        SendResult::Unknown { why: "the modem said OK without a reference".to_owned() }
-                    }
-                    (_, Final::Refused(refusal)) => match refusal.meaning() {
-                        Meaning::Temporary => SendResult::Rejected { code: refusal.text(), temporary: true },
-                        Meaning::Permanent => SendResult::Rejected { code: refusal.text(), temporary: false },
-                        Meaning::Unknown => SendResult::Unknown { why: refusal.text() },
-                    },
-                };
+                let result = send_result(stage, &result);
                 self.line(LineEvent::SendDone { part: text.part, result });
             }
             (Command::BringUp(_) | Command::Probe, _) => {}
@@ -240,5 +228,20 @@ impl Engine {
         if !self.inbox.settle(slot) {
             self.counters.empty_slots += 1;
         }
+    }
+}
+
+/// What the end of a send's answer says of the text.
+fn send_result(stage: SendStage, result: &Final) -> SendResult {
+    match (stage, result) {
+        (SendStage::Handed { reference: Some(reference) }, Final::Ok) => SendResult::Accepted { reference },
+        (SendStage::Handed { reference: None } | SendStage::Prompt, Final::Ok) => {
+            SendResult::Unknown { why: "the modem said OK without a reference".to_owned() }
+        }
+        (_, Final::Refused(refusal)) => match refusal.meaning() {
+            Meaning::Temporary => SendResult::Rejected { code: refusal.text(), temporary: true },
+            Meaning::Permanent => SendResult::Rejected { code: refusal.text(), temporary: false },
+            Meaning::Unknown => SendResult::Unknown { why: refusal.text() },
+        },
     }
 }
