@@ -129,6 +129,8 @@ pub async fn run(
     let how = tokio::select! {
         how = &mut looping => how,
         () = shutdown => {
+            // The lines first: how their last texts went is still heard.
+            edges_stop.send_replace(true);
             stop.send_replace(true);
             looping.await
         }
@@ -142,7 +144,7 @@ pub async fn run(
             tracing::debug!(left = edges.len(), "an edge has ended");
         }
     };
-    if tokio::time::timeout(Duration::from_millis(1200), ending).await.is_err() {
+    if tokio::time::timeout(Duration::from_millis(300), ending).await.is_err() {
         tracing::warn!("an edge did not end in time");
         edges.abort_all();
     }

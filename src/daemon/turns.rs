@@ -18,6 +18,8 @@ use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
 
 /// Longer steps are counted: the loop must never be long away.
 const LONG_STEP: Duration = Duration::from_millis(5);
+/// How long stopping may take before the edges and the store are ended regardless.
+const DRAIN: Duration = Duration::from_millis(1300);
 /// How often the time is stored, for the clock's floor after the next start.
 const TICK: Duration = Duration::from_secs(60);
 
@@ -400,12 +402,22 @@ impl Turns {
         self.step(Event::Command(self.next_reply, request.command));
     }
 
-    /// Everything that was taken is committed and its effects are on their way.
+    /// The last second: lines and dealer end what is under way and say how, and all of it is committed.
     async fn drain(&mut self) {
-        let deadline = tokio::time::sleep(Duration::from_millis(1200));
+        self.step(Event::Stopping);
+        let deadline = tokio::time::sleep(DRAIN);
         tokio::pin!(deadline);
-        while !self.pending.is_empty() || !self.unsubmitted.is_empty() {
+        let (mut lines, mut dealer) = (true, true);
+        while lines || dealer || !self.pending.is_empty() || !self.unsubmitted.is_empty() {
             tokio::select! {
+                event = self.ends.line_events.recv(), if lines => match event {
+                    Some((line, event)) => self.step(Event::Line(line, event)),
+                    None => lines = false,
+                },
+                event = self.ends.dealer_events.recv(), if dealer => match event {
+                    Some(event) => self.step(Event::Dealer(event)),
+                    None => dealer = false,
+                },
                 changed = self.writer.changed() => {
                     if changed.is_err() || self.committed().is_some() {
                         return;

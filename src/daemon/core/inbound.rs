@@ -98,7 +98,7 @@ impl Shop {
     fn line_down(&mut self, cx: &mut Cx<'_>, id: &LineId, why: String) {
         let failover = cx.now.mono + self.settings.seconds("sms.failover");
         let Some(line) = self.lines.get_mut(id) else { return };
-        if line.up || line.why_down.is_none() {
+        if (line.up || line.why_down.is_none()) && !line.stopping {
             cx.step.alarms.push(format!("line {id} is down: {why}"));
         }
         line.up = false;

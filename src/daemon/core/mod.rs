@@ -54,6 +54,8 @@ pub enum Event {
     Due,
     /// Somebody asks for a change, through the control socket.
     Command(u64, Command),
+    /// The daemon is about to stop: nothing more is handed to any line; answers to what was are still wanted.
+    Stopping,
 }
 
 /// What the core wants done.
@@ -196,6 +198,7 @@ impl Core {
                 }
             }
             Event::Command(reply, command) => self.command(id, reply, command, now, &mut step),
+            Event::Stopping => self.shops.values_mut().for_each(Shop::stopping),
         }
         step
     }

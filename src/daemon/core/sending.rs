@@ -33,6 +33,8 @@ pub(super) struct Line {
     pub(super) queue: VecDeque<MessageId>,
     in_flight: Option<PartId>,
     paused: bool,
+    /// The daemon stops: nothing more is handed over.
+    pub(super) stopping: bool,
     pauses: u32,
     /// Committed and not yet freed by the modem.
     pub(super) unfreed: std::collections::HashMap<(String, Slot), crate::store::ReceivedRow>,
@@ -221,7 +223,7 @@ impl Shop {
         let Some(line) = self.lines.get_mut(id) else { return false };
         let registered = line.state.registration.is_registered()
             || line.state.registration == crate::types::Registration::Unknown;
-        if !line.up || line.paused || line.in_flight.is_some() || !registered {
+        if !line.up || line.stopping || line.paused || line.in_flight.is_some() || !registered {
             return false;
         }
         let Some(message) = line.queue.front().cloned() else { return false };

@@ -137,6 +137,12 @@ impl Shop {
         }
     }
 
+    pub(super) fn stopping(&mut self) {
+        for line in self.lines.values_mut() {
+            line.stopping = true;
+        }
+    }
+
     pub(super) fn count(&mut self, what: &'static str) {
         *self.counters.entry(what).or_default() += 1;
     }
