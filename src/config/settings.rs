@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::civil::Weekday;
 use serde_json::Value;
 
-use crate::types::PhoneNumber;
+use crate::types::{PhoneNumber, Wall};
 
 /// What a setting's value may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub enum Kind {
     CallingCode,
     /// `09:00-17:30`, `closed`, or several spans with commas.
     Hours,
+    /// `2026-12-25`, several with commas, or empty.
+    Dates,
 }
 
 /// One entry of the registry.
@@ -127,14 +130,49 @@ pub const SETTINGS: &[Setting] = &[
         "\"Order_Failed\"",
         "flow behind the text about a refused order",
     ),
-    setting("holidays", Kind::Text, "\"\"", "dates on which the shop is closed, as 2026-12-25, 2027-01-01"),
-    setting("hours.friday", Kind::Hours, WEEKDAY, "opening hours"),
-    setting("hours.monday", Kind::Hours, WEEKDAY, "opening hours"),
-    setting("hours.saturday", Kind::Hours, "\"closed\"", "opening hours"),
-    setting("hours.sunday", Kind::Hours, "\"closed\"", "opening hours"),
-    setting("hours.thursday", Kind::Hours, WEEKDAY, "opening hours"),
-    setting("hours.tuesday", Kind::Hours, WEEKDAY, "opening hours"),
-    setting("hours.wednesday", Kind::Hours, WEEKDAY, "opening hours"),
+    setting("holidays", Kind::Dates, "\"\"", "dates on which the shop is closed, as 2026-12-25, 2027-01-01"),
+    setting(
+        "hours.friday",
+        Kind::Hours,
+        WEEKDAY,
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.monday",
+        Kind::Hours,
+        WEEKDAY,
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.saturday",
+        Kind::Hours,
+        "\"closed\"",
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.sunday",
+        Kind::Hours,
+        "\"closed\"",
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.thursday",
+        Kind::Hours,
+        WEEKDAY,
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.tuesday",
+        Kind::Hours,
+        WEEKDAY,
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.wednesday",
+        Kind::Hours,
+        WEEKDAY,
+        "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
     setting("limits.execution_life", Kind::Seconds, "2592000", "Studio: an execution ends after 30 days"),
     setting(
         "limits.same_widget",
@@ -322,6 +360,14 @@ pub fn check(setting: &'static Setting, value: &Value) -> Result<Value, SettingE
             .filter(|t| (1..=3).contains(&t.len()) && t.bytes().all(|b| b.is_ascii_digit()))
             .map(Value::from)
             .ok_or_else(|| bad("takes a country calling code such as \"1\"")),
+        Kind::Dates => value
+            .as_str()
+            .filter(|t| {
+                let mut dates = t.split(',').map(str::trim).filter(|d| !d.is_empty());
+                dates.all(|d| d.parse::<jiff::civil::Date>().is_ok())
+            })
+            .map(Value::from)
+            .ok_or_else(|| bad("takes dates such as 2026-12-25, 2027-01-01")),
         Kind::Hours => value
             .as_str()
             .filter(|t| hours(t).is_some())
@@ -444,6 +490,38 @@ impl ShopSettings {
             .collect()
     }
 
+    /// The opening hours of the shop's day in which `wall` falls, as written: `09:00-17:30`, or `closed`.
+    #[must_use]
+    pub fn hours_on(&self, wall: Wall) -> &str {
+        let Some(now) = self.civil(wall) else { return "" };
+        let date = now.date().to_string();
+        if self.text("holidays").split(',').any(|d| d.trim() == date) {
+            return "closed";
+        }
+        self.text(match now.weekday() {
+            Weekday::Monday => "hours.monday",
+            Weekday::Tuesday => "hours.tuesday",
+            Weekday::Wednesday => "hours.wednesday",
+            Weekday::Thursday => "hours.thursday",
+            Weekday::Friday => "hours.friday",
+            Weekday::Saturday => "hours.saturday",
+            Weekday::Sunday => "hours.sunday",
+        })
+    }
+
+    /// Whether the shop is open at `wall`.
+    #[must_use]
+    pub fn is_open(&self, wall: Wall) -> bool {
+        let Some(now) = self.civil(wall) else { return false };
+        let minute = u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs());
+        let spans = hours(self.hours_on(wall)).unwrap_or_default();
+        spans.iter().any(|(from, to)| (*from..*to).contains(&minute))
+    }
+
+    fn civil(&self, wall: Wall) -> Option<jiff::Zoned> {
+        Some(jiff::Timestamp::from_millisecond(wall.0).ok()?.to_zoned(self.zone()))
+    }
+
     /// The shop's zone.
     #[must_use]
     pub fn zone(&self) -> jiff::tz::TimeZone {
@@ -480,5 +558,24 @@ mod tests {
             "there is no setting `silense`; did you mean `silence`?"
         );
         assert!(s.set("silence", &json!(-1)).is_err());
+        assert!(s.set("holidays", &json!("2026-13-25")).is_err());
+    }
+
+    #[test]
+    fn the_shop_is_open_by_its_own_clock_and_closed_on_holidays() {
+        let mut s = ShopSettings::default();
+        // 2026-11-20T18:00:00Z is a Friday, ten in the morning in Los Angeles.
+        let friday = Wall(1_795_197_600_000);
+        assert!(s.is_open(friday));
+        assert_eq!(s.hours_on(friday), "09:00-17:30");
+        let evening = Wall(friday.0 + 8 * 3_600_000);
+        assert!(!s.is_open(evening));
+        let saturday = Wall(friday.0 + 24 * 3_600_000);
+        assert_eq!((s.is_open(saturday), s.hours_on(saturday)), (false, "closed"));
+        s.set("holidays", &json!("2026-11-20, 2026-12-25")).unwrap();
+        assert!(!s.is_open(friday));
+        s.set("holidays", &json!("")).unwrap();
+        s.set("shop.zone", &json!("Asia/Tokyo")).unwrap();
+        assert_eq!(s.hours_on(friday), "closed", "it is Saturday in Tokyo");
     }
 }

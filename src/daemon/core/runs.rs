@@ -238,7 +238,7 @@ impl Shop {
 
     /// Hands one input to a run and puts down what came of it.
     pub(super) fn feed(&mut self, cx: &mut Cx<'_>, sid: &ExecutionSid, input: Input) {
-        let env = self.env();
+        let env = self.env(cx.now);
         let Some(run) = self.runs.get_mut(sid).filter(|r| r.ended.is_none()) else { return };
         let definition = run.definition.clone();
         let outcome = run.execution.handle(&definition, input, cx.now, &env);

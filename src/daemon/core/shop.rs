@@ -17,7 +17,7 @@ use crate::flow::{Definition, Env, Limits, lizzy};
 use crate::messaging::Conversation;
 use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
 use crate::types::{
-    Capabilities, ConversationId, ExecutionSid, LineId, MessageId, Mono, OrderId, PartId, PhoneNumber,
+    Capabilities, ConversationId, ExecutionSid, LineId, MessageId, Mono, Now, OrderId, PartId, PhoneNumber,
     ShopId, derive_sid,
 };
 
@@ -253,7 +253,7 @@ impl Shop {
     }
 
     /// What flows may read of their surroundings.
-    pub(super) fn env(&self) -> Env {
+    pub(super) fn env(&self, now: Now) -> Env {
         let s = &self.settings;
         let mut vars = Map::new();
         let url = self.setup.dealer.as_ref().map_or("", |d| d.url.as_str());
@@ -262,6 +262,10 @@ impl Shop {
         vars.insert("SHOP_PHONE".into(), self.shop_phone().into());
         vars.insert("SILENCE_SECONDS".into(), s.get("silence").clone());
         vars.insert("EMOJI".into(), s.switch("emoji").into());
+        // A clock that is not set would only mislead.
+        let open = if now.wall_sure { Value::from(s.is_open(now.wall)) } else { Value::Null };
+        vars.insert("SHOP_OPEN".into(), open);
+        vars.insert("SHOP_HOURS".into(), if now.wall_sure { s.hours_on(now.wall) } else { "" }.into());
         vars.insert("DEALER_REACHABLE".into(), self.dealer.reachable.into());
         Env {
             vars,
