@@ -211,6 +211,13 @@ impl Core {
         self.shops.keys()
     }
 
+    /// From now on nothing is handed to lines or to the dealer: what comes is only put down.
+    pub fn stop(&mut self) {
+        for shop in self.shops.values_mut() {
+            shop.stopping = true;
+        }
+    }
+
     /// How things stand, for `backroom doctor` and the console.
     #[must_use]
     pub fn status(&self) -> Value {

@@ -50,10 +50,14 @@ impl Shop {
         for row in snapshot.orders.iter().filter(|r| r.shop == shop) {
             let order = serde_json::from_value::<Order>(row.order.clone());
             let about = serde_json::from_value::<About>(row.about.clone());
-            let (Ok(order), Ok(about)) = (order, about) else {
+            let (Ok(mut order), Ok(about)) = (order, about) else {
                 cx.alarm(format!("order {} cannot be read and is left as it is", row.id));
                 continue;
             };
+            if snapshot.restored && matches!(order.state, OrderState::Queued { .. }) {
+                // What a copy says is still to be posted may have been posted since.
+                order.state = OrderState::Handed { since: cx.now.mono };
+            }
             if about.waiting {
                 let wait = cx.now.mono + self.settings.seconds("dealer.order_wait");
                 cx.timers.set(TimerKey::OrderWait(self.id.clone(), row.id.clone()), wait);
@@ -128,6 +132,10 @@ impl Shop {
             | OrderInput::Restarted
             | OrderInput::Reached
             | OrderInput::Resend => {}
+        }
+        // A post that is under way may still be answered; nothing is begun.
+        if self.stopping && !matches!(input, OrderInput::Placed(_)) {
+            return;
         }
         let no_dealer = self.setup.dealer.is_none();
         let policy = self.policy();
