@@ -215,6 +215,7 @@ struct SimModem {
     answering: bool,
     /// The power fails before it gets to deleting.
     keeps: bool,
+    refuses: usize,
     pub(crate) frees: usize,
 }
 
@@ -244,7 +245,7 @@ pub(crate) struct VirtualBox {
 impl VirtualBox {
     pub(crate) async fn new(plans: Vec<ShopPlan>) -> Self {
         let clock = Arc::new(SimulatedClock::new(Now::at(1_000_000, BEGIN)));
-        let modems = plans.iter().flat_map(ShopPlan::lines).map(|line| (line, SimModem::new())).collect();
+        let modems = plans.iter().flat_map(ShopPlan::lines).map(|line| (line, SimModem::fresh())).collect();
         let mut this = Self {
             plans,
             dir: tempfile::tempdir().unwrap(),
@@ -361,6 +362,17 @@ impl VirtualBox {
         &mut self.plans[0]
     }
 
+    pub(crate) fn plug_in(&mut self, line: &LineId) {
+        if self.unplugged.remove(line) {
+            self.line_up(line);
+        }
+    }
+
+    /// The network refuses the next texts of this line for the moment.
+    pub(crate) fn refuse_next(&mut self, line: &LineId, times: usize) {
+        self.modems.get_mut(line).unwrap().refuses = times;
+    }
+
     /// A modem is pulled out: it does not come up at the next start either.
     pub(crate) fn unplug(&mut self, line: &LineId) {
         self.unplugged.insert(line.clone());
@@ -374,7 +386,7 @@ impl VirtualBox {
             number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
         };
         self.tell(id, up);
-        let modem = self.modems.entry(id.clone()).or_insert_with(SimModem::new);
+        let modem = self.modems.entry(id.clone()).or_insert_with(SimModem::fresh);
         let slots: Vec<(u16, String)> = modem.slots.iter().map(|(i, p)| (*i, p.clone())).collect();
         for (index, pdu) in slots {
             self.tell(id, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
@@ -422,7 +434,10 @@ impl VirtualBox {
                     moved = true;
                     self.taken += 1;
                     let modem = self.modems.get_mut(id).unwrap();
-                    let answer = modem.handle(id, command, &mut self.carried);
+                    let answer = match self.unplugged.contains(id) {
+                        true => unplugged(command),
+                        false => modem.handle(id, command, &mut self.carried),
+                    };
                     if let Some(event) = answer {
                         machine.line_events.try_send((id.clone(), event)).unwrap();
                     }
@@ -490,6 +505,9 @@ impl VirtualBox {
         let modem = self.modems.get_mut(line).unwrap();
         let index = (1..).find(|i| !modem.slots.contains_key(i)).unwrap();
         modem.slots.insert(index, pdu.clone());
+        if self.unplugged.contains(line) {
+            return;
+        }
         self.tell(line, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
     }
 
@@ -544,8 +562,19 @@ impl VirtualBox {
     }
 }
 
+/// What the edge answers for a modem that is not there.
+fn unplugged(command: LineCommand) -> Option<LineEvent> {
+    match command {
+        LineCommand::Send { part, .. } => Some(LineEvent::SendDone {
+            part,
+            result: SendResult::NotTried { why: "the line is not up".into() },
+        }),
+        LineCommand::Free { .. } => None,
+    }
+}
+
 impl SimModem {
-    fn new() -> Self {
+    fn fresh() -> Self {
         Self { answering: true, ..Self::default() }
     }
 
@@ -564,6 +593,11 @@ impl SimModem {
                 let Ok(pdu::Pdu::Submit(submit)) = pdu::decode(&pdu, pdu::Direction::ToSc, None) else {
                     panic!("not a SUBMIT: {pdu}")
                 };
+                if self.refuses > 0 {
+                    self.refuses -= 1;
+                    let result = SendResult::Rejected { code: "+CMS ERROR: 38".into(), temporary: true };
+                    return Some(LineEvent::SendDone { part, result });
+                }
                 let concat = submit.concat.map(|c| (c.reference, c.part, c.total));
                 self.carry(id, submit.to.as_str(), concat, submit.data, carried);
                 if !self.answering {

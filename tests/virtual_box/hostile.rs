@@ -395,3 +395,159 @@ async fn whatever_is_texted_is_answered() {
     b.text(SHOP_NUMBER, "Hello").await;
     assert_eq!(b.heard(SHOP_NUMBER), Vec::<String>::new());
 }
+
+/// xorshift64*: the same story for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % sides
+    }
+
+    fn of<T: Copy>(&mut self, list: &[T]) -> T {
+        list[usize::try_from(self.roll(list.len() as u64)).unwrap()]
+    }
+}
+
+const TEXTS: [&str; 14] = [
+    "Hello",
+    "1",
+    "2",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "MENU",
+    "x",
+    "12 Oak Street, Seattle, WA 98101",
+    "6",
+    "HELP",
+    "1",
+];
+
+const ORDERING: [&str; 10] = ["MENU", "2", "1", "Pull cord is stuck", "1", "1", "2", "1", "1", "x"];
+
+async fn a_bad_day(seed: u64) {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    let mut b = two_lines().await;
+    b.dealer.capabilities = dice.of(&[
+        Capabilities { idempotency_key: true, client_reference: false },
+        Capabilities { idempotency_key: false, client_reference: true },
+        Capabilities::default(),
+    ]);
+    let people: Vec<String> = (0..4).map(|n| format!("+1206555030{n}")).collect();
+    for person in people.iter().take(3) {
+        b.knows(person);
+    }
+    let lines = [line(), second()];
+    let mut deaf = [false, false];
+    let mut texts = vec![0; people.len()];
+    let mut step = vec![0; people.len()];
+    for _ in 0..200 {
+        let at = usize::from(dice.roll(3) == 0);
+        match dice.roll(48) {
+            0 => b.unplug(&lines[at]),
+            1..=2 => lines.iter().for_each(|line| b.plug_in(line)),
+            3 if !deaf[at] => {
+                deaf[at] = true;
+                b.tell(&lines[at], registered(Registration::Searching));
+            }
+            4 => {
+                for (line, deaf) in lines.iter().zip(&mut deaf).filter(|(_, deaf)| **deaf) {
+                    *deaf = false;
+                    b.tell(line, registered(Registration::Home));
+                }
+            }
+            5 => {
+                b.dealer.mood = dice.of(&[
+                    DealerMood::Down,
+                    DealerMood::Refuses,
+                    DealerMood::TakesAndDies,
+                    DealerMood::Silent,
+                    DealerMood::Up,
+                ]);
+            }
+            6 => b.dealer.mood = DealerMood::Up,
+            7 => {
+                b.power_cut().await;
+                deaf = [false, false];
+                b.power_back(seconds(1 + dice.roll(2000)), dice.roll(4) > 0).await;
+            }
+            8 => b.fuse = Some(b.taken + usize::try_from(dice.roll(6)).unwrap()),
+            9 => b.refuse_next(&lines[at], 1 + usize::try_from(dice.roll(4)).unwrap()),
+            10..=12 => b.advance(seconds(1 + dice.roll(60))).await,
+            13 => b.advance(seconds(dice.roll(1500))).await,
+            _ if deaf[at] => {}
+            _ => {
+                let who = usize::try_from(dice.roll(4)).unwrap();
+                texts[who] += 1;
+                // Most go on with what they came for, so that orders are made on bad days too.
+                let text = match dice.roll(6) {
+                    0 => dice.of(&TEXTS),
+                    _ => ORDERING.get(step[who]).copied().unwrap_or("Hello"),
+                };
+                step[who] = (step[who] + 1) % ORDERING.len();
+                b.drop_in(&lines[at], &people[who], text);
+            }
+        }
+        if b.fuse.is_some() {
+            deaf = [false, false];
+        }
+        b.pump().await;
+    }
+    // The sun comes out.
+    b.fuse = None;
+    b.dealer.mood = DealerMood::Up;
+    for line in &lines {
+        b.refuse_next(line, 0);
+        b.tell(line, registered(Registration::Home));
+        b.plug_in(line);
+    }
+    b.pump().await;
+    b.advance(seconds(4 * 3600)).await;
+    let status = b.ask(Command::Status).await.unwrap();
+    let main = &status["shops"]["main"];
+    assert_eq!((&main["queued"], &main["executions"]), (&json!(0), &json!(0)), "seed {seed}: {status:#}");
+    assert_eq!(main["orders"]["open"], json!(0), "seed {seed}: {status:#}");
+    let mut ids: Vec<&String> = b.dealer.orders.iter().map(|(id, _)| id).collect();
+    let posted = ids.len();
+    if std::env::var("BAD_DAYS").is_ok() {
+        println!("seed {seed}: {posted} orders, {} texts", b.order_of_texts().len());
+    }
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), posted, "seed {seed}: an order was made twice");
+    for line in &lines {
+        assert_eq!(b.slots_used(line), 0, "seed {seed}");
+    }
+    for (person, texts) in people.iter().zip(texts) {
+        let said = stored(&b, person).await;
+        let received = said.iter().filter(|(status, _)| *status == MessageStatus::Received).count();
+        assert_eq!(received, texts, "seed {seed}: {said:#?}");
+        b.heard(person);
+        b.text(person, "MENU").await;
+        let menu = b.heard(person).join("\n");
+        assert!(
+            menu.contains("Reply with a number") || menu.contains("could not find your"),
+            "seed {seed} {person}: {menu}"
+        );
+        b.text(person, "2").await;
+        let answer = b.heard(person);
+        assert_eq!(answer.len(), 1, "seed {seed} {person}: {answer:#?}");
+    }
+}
+
+#[tokio::test]
+async fn after_any_bad_day_nothing_is_lost_doubled_or_stuck() {
+    let (first, last) = match std::env::var("BAD_DAYS") {
+        Ok(range) => range.split_once('-').map(|(a, b)| (a.parse().unwrap(), b.parse().unwrap())).unwrap(),
+        Err(_) => (0, 8),
+    };
+    for seed in first..last {
+        a_bad_day(seed).await;
+    }
+}

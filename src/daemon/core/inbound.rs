@@ -51,12 +51,9 @@ impl Shop {
             LineEvent::Up { identity, sim, number } => self.line_up(cx, id, identity, sim, number),
             LineEvent::Down { why } => self.line_down(cx, id, why),
             LineEvent::State(state) => {
-                if let Some(line) = self.lines.get_mut(id) {
-                    if let Some(needs) =
-                        state.needs.as_ref().filter(|n| line.state.needs.as_ref() != Some(*n))
-                    {
-                        cx.step.alarms.push(format!("line {id}: {needs}"));
-                    }
+                let known = self.lines.get(id).and_then(|line| line.state.needs.as_ref());
+                if let Some(needs) = state.needs.as_ref().filter(|needs| known != Some(*needs)) {
+                    cx.alarm(format!("line {id}: {needs}"));
                 }
                 self.line_state(cx, id, state);
             }
