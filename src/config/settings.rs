@@ -327,7 +327,11 @@ pub fn check(setting: &'static Setting, value: &Value) -> Result<Value, SettingE
             for text in list {
                 let number = PhoneNumber::parse(text, Some("1"))
                     .map_err(|e| bad(&format!("takes phone numbers ({e})")))?;
-                numbers.push(Value::from(number.as_str()));
+                let number = Value::from(number.as_str());
+                // Twice the number, twice the text.
+                if !numbers.contains(&number) {
+                    numbers.push(number);
+                }
             }
             Ok(Value::Array(numbers))
         }

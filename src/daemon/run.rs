@@ -66,6 +66,9 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let boot = boot_id().map_err(system("the kernel's boot id cannot be read"))?;
     let mut options = Options::new(&config.storage.path, boot.clone());
+    options.close_patience = Duration::from_millis(200);
+    // With the loop's last 0.4 s and the edges' 1.2 s, stopping takes less than two seconds also on a stuck disk.
+    options.close_patience = Duration::from_millis(300);
     options.low_water = u64::from(config.storage.low_water_mib) << 20;
     let (store, snapshot, notices) = store::open(&options, SystemClock::new(None).now())?;
     for notice in &notices {
@@ -116,38 +119,44 @@ pub async fn run(
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
 
     let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx };
-    let turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
+    let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
-    let looping = turns.run(stopped, move |_| {
-        if watchdog.is_some() {
-            // Nothing can be done about a systemd that does not listen.
-            let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-        }
-    });
-    tokio::pin!(looping);
-    ready();
-    let how = tokio::select! {
-        how = &mut looping => how,
-        () = shutdown => {
-            // The lines first: how their last texts went is still heard.
-            edges_stop.send_replace(true);
-            stop.send_replace(true);
-            looping.await
+    let how = {
+        let looping = turns.run(stopped, move |_| {
+            if watchdog.is_some() {
+                // Nothing can be done about a systemd that does not listen.
+                let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            }
+        });
+        tokio::pin!(looping);
+        ready();
+        tokio::select! {
+            how = &mut looping => how,
+            () = shutdown => {
+                stop.send_replace(true);
+                looping.await
+            }
         }
     };
     tracing::debug!("the loop has ended");
     control.abort();
     keeper.abort();
     edges_stop.send_replace(true);
-    let ending = async {
-        while edges.join_next().await.is_some() {
-            tracing::debug!(left = edges.len(), "an edge has ended");
+    let ending = async { while edges.join_next().await.is_some() {} };
+    // A writer that ended hears nothing any more.
+    let listening = async {
+        if matches!(how, Stopped::Asked) {
+            turns.last_words().await;
         }
     };
-    if tokio::time::timeout(Duration::from_millis(300), ending).await.is_err() {
+    if tokio::time::timeout(Duration::from_millis(1200), async { tokio::join!(ending, listening) })
+        .await
+        .is_err()
+    {
         tracing::warn!("an edge did not end in time");
         edges.abort_all();
     }
+    drop(turns);
     if let Err(error) = std::fs::remove_file(control::socket(&config.storage.path)) {
         tracing::debug!(%error, "the control socket stays behind");
     }

@@ -77,6 +77,15 @@ pub(super) async fn supervise<F>(
             let result = SendResult::Unknown { why: "the line's edge died while it was sending".to_owned() };
             last.push(LineEvent::SendDone { part, result });
         }
+        // With no edge to come, what still waits here was with no modem.
+        while *stop.borrow()
+            && let Ok(command) = commands.try_recv()
+        {
+            if let LineCommand::Send { part, .. } = command {
+                let result = SendResult::NotTried { why: "shutting down".to_owned() };
+                last.push(LineEvent::SendDone { part, result });
+            }
+        }
         last.push(LineEvent::Down { why: "the line's edge ended".to_owned() });
         for event in last {
             if events.send((line.clone(), event)).await.is_err() {

@@ -18,10 +18,11 @@ use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
 
 /// Longer steps are counted: the loop must never be long away.
 const LONG_STEP: Duration = Duration::from_millis(5);
-/// How long stopping may take before the edges and the store are ended regardless.
-const DRAIN: Duration = Duration::from_millis(1300);
 /// How often the time is stored, for the clock's floor after the next start.
 const TICK: Duration = Duration::from_secs(60);
+
+/// At the end, how long the disk may take: what it has not written then is begun anew at the next start.
+const DRAIN: Duration = Duration::from_millis(400);
 
 /// A request of the control socket, and where its answer goes.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl Turns {
 
     /// Runs until `stop` or until the writer cannot go on. `beat` is called between events, at least once a second.
     pub async fn run(
-        mut self,
+        &mut self,
         mut stop: watch::Receiver<bool>,
         mut beat: impl FnMut(&LoopCounters),
     ) -> Stopped {
@@ -149,7 +150,8 @@ impl Turns {
                     }
                 }
                 _ = stop.wait_for(|stop| *stop) => {
-                    self.drain().await;
+                    self.core.stop();
+                    self.drain(DRAIN).await;
                     return Stopped::Asked;
                 }
                 _ = heart.tick() => {
@@ -402,22 +404,40 @@ impl Turns {
         self.step(Event::Command(self.next_reply, request.command));
     }
 
-    /// The last second: lines and dealer end what is under way and say how, and all of it is committed.
-    async fn drain(&mut self) {
-        self.step(Event::Stopping);
-        let deadline = tokio::time::sleep(DRAIN);
-        tokio::pin!(deadline);
+    /// After [`Turns::run`], while the edges end: what they say of texts and orders that were with them. Unheard, each
+    /// would be in doubt at the next start. Texts that they report stay in their slots until then. Ends when all
+    /// edges have, and may be dropped before.
+    pub async fn last_words(&mut self) {
         let (mut lines, mut dealer) = (true, true);
-        while lines || dealer || !self.pending.is_empty() || !self.unsubmitted.is_empty() {
+        while lines || dealer {
             tokio::select! {
+                biased;
+                changed = self.writer.changed() => {
+                    if changed.is_err() || self.committed().is_some() {
+                        return;
+                    }
+                }
                 event = self.ends.line_events.recv(), if lines => match event {
-                    Some((line, event)) => self.step(Event::Line(line, event)),
+                    Some((line, event @ LineEvent::SendDone { .. })) => self.step(Event::Line(line, event)),
+                    Some(_) => {}
                     None => lines = false,
                 },
                 event = self.ends.dealer_events.recv(), if dealer => match event {
-                    Some(event) => self.step(Event::Dealer(event)),
+                    Some(event @ DealerEvent::Placed { .. }) => self.step(Event::Dealer(event)),
+                    Some(_) => {}
                     None => dealer = false,
                 },
+            }
+        }
+        self.drain(DRAIN).await;
+    }
+
+    /// Everything that was taken is committed and its effects are on their way.
+    async fn drain(&mut self, patience: Duration) {
+        let deadline = tokio::time::sleep(patience);
+        tokio::pin!(deadline);
+        while !self.pending.is_empty() || !self.unsubmitted.is_empty() {
+            tokio::select! {
                 changed = self.writer.changed() => {
                     if changed.is_err() || self.committed().is_some() {
                         return;

@@ -106,8 +106,11 @@ impl Driver {
             if std::mem::take(&mut self.reopen) {
                 link = Link::Searching(self.search(SEARCH_PAUSE, now));
             }
-            if self.stopped && self.outbox.is_empty() {
-                return;
+            if self.stopped {
+                self.refuse_commands(now());
+                if self.outbox.is_empty() {
+                    return;
+                }
             }
             let free = self.outbox.is_empty();
             let due = self.engine.poll_timeout().filter(|_| free || stopping).map(|(at, _)| at.since(now()));
@@ -160,6 +163,16 @@ impl Driver {
                 self.engine.handle_timeout(now);
             }
         }
+    }
+
+    /// What was on its way here at the end is answered too.
+    fn refuse_commands(&mut self, now: Mono) {
+        let Some(mut commands) = self.commands.take() else { return };
+        commands.close();
+        while let Ok(command) = commands.try_recv() {
+            self.engine.handle_command(command, now);
+        }
+        self.take_events();
     }
 
     /// A modem that is up is this line's, also its other ports.

@@ -162,7 +162,16 @@ pub(crate) fn profile(phone: &str) -> Value {
 pub(crate) struct ShopPlan {
     pub(crate) id: ShopId,
     pub(crate) line: LineId,
+    /// Used when `line` cannot be.
+    pub(crate) second_line: Option<LineId>,
+    pub(crate) has_dealer: bool,
     pub(crate) settings: Map<String, Value>,
+}
+
+impl ShopPlan {
+    fn lines(&self) -> Vec<LineId> {
+        std::iter::once(&self.line).chain(&self.second_line).cloned().collect()
+    }
 }
 
 pub(crate) fn shop(id: &str) -> ShopPlan {
@@ -170,6 +179,8 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
     ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
+        second_line: None,
+        has_dealer: true,
         settings: settings.as_object().cloned().unwrap(),
     }
 }
@@ -202,6 +213,9 @@ struct SimModem {
     sent: Vec<(String, Concat, pdu::UserData)>,
     reference: u8,
     answering: bool,
+    /// The power fails before it gets to deleting.
+    keeps: bool,
+    refuses: usize,
     pub(crate) frees: usize,
 }
 
@@ -216,6 +230,13 @@ pub(crate) struct VirtualBox {
     carried: Vec<Carried>,
     read: BTreeMap<String, usize>,
     seed: Arc<std::sync::atomic::AtomicU64>,
+    unplugged: std::collections::BTreeSet<LineId>,
+    /// The next start finds a copy in the place of the database.
+    pub(crate) restored: bool,
+    /// The dealer's edge says at an orderly stop that it never posted what the silent dealer did not answer.
+    pub(crate) refuse_orders_at_stop: bool,
+    unanswered: Vec<(ShopId, backroom::types::OrderId)>,
+    pub(crate) nameless_sims: bool,
     /// Power fails when this many events were taken; `None`: never.
     pub(crate) fuse: Option<usize>,
     pub(crate) taken: usize,
@@ -224,10 +245,7 @@ pub(crate) struct VirtualBox {
 impl VirtualBox {
     pub(crate) async fn new(plans: Vec<ShopPlan>) -> Self {
         let clock = Arc::new(SimulatedClock::new(Now::at(1_000_000, BEGIN)));
-        let modems = plans
-            .iter()
-            .map(|p| (p.line.clone(), SimModem { answering: true, ..SimModem::default() }))
-            .collect();
+        let modems = plans.iter().flat_map(ShopPlan::lines).map(|line| (line, SimModem::fresh())).collect();
         let mut this = Self {
             plans,
             dir: tempfile::tempdir().unwrap(),
@@ -244,6 +262,11 @@ impl VirtualBox {
             carried: Vec::new(),
             read: BTreeMap::new(),
             seed: Arc::new(std::sync::atomic::AtomicU64::new(1)),
+            unplugged: std::collections::BTreeSet::new(),
+            restored: false,
+            refuse_orders_at_stop: false,
+            unanswered: Vec::new(),
+            nameless_sims: false,
             fuse: None,
             taken: 0,
         };
@@ -272,11 +295,12 @@ impl VirtualBox {
     /// Boots the box: opens the store, starts the core, brings the lines up and sweeps them.
     pub(crate) async fn start(&mut self) {
         let now = self.clock.now();
-        let (store, snapshot, _) = store::open(&self.options(), now).unwrap();
+        let (store, mut snapshot, _) = store::open(&self.options(), now).unwrap();
+        snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: vec![plan.line.clone()],
-            dealer: Some(DealerSetup { url: "https://lizzy.example".into() }),
+            lines: plan.lines(),
+            dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
         });
         let seeds = self.seed.clone();
@@ -289,10 +313,10 @@ impl VirtualBox {
         let (dealer_tx, dealer) = mpsc::channel(10_000);
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
-        for plan in &self.plans {
+        for line in self.plans.iter().flat_map(ShopPlan::lines) {
             let (tx, rx) = mpsc::channel(10_000);
-            line_tx.insert(plan.line.clone(), tx);
-            lines.insert(plan.line.clone(), rx);
+            line_tx.insert(line.clone(), tx);
+            lines.insert(line, rx);
         }
         let ends = Ends {
             line_events: line_rx,
@@ -303,21 +327,67 @@ impl VirtualBox {
         };
         let turns = Turns::new(core, first, store.clone(), self.clock.clone(), ends, Box::new(seed));
         self.machine = Some(Machine { turns, line_events, dealer_events, requests, lines, dealer, store });
-        let ids: Vec<LineId> = self.modems.keys().cloned().collect();
-        for id in ids {
-            self.line_up(&id);
+        let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
+        ids.retain(|id| !self.unplugged.contains(id));
+        for id in &ids {
+            self.line_up(id);
         }
         self.pump().await;
+    }
+
+    /// SIGTERM, as `daemon::run` goes about it. `last` is what the lines say while they end.
+    pub(crate) async fn stop_in_order(&mut self, last: Vec<(LineId, LineEvent)>) {
+        let Some(machine) = self.machine.take() else { return };
+        let Machine { mut turns, line_events, dealer_events, requests, store, lines, dealer } = machine;
+        let (_stop, stopped) = tokio::sync::watch::channel(true);
+        turns.run(stopped, |_| {}).await;
+        for event in last {
+            line_events.try_send(event).unwrap();
+        }
+        if self.refuse_orders_at_stop {
+            for (shop, order) in std::mem::take(&mut self.unanswered) {
+                let why = "the box is shutting down".to_owned();
+                let result = PlaceResult::NotSent { why, retry_after: None };
+                dealer_events.try_send(DealerEvent::Placed { shop, order, result }).unwrap();
+            }
+        }
+        drop((line_events, dealer_events, requests, lines, dealer));
+        turns.last_words().await;
+        drop(turns);
+        store.close().unwrap();
+    }
+
+    /// What the technician's file says from the next start on.
+    pub(crate) fn plan(&mut self) -> &mut ShopPlan {
+        &mut self.plans[0]
+    }
+
+    pub(crate) fn plug_in(&mut self, line: &LineId) {
+        if self.unplugged.remove(line) {
+            self.line_up(line);
+        }
+    }
+
+    /// The network refuses the next texts of this line for the moment.
+    pub(crate) fn refuse_next(&mut self, line: &LineId, times: usize) {
+        self.modems.get_mut(line).unwrap().refuses = times;
+    }
+
+    /// A modem is pulled out: it does not come up at the next start either.
+    pub(crate) fn unplug(&mut self, line: &LineId) {
+        self.unplugged.insert(line.clone());
+        self.tell(line, LineEvent::Down { why: "unplugged".into() });
     }
 
     pub(crate) fn line_up(&mut self, id: &LineId) {
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
-            sim: Some(format!("sim-{id}")),
+            sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
             number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
         };
         self.tell(id, up);
-        let slots: Vec<(u16, String)> = self.modems[id].slots.iter().map(|(i, p)| (*i, p.clone())).collect();
+        let modem = self.modems.entry(id.clone()).or_insert_with(SimModem::fresh);
+        let slots: Vec<(u16, String)> = modem.slots.iter().map(|(i, p)| (*i, p.clone())).collect();
         for (index, pdu) in slots {
             self.tell(id, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
         }
@@ -364,7 +434,10 @@ impl VirtualBox {
                     moved = true;
                     self.taken += 1;
                     let modem = self.modems.get_mut(id).unwrap();
-                    let answer = modem.handle(id, command, &mut self.carried);
+                    let answer = match self.unplugged.contains(id) {
+                        true => unplugged(command),
+                        false => modem.handle(id, command, &mut self.carried),
+                    };
                     if let Some(event) = answer {
                         machine.line_events.try_send((id.clone(), event)).unwrap();
                     }
@@ -373,6 +446,11 @@ impl VirtualBox {
             if let Ok(command) = machine.dealer.try_recv() {
                 moved = true;
                 self.taken += 1;
+                if let (DealerMood::Silent, DealerCommand::Place { shop, order, .. }) =
+                    (self.dealer.mood, &command)
+                {
+                    self.unanswered.push((shop.clone(), order.clone()));
+                }
                 if let Some(event) = self.dealer.handle(command) {
                     machine.dealer_events.try_send(event).unwrap();
                 }
@@ -427,6 +505,9 @@ impl VirtualBox {
         let modem = self.modems.get_mut(line).unwrap();
         let index = (1..).find(|i| !modem.slots.contains_key(i)).unwrap();
         modem.slots.insert(index, pdu.clone());
+        if self.unplugged.contains(line) {
+            return;
+        }
         self.tell(line, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
     }
 
@@ -456,6 +537,15 @@ impl VirtualBox {
         heard.into_iter().next().unwrap()
     }
 
+    /// The modem never gets to deleting.
+    pub(crate) fn keep_slots(&mut self, line: &LineId, keep: bool) {
+        self.modems.get_mut(line).unwrap().keeps = keep;
+    }
+
+    pub(crate) fn order_of_texts(&self) -> &[Carried] {
+        &self.carried
+    }
+
     pub(crate) fn slots_used(&self, line: &LineId) -> usize {
         self.modems[line].slots.len()
     }
@@ -472,12 +562,30 @@ impl VirtualBox {
     }
 }
 
+/// What the edge answers for a modem that is not there.
+fn unplugged(command: LineCommand) -> Option<LineEvent> {
+    match command {
+        LineCommand::Send { part, .. } => Some(LineEvent::SendDone {
+            part,
+            result: SendResult::NotTried { why: "the line is not up".into() },
+        }),
+        LineCommand::Free { .. } => None,
+    }
+}
+
 impl SimModem {
+    fn fresh() -> Self {
+        Self { answering: true, ..Self::default() }
+    }
+
     fn handle(&mut self, id: &LineId, command: LineCommand, carried: &mut Vec<Carried>) -> Option<LineEvent> {
         match command {
             LineCommand::Free { slot } => {
-                self.slots.remove(&slot.index);
                 self.frees += 1;
+                if self.keeps {
+                    return None;
+                }
+                self.slots.remove(&slot.index);
                 Some(LineEvent::Freed { slot })
             }
             LineCommand::Send { part, pdu, length } => {
@@ -485,6 +593,11 @@ impl SimModem {
                 let Ok(pdu::Pdu::Submit(submit)) = pdu::decode(&pdu, pdu::Direction::ToSc, None) else {
                     panic!("not a SUBMIT: {pdu}")
                 };
+                if self.refuses > 0 {
+                    self.refuses -= 1;
+                    let result = SendResult::Rejected { code: "+CMS ERROR: 38".into(), temporary: true };
+                    return Some(LineEvent::SendDone { part, result });
+                }
                 let concat = submit.concat.map(|c| (c.reference, c.part, c.total));
                 self.carry(id, submit.to.as_str(), concat, submit.data, carried);
                 if !self.answering {

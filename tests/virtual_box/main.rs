@@ -5,4 +5,5 @@
 
 mod conversations;
 mod harness;
+mod hostile;
 mod properties;

@@ -9,6 +9,9 @@ use crate::config::settings;
 use crate::store::{Op, SettingRow, Source};
 use crate::types::{EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
+/// As Twilio has it (error 21617). Characters.
+const LONGEST: usize = 1600;
+
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -88,8 +91,15 @@ impl Shop {
         if self.blocks.contains(to.as_str()) {
             return Err("this person said STOP".to_owned());
         }
+        let characters = body.chars().count();
+        if characters > LONGEST {
+            return Err(format!("the text has {characters} characters; {LONGEST} is the most"));
+        }
         let id = cx.message_id();
         self.send_text(cx, id.clone(), to.as_str(), body, Source::Program, None);
+        if !self.outgoing.contains_key(&id) {
+            return Err("it cannot be sent: the shop has no line".to_owned());
+        }
         Ok(json!({ "id": id }))
     }
 

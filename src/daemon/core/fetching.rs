@@ -78,8 +78,11 @@ impl Shop {
         let transactions = path.contains("/transactions");
         let fresh = s.seconds(if transactions { "dealer.transactions_age" } else { "dealer.profile_age" });
         // Who did not answer a moment ago is not waited for again; he is asked all the same.
-        let slow = if self.dealer.reachable { s.seconds("dealer.slow") } else { Duration::ZERO };
-        Policy { slow, patience: s.seconds("dealer.patience"), ..Policy::with_fresh(fresh) }
+        let (slow, patience) = match self.dealer.reachable {
+            true => (s.seconds("dealer.slow"), s.seconds("dealer.patience")),
+            false => (Duration::ZERO, s.seconds("dealer.slow").min(s.seconds("dealer.patience"))),
+        };
+        Policy { slow, patience, ..Policy::with_fresh(fresh) }
     }
 
     pub(super) fn lookup_timer(&mut self, cx: &mut Cx<'_>, id: u64) {
@@ -89,7 +92,7 @@ impl Shop {
         };
         // Slow is as good as gone for what the customer is told now.
         if actions.iter().any(|a| matches!(a, Action::Answer(_))) {
-            self.dealer.reachable = false;
+            self.dealer_answered(cx, false);
         }
         self.lookup_actions(cx, id, actions);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::sending::in_network;
 use super::shop::{Shop, Talk};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
@@ -14,8 +15,8 @@ use crate::store::{
     Snapshot, Source,
 };
 use crate::types::{
-    Address, ConversationId, LineCommand, LineEvent, LineId, Mem, MessageId, PhoneNumber, Slot, Wall,
-    derive_sid,
+    Address, ConversationId, LineCommand, LineEvent, LineId, LineState, Mem, MessageId, PhoneNumber,
+    Registration, Slot, Wall, derive_sid,
 };
 
 /// A whole text, however it came.
@@ -50,14 +51,11 @@ impl Shop {
             LineEvent::Up { identity, sim, number } => self.line_up(cx, id, identity, sim, number),
             LineEvent::Down { why } => self.line_down(cx, id, why),
             LineEvent::State(state) => {
-                if let Some(line) = self.lines.get_mut(id) {
-                    if let Some(needs) =
-                        state.needs.as_ref().filter(|n| line.state.needs.as_ref() != Some(*n))
-                    {
-                        cx.step.alarms.push(format!("line {id}: {needs}"));
-                    }
-                    line.state = state;
+                let known = self.lines.get(id).and_then(|line| line.state.needs.as_ref());
+                if let Some(needs) = state.needs.as_ref().filter(|needs| known != Some(*needs)) {
+                    cx.alarm(format!("line {id}: {needs}"));
                 }
+                self.line_state(cx, id, state);
             }
             LineEvent::Swept => self.swept(cx, id),
             LineEvent::Received { slot, pdu } => self.received(cx, id, slot, pdu),
@@ -77,6 +75,29 @@ impl Shop {
         }
     }
 
+    /// Without a network the shop is as deaf as without a modem: what customers write meanwhile comes late.
+    fn line_state(&mut self, cx: &mut Cx<'_>, id: &LineId, state: LineState) {
+        let grace = cx.now.mono + self.settings.seconds("sms.grace");
+        let failover = cx.now.mono + self.settings.seconds("sms.failover");
+        let Some(line) = self.lines.get_mut(id) else { return };
+        let was_in = in_network(&line.state);
+        line.state = state;
+        match (was_in, in_network(&line.state)) {
+            (true, false) => {
+                line.lost_network = line.hears_since.take().is_some() || line.lost_network;
+                cx.timers.set_earliest(TimerKey::Failover(self.id.clone(), id.clone()), failover);
+            }
+            (false, true) => {
+                cx.timers.cancel(&TimerKey::Failover(self.id.clone(), id.clone()));
+                if std::mem::take(&mut line.lost_network) && line.up {
+                    line.hears_since = Some(cx.now.mono);
+                    cx.timers.set(TimerKey::Grace(self.id.clone()), grace);
+                }
+            }
+            (true, true) | (false, false) => {}
+        }
+    }
+
     fn line_up(
         &mut self,
         cx: &mut Cx<'_>,
@@ -88,21 +109,29 @@ impl Shop {
         let Some(line) = self.lines.get_mut(id) else { return };
         line.up = true;
         line.hears_since = None;
+        line.lost_network = false;
+        line.reported.clear();
+        line.end_pause();
         line.identity = identity;
         line.sim = sim;
         line.number = number.or(line.number.take());
         line.why_down = None;
-        cx.timers.cancel(&TimerKey::Failover(self.id.clone(), id.clone()));
+        cx.timers.cancel(&TimerKey::Pause(self.id.clone(), id.clone()));
+        if line.can_send() {
+            cx.timers.cancel(&TimerKey::Failover(self.id.clone(), id.clone()));
+        }
     }
 
     fn line_down(&mut self, cx: &mut Cx<'_>, id: &LineId, why: String) {
         let failover = cx.now.mono + self.settings.seconds("sms.failover");
         let Some(line) = self.lines.get_mut(id) else { return };
-        if (line.up || line.why_down.is_none()) && !line.stopping {
+        if (line.up || line.why_down.is_none()) && !self.stopping {
             cx.step.alarms.push(format!("line {id} is down: {why}"));
         }
         line.up = false;
         line.hears_since = None;
+        line.lost_network = false;
+        line.state.registration = Registration::Unknown;
         line.why_down = Some(why);
         cx.timers.set_earliest(TimerKey::Failover(self.id.clone(), id.clone()), failover);
     }
@@ -112,7 +141,11 @@ impl Shop {
     fn swept(&mut self, cx: &mut Cx<'_>, id: &LineId) {
         let grace = self.settings.seconds("sms.grace");
         let Some(line) = self.lines.get_mut(id) else { return };
-        line.hears_since = Some(cx.now.mono);
+        match in_network(&line.state) {
+            true => line.hears_since = Some(cx.now.mono),
+            // Swept, and what the network keeps is still to come.
+            false => line.lost_network = true,
+        }
         // What the modem did not report any more was freed before the answer reached us.
         let identity = line.identity.clone();
         let sim = line.sim.clone();
@@ -175,6 +208,15 @@ impl Shop {
             let same = |r: &ReceivedRow| r.raw == row.raw;
             let direct_again = slot.mem == Mem::Direct
                 && line.unfreed.values().any(|r| r.slot.mem == Mem::Direct && same(r));
+            // Also when the SIM did not tell its name this time, and the slot goes by the modem's.
+            let other_name =
+                line.unfreed.iter().find(|((_, s), r)| *s == slot && same(r)).map(|(k, _)| k.clone());
+            if let Some(old) = other_name.filter(|old| *old != key && !line.unfreed.contains_key(&key))
+                && let Some(mut known) = line.unfreed.remove(&old)
+            {
+                known.identity.clone_from(&row.identity);
+                line.unfreed.insert(key.clone(), known);
+            }
             if direct_again || line.unfreed.get(&key).is_some_and(same) {
                 // Committed before; only the modem does not know yet.
                 self.count("texts_seen_again");
@@ -269,6 +311,14 @@ impl Shop {
     fn keep_part(&mut self, cx: &mut Cx<'_>, key: ConcatKey, row: ReceivedRow) {
         let number = key.number;
         let whole = ConcatKey { number: 0, ..key };
+        let known = self.parts.get(&whole).and_then(|parts| parts.get(&number)).filter(|k| k.id != row.id);
+        match known.map(|known| (known.raw == row.raw, known.id.clone())) {
+            // The network brought it twice. Left as a part that waits, it would be a text of its own one day.
+            Some((true, id)) => return self.not_a_part(cx, row, format!("a repetition of {id}")),
+            // The sender's references went round: the rest of the text before does not come.
+            Some((false, _)) => self.join_parts(cx, &whole),
+            None => {}
+        }
         let parts = self.parts.entry(whole.clone()).or_default();
         parts.insert(number, row);
         let complete = parts.len() >= usize::from(whole.total);
@@ -279,6 +329,21 @@ impl Shop {
         } else {
             cx.timers.set(timer, cx.now.mono + self.settings.seconds("sms.concat_wait"));
         }
+    }
+
+    fn not_a_part(&mut self, cx: &mut Cx<'_>, mut row: ReceivedRow, note: String) {
+        row.kind = ReceivedKind::Text;
+        row.note = Some(note);
+        self.count("parts_seen_again");
+        if let Some(kept) = self
+            .lines
+            .get_mut(&row.line)
+            .and_then(|l| l.unfreed.get_mut(&(row.identity.clone(), row.slot)))
+            .filter(|kept| kept.id == row.id)
+        {
+            *kept = row.clone();
+        }
+        cx.put(Op::PutReceived(row));
     }
 
     /// The rest does not come: what is there is a text all the same.
@@ -304,10 +369,10 @@ impl Shop {
         let id = MessageId(derive_sid("SM", &[&first.id, "joined"]));
         for mut row in rows.into_values() {
             row.message = Some(id.clone());
-            let Some(line) = self.lines.get_mut(&row.line) else { continue };
-            if let Some(kept) =
-                line.unfreed.get_mut(&(row.identity.clone(), row.slot)).filter(|k| k.id == row.id)
-            {
+            // A line that is not in the configuration any more has no slots to free.
+            let line = self.lines.get_mut(&row.line);
+            let kept = line.and_then(|l| l.unfreed.get_mut(&(row.identity.clone(), row.slot)));
+            if let Some(kept) = kept.filter(|k| k.id == row.id) {
                 kept.message = Some(id.clone());
             } else {
                 row.freed = true;

@@ -54,8 +54,6 @@ pub enum Event {
     Due,
     /// Somebody asks for a change, through the control socket.
     Command(u64, Command),
-    /// The daemon is about to stop: nothing more is handed to any line; answers to what was are still wanted.
-    Stopping,
 }
 
 /// What the core wants done.
@@ -198,7 +196,6 @@ impl Core {
                 }
             }
             Event::Command(reply, command) => self.command(id, reply, command, now, &mut step),
-            Event::Stopping => self.shops.values_mut().for_each(Shop::stopping),
         }
         step
     }
@@ -212,6 +209,13 @@ impl Core {
     /// The shops' ids.
     pub fn shops(&self) -> impl Iterator<Item = &ShopId> {
         self.shops.keys()
+    }
+
+    /// From now on nothing is handed to lines or to the dealer: what comes is only put down.
+    pub fn stop(&mut self) {
+        for shop in self.shops.values_mut() {
+            shop.stopping = true;
+        }
     }
 
     /// How things stand, for `backroom doctor` and the console.

@@ -54,8 +54,8 @@ impl Shop {
                 cx.alarm(format!("order {} cannot be read and is left as it is", row.id));
                 continue;
             };
-            if snapshot.restored && !order.is_settled() {
-                // The copy is older than what happened: the order may have been posted since.
+            if snapshot.restored && matches!(order.state, OrderState::Queued { .. }) {
+                // What a copy says is still to be posted may have been posted since.
                 order.state = OrderState::Handed { since: cx.now.mono };
             }
             if about.waiting {
@@ -132,6 +132,10 @@ impl Shop {
             | OrderInput::Restarted
             | OrderInput::Reached
             | OrderInput::Resend => {}
+        }
+        // A post that is under way may still be answered; nothing is begun.
+        if self.stopping && !matches!(input, OrderInput::Placed(_)) {
+            return;
         }
         let no_dealer = self.setup.dealer.is_none();
         let policy = self.policy();

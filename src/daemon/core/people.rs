@@ -131,8 +131,10 @@ impl Shop {
 
     /// A text from staff. False when it is none of the relay's business: staff may try the menus like anybody.
     fn staff_text(&mut self, cx: &mut Cx<'_>, text: &Text) -> bool {
-        let open = self.open_relays();
         let staff = text.from.as_str().to_owned();
+        // Who tries the shop's own service is not answering himself.
+        let mut open = self.open_relays();
+        open.retain(|(_, person)| *person != staff);
         let parsed = parse_staff_text(&text.body);
         let find = |ticket: u32| open.iter().find(|(t, _)| *t == ticket).map(|(_, person)| person.clone());
         let only = || (open.len() == 1).then(|| open[0].1.clone());

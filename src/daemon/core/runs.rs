@@ -102,10 +102,12 @@ impl Shop {
                 continue;
             };
             run.wait = Some(number);
+            let whole = std::time::Duration::from_millis(row.remaining_ms);
             let deadline = match row.wall {
                 _ if row.boot == *cx.boot => row.deadline,
-                Some(wall) if cx.now.wall_sure => cx.now.mono + wall.since(cx.now.wall),
-                Some(_) | None => cx.now.mono + std::time::Duration::from_millis(row.remaining_ms),
+                // Never longer than it was: the clock may have been wrong when it was set.
+                Some(wall) if cx.now.wall_sure => cx.now.mono + wall.since(cx.now.wall).min(whole),
+                Some(_) | None => cx.now.mono + whole,
             };
             cx.timers.set(TimerKey::Run(self.id.clone(), sid, number), deadline);
         }

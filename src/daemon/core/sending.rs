@@ -2,6 +2,7 @@
 //! so that a crash leaves at most one part a line in doubt. Consent is checked last, here, for every path.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub(super) struct Line {
     pub(super) up: bool,
     /// Since when everything that was written to it reaches us: up and swept.
     pub(super) hears_since: Option<Mono>,
+    /// Swept, and then without a network: it hears again when it is back in one.
+    pub(super) lost_network: bool,
     pub(super) identity: String,
     pub(super) sim: Option<String>,
     pub(super) number: Option<PhoneNumber>,
@@ -33,8 +36,6 @@ pub(super) struct Line {
     pub(super) queue: VecDeque<MessageId>,
     in_flight: Option<PartId>,
     paused: bool,
-    /// The daemon stops: nothing more is handed over.
-    pub(super) stopping: bool,
     pauses: u32,
     /// Committed and not yet freed by the modem.
     pub(super) unfreed: std::collections::HashMap<(String, Slot), crate::store::ReceivedRow>,
@@ -43,6 +44,17 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Up, and as far as is known in a network.
+    pub(super) fn can_send(&self) -> bool {
+        self.up && in_network(&self.state)
+    }
+
+    /// Up again: what was to be waited for is over.
+    pub(super) fn end_pause(&mut self) {
+        self.paused = false;
+        self.pauses = 0;
+    }
+
     pub(super) fn status(&self) -> Value {
         json!({
             "up": self.up,
@@ -55,6 +67,11 @@ impl Line {
             "paused": self.paused,
         })
     }
+}
+
+/// Not knowing is not a no: some modems never tell.
+pub(super) fn in_network(state: &LineState) -> bool {
+    state.registration.is_registered() || state.registration == crate::types::Registration::Unknown
 }
 
 /// A text that has not come to its end yet, or waits for its report.
@@ -108,7 +125,7 @@ impl Shop {
     pub(super) fn line_for(&self, person: &str) -> Option<LineId> {
         let known = self.people.get(person).and_then(|t| t.state.line.clone());
         let known = known.filter(|l| self.lines.contains_key(l));
-        let usable = |id: &LineId| self.lines.get(id).is_some_and(|l| l.up);
+        let usable = |id: &LineId| self.lines.get(id).is_some_and(Line::can_send);
         if let Some(line) = known.as_ref().filter(|l| usable(l)) {
             return Some(line.clone());
         }
@@ -136,6 +153,9 @@ impl Shop {
         if self.outgoing.contains_key(&id) {
             return;
         }
+        // A flow's template may write a number in any way; consent and conversation know it in one.
+        let number = PhoneNumber::parse(to, Some(self.settings.text("shop.calling_code")));
+        let to = number.as_ref().map_or(to, PhoneNumber::as_str);
         let conversation = self.talk(cx, to).id.clone();
         let line = self.line_for(to);
         let mut row = MessageRow {
@@ -221,9 +241,7 @@ impl Shop {
 
     fn pump_line(&mut self, cx: &mut Cx<'_>, id: &LineId) -> bool {
         let Some(line) = self.lines.get_mut(id) else { return false };
-        let registered = line.state.registration.is_registered()
-            || line.state.registration == crate::types::Registration::Unknown;
-        if !line.up || line.stopping || line.paused || line.in_flight.is_some() || !registered {
+        if self.stopping || !line.can_send() || line.paused || line.in_flight.is_some() {
             return false;
         }
         let Some(message) = line.queue.front().cloned() else { return false };
@@ -288,6 +306,7 @@ impl Shop {
         let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
         part.updated = cx.now.wall;
         let mut pause = false;
+        let mut step_back = false;
         let mut failed = None;
         match result {
             SendResult::Accepted { reference } => {
@@ -310,6 +329,7 @@ impl Shop {
                 part.state = PartState::Queued;
                 part.note = Some(code);
                 pause = true;
+                step_back = true;
             }
             SendResult::Rejected { code, .. } => {
                 part.state = PartState::Failed;
@@ -318,6 +338,9 @@ impl Shop {
             }
         }
         cx.put(Op::PutPart(part.clone()));
+        if step_back {
+            self.step_back(line_id, &id.message);
+        }
         if pause {
             self.pause(cx, line_id);
         } else if let Some(why) = failed {
@@ -332,6 +355,19 @@ impl Shop {
                 self.message_settled(cx, &id.message);
             }
         }
+    }
+
+    /// It may be the network that refuses, or this text only: the others have their turn, this person's texts keep
+    /// their order.
+    fn step_back(&mut self, line: &LineId, message: &MessageId) {
+        let Some(peer) = self.outgoing.get(message).map(|o| o.row.peer.clone()) else { return };
+        let Some(line) = self.lines.get_mut(line) else { return };
+        let outgoing = &self.outgoing;
+        let (back, mut front): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut line.queue)
+            .into_iter()
+            .partition(|m| outgoing.get(m).is_some_and(|o| o.row.peer == peer));
+        front.extend(back);
+        line.queue = front;
     }
 
     fn pause(&mut self, cx: &mut Cx<'_>, id: &LineId) {
@@ -407,8 +443,11 @@ impl Shop {
             match (part.state, part.reference, &part.line) {
                 (PartState::Sent, Some(reference), Some(line)) => {
                     let key = (line.clone(), out.row.peer.clone(), reference);
-                    if self.awaiting_report.insert(key.clone(), part.id.clone()).is_none() {
-                        self.report_order.push_back(key);
+                    match self.awaiting_report.insert(key.clone(), part.id.clone()) {
+                        None => self.report_order.push_back(key),
+                        // TP-MR went round: the report of the text before will not be told apart.
+                        Some(old) if old.message != *id => forget.push(old.message),
+                        Some(_) => {}
                     }
                 }
                 (PartState::Unknown, None, _)
@@ -471,16 +510,14 @@ impl Shop {
 
     /// A line is gone for good for now: its texts go by another of the shop's lines, in order.
     pub(super) fn failover(&mut self, cx: &mut Cx<'_>, id: &LineId) {
-        let down = self.lines.get(id).is_some_and(|l| !l.up);
-        let other =
-            self.setup.lines.iter().find(|l| *l != id && self.lines.get(*l).is_some_and(|l| l.up)).cloned();
-        let (true, Some(other)) = (down, other) else {
-            if down {
-                let again = cx.now.mono + self.settings.seconds("sms.failover");
-                cx.timers.set(TimerKey::Failover(self.id.clone(), id.clone()), again);
-            }
+        if self.lines.get(id).is_none_or(Line::can_send) {
             return;
-        };
+        }
+        // For as long as it is away: people whom only this line knew may be texted tomorrow.
+        let again = cx.now.mono + self.settings.seconds("sms.failover").max(Duration::from_millis(100));
+        cx.timers.set(TimerKey::Failover(self.id.clone(), id.clone()), again);
+        let usable = |l: &LineId| l != id && self.lines.get(l).is_some_and(Line::can_send);
+        let Some(other) = self.setup.lines.iter().find(|l| usable(l)).cloned() else { return };
         let moved = self.lines.get_mut(id).map(|l| std::mem::take(&mut l.queue)).unwrap_or_default();
         if !moved.is_empty() {
             cx.alarm(format!("line {id} is down: {} texts go by line {other}", moved.len()));
@@ -507,6 +544,8 @@ impl Shop {
             }
             cx.dirty_people.insert(person);
         }
+        // Waits that this line's silence held back are the other line's now.
+        self.release_held(cx);
     }
 
     /// Staff say: send what is in doubt once more.

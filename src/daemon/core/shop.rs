@@ -98,6 +98,8 @@ pub(super) struct Shop {
     pub(super) dealer: Dealer,
     pub(super) concat_reference: u8,
     pub(super) counters: BTreeMap<&'static str, u64>,
+    /// The box ends: nothing new is handed to lines or to the dealer.
+    pub(super) stopping: bool,
 }
 
 impl Shop {
@@ -133,13 +135,8 @@ impl Shop {
             },
             concat_reference: 0,
             counters: BTreeMap::new(),
+            stopping: false,
             setup,
-        }
-    }
-
-    pub(super) fn stopping(&mut self) {
-        for line in self.lines.values_mut() {
-            line.stopping = true;
         }
     }
 
@@ -152,8 +149,11 @@ impl Shop {
         let own = self.id.clone();
         let mine = |shop: &ShopId| *shop == own;
         for row in snapshot.settings.iter().filter(|r| mine(&r.shop)) {
-            if let Err(error) = self.settings.set(&row.key, &row.value) {
-                cx.alarm(format!("shop {}: stored setting ignored: {error}", self.id));
+            if self.settings.set(&row.key, &row.value).is_err() {
+                cx.alarm(format!(
+                    "shop {}: the stored setting {} does not fit and is ignored",
+                    self.id, row.key
+                ));
             }
         }
         self.apply_fixed(cx);
@@ -178,8 +178,8 @@ impl Shop {
 
     pub(super) fn apply_fixed(&mut self, cx: &mut Cx<'_>) {
         for (key, value) in self.setup.fixed.clone() {
-            if let Err(error) = self.settings.set(&key, &value) {
-                cx.alarm(format!("shop {}: {error}", self.id));
+            if self.settings.set(&key, &value).is_err() {
+                cx.alarm(format!("shop {}: the fixed setting {key} does not fit and is ignored", self.id));
             }
         }
     }
