@@ -109,8 +109,8 @@ async fn demonstrate(options: &Options) -> Result<ExitCode, Trouble> {
         None => Script::standard_input(),
     };
     let interactive = at_terminal && !script.is_given();
-    // Nobody types and nobody sent anything: show what there is to see.
-    if !interactive && !script.is_given() && !script.has_a_line().await {
+    // Nobody types and nobody sent anything: show what there is to see, unless somebody wants the page.
+    if !interactive && options.port.is_none() && !script.is_given() && !script.has_a_line().await {
         script = Script::given(PLAY);
     }
     let stage = tokio::select! {
