@@ -104,15 +104,11 @@ async fn demonstrate(options: &Options) -> Result<ExitCode, Trouble> {
         }
         None => options.play.then(|| PLAY.to_owned()),
     };
-    let mut script = match given {
+    let script = match given {
         Some(text) => Script::given(&text),
         None => Script::standard_input(),
     };
     let interactive = at_terminal && !script.is_given();
-    // Nobody types and nobody sent anything: show what there is to see.
-    if !interactive && !script.is_given() && !script.has_a_line().await {
-        script = Script::given(PLAY);
-    }
     let stage = tokio::select! {
         stage = Stage::start(options) => Arc::new(stage?),
         () = told_to_stop() => return Ok(ExitCode::SUCCESS),
@@ -128,8 +124,10 @@ async fn demonstrate(options: &Options) -> Result<ExitCode, Trouble> {
     }
     let screen = Screen::standard_output(interactive);
     let mut talk = Talk::new(Arc::clone(&stage), screen, options.offline);
+    // Nobody types and nobody sends anything: show what there is to see, unless somebody wants the page.
+    let instead = (!interactive && options.port.is_none()).then_some(PLAY);
     let how = tokio::select! {
-        how = talk.hold(script, address.as_deref()) => how,
+        how = talk.hold(script, instead, address.as_deref()) => how,
         () = told_to_stop() => Ok(true),
     };
     drop(talk);

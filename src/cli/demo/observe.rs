@@ -17,7 +17,7 @@ const MANY: u32 = 100_000;
 /// Conversations that are looked at, the newest.
 const CONVERSATIONS: u32 = 50;
 /// Steps that are shown.
-const STEPS: usize = 14;
+const STEPS: usize = 20;
 
 /// What the box has and owes: no less after a power cut than before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -179,8 +179,7 @@ impl Observer {
             for run in self.reader.executions(&self.shop, &conversation.id, 4).map_err(words)? {
                 let rows = self.reader.steps(&self.shop, &run.sid).map_err(words)?;
                 steps.extend(rows.into_iter().map(|row| {
-                    let step =
-                        Step { flow: run.flow.clone(), event: row.event, widget: row.to, kind: row.kind };
+                    let step = Step { flow: run.flow.clone(), from: row.from, event: row.event, to: row.to };
                     (row.wall, row.number, step)
                 }));
             }

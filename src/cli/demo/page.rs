@@ -136,7 +136,7 @@ fn view(stage: &Stage, observer: &mut Observer, status: Option<&Value>) -> Resul
         body: entry.body,
         at: entry.at.strftime("%H:%M:%S").to_string(),
     });
-    let box_says = status.and_then(|s| s.get(SHOP));
+    let box_says = status.and_then(|s| s.get("shops")?.get(SHOP));
     let lines = box_says.and_then(|s| s.get("lines")?.as_object()).into_iter().flatten();
     let lines = lines.map(|(id, line)| Line {
         id: id.clone(),

@@ -148,6 +148,8 @@ impl Stage {
         // A person who switches the dealer on again should not have to wait a minute for the box to notice.
         set("dealer.probe_every", 1.into());
         set("dealer.backoff_most", 4.into());
+        // Nor talk for five minutes until the box asks the dealer again and notices that he is away.
+        set("dealer.profile_age", 0.into());
         if let Some(silence) = options.silence {
             set("silence", silence.into());
         }

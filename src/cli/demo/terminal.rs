@@ -43,7 +43,7 @@ impl Script {
     }
 
     /// Whether there is any line with something in it; it is not lost by looking.
-    pub(super) async fn has_a_line(&mut self) -> bool {
+    async fn has_a_line(&mut self) -> bool {
         while let Some(next) = self.next().await {
             if next.trim().is_empty() {
                 continue;
@@ -187,13 +187,23 @@ impl Talk {
         Self { stage, screen, me, offline, shown: 0, answered: true }
     }
 
-    /// Talks until the script ends. Answers whether everything was answered.
+    /// Talks until the script ends; if nothing is in it, plays `instead`. Answers whether everything was answered.
     ///
     /// # Errors
     /// The emulated modem has ended, or the box does not start any more.
-    pub(super) async fn hold(&mut self, mut script: Script, page: Option<&str>) -> Result<bool, Trouble> {
+    pub(super) async fn hold(
+        &mut self,
+        mut script: Script,
+        instead: Option<&str>,
+        page: Option<&str>,
+    ) -> Result<bool, Trouble> {
         if self.greet(page).is_err() {
             return Ok(true);
+        }
+        if let Some(instead) = instead
+            && !script.has_a_line().await
+        {
+            script = Script::given(instead);
         }
         let mut news = self.stage.watch();
         loop {

@@ -113,12 +113,12 @@ pub struct Order {
 pub struct Step {
     /// Which flow.
     pub flow: String,
-    /// What happened.
+    /// Widget that was left.
+    pub from: String,
+    /// Why.
     pub event: String,
     /// Widget that was entered.
-    pub widget: String,
-    /// Its type.
-    pub kind: String,
+    pub to: String,
 }
 
 /// What somebody did on the page.

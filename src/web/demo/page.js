@@ -90,8 +90,8 @@ function box() {
   }));
   const steps = view.steps[$("who").value] || [];
   fill($("steps"), steps.length === 0 ? [element("li", "", "none yet")] : steps.map((step) => {
-    const item = element("li", "", `${step.flow}: ${step.event} → `);
-    item.append(element("b", "", step.widget), ` ${step.kind}`);
+    const item = element("li", "", `${step.flow}: ${step.from}, ${step.event} → `);
+    item.append(element("b", "", step.to));
     return item;
   }));
 }
