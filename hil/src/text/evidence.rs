@@ -23,18 +23,8 @@ pub struct Life {
     pub(super) killed: bool,
     /// Customers who texted while nobody was there.
     owed: Vec<usize>,
+    first_text: Option<Duration>,
     first_answer: Option<Duration>,
-}
-
-/// How soon a life answered what had waited for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
-    /// No text had come while the box was dead.
-    NothingWaited,
-    /// From the program's start until the first answer to such a text was with the network.
-    Answered(Duration),
-    /// Killed before; it had lived this long.
-    Killed(Duration),
 }
 
 impl Life {
@@ -43,21 +33,27 @@ impl Life {
         // Microseconds since 1970 fit a double's 53 bits until the year 2255.
         #[expect(clippy::cast_precision_loss, reason = "see above")]
         let now = jiff::Timestamp::now().as_microsecond() as f64 / 1000.0;
-        Life { started, started_ms: now - ago, log_offset, killed: false, owed, first_answer: None }
+        Life {
+            started,
+            started_ms: now - ago,
+            log_offset,
+            killed: false,
+            owed,
+            first_text: None,
+            first_answer: None,
+        }
+    }
+
+    /// A text is with the network.
+    pub(super) fn spoke(&mut self) {
+        let after = self.started.elapsed();
+        self.first_text.get_or_insert(after);
     }
 
     /// A customer was answered.
     pub(super) fn answered(&mut self, customer: usize) {
         if self.first_answer.is_none() && self.owed.contains(&customer) {
             self.first_answer = Some(self.started.elapsed());
-        }
-    }
-
-    pub(super) fn restart(&self) -> Restart {
-        match (self.owed.is_empty(), self.first_answer) {
-            (true, _) => Restart::NothingWaited,
-            (false, Some(after)) => Restart::Answered(after),
-            (false, None) => Restart::Killed(self.started.elapsed()),
         }
     }
 }
@@ -71,7 +67,6 @@ pub(super) struct Found {
     pub(super) stuck: Vec<String>,
     pub(super) resent: Vec<String>,
     pub(super) lives: Vec<Life>,
-    pub(super) restarts: Vec<Restart>,
     pub(super) term: Duration,
 }
 
@@ -96,8 +91,12 @@ pub struct Evidence {
     pub orders: usize,
     /// Orders that the box lists as unknown.
     pub orders_unknown: usize,
-    /// From start to the first answer to a text that had waited, sorted.
+    /// From the program's start until a whole text was with the network, where texts had come while nobody was
+    /// there; sorted.
     pub restarts: Vec<Duration>,
+    /// From the program's start until one of those texts was answered, behind all that was in the line's queue;
+    /// sorted.
+    pub answers: Vec<Duration>,
     /// From SIGTERM to the end.
     pub term: Duration,
     /// What must not be.
@@ -123,18 +122,11 @@ impl Unknown {
     }
 }
 
-impl Evidence {
-    /// The restart below which half of them lie.
-    #[must_use]
-    pub fn restart_p50(&self) -> Duration {
-        self.restarts.get(self.restarts.len() / 2).copied().unwrap_or_default()
-    }
-
-    /// The slowest restart.
-    #[must_use]
-    pub fn restart_max(&self) -> Duration {
-        self.restarts.last().copied().unwrap_or_default()
-    }
+/// Half of them and all of them are below.
+fn spread(sorted: &[Duration]) -> String {
+    let half = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+    let most = sorted.last().copied().unwrap_or_default();
+    format!("p50 {} ms, max {} ms ({} measured)", half.as_millis(), most.as_millis(), sorted.len())
 }
 
 impl fmt::Display for Evidence {
@@ -155,20 +147,12 @@ impl fmt::Display for Evidence {
             ("sent again by staff", self.resent.to_string()),
             ("orders", self.orders.to_string()),
             ("orders unknown", self.orders_unknown.to_string()),
-            (
-                "restart to answer",
-                format!(
-                    "p50 {:.0?}, max {:.0?} ({} measured)",
-                    self.restart_p50(),
-                    self.restart_max(),
-                    self.restarts.len()
-                ),
-            ),
-            ("SIGTERM to end", format!("{:.0?}", self.term)),
+            ("restart to text", spread(&self.restarts)),
+            ("restart to answer", spread(&self.answers)),
+            ("SIGTERM to end", format!("{} ms", self.term.as_millis())),
             ("violations", self.violations.len().to_string()),
-            ("", String::new()),
         ];
-        for (name, value) in rows.iter().filter(|(name, _)| !name.is_empty()) {
+        for (name, value) in &rows {
             writeln!(f, "{name:<20} {value}")?;
         }
         self.violations.iter().try_for_each(|violation| writeln!(f, "VIOLATION {violation}"))
@@ -214,18 +198,16 @@ pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Resu
 }
 
 fn timing(found: &Found, evidence: &mut Evidence) {
-    for restart in &found.restarts {
-        match restart {
-            Restart::Answered(after) => evidence.restarts.push(*after),
-            Restart::NothingWaited | Restart::Killed(_) => {}
-        }
-    }
+    let waited = || found.lives.iter().filter(|life| !life.owed.is_empty());
+    evidence.restarts = waited().filter_map(|life| life.first_text).collect();
+    evidence.answers = waited().filter_map(|life| life.first_answer).collect();
     evidence.restarts.sort();
+    evidence.answers.sort();
     let late: Vec<String> = evidence
         .restarts
         .iter()
         .filter(|after| **after >= BOUND)
-        .map(|after| format!("{after:?} from the start to the first answer"))
+        .map(|after| format!("{after:?} from the start to the first text"))
         .collect();
     evidence.violations.extend(late);
     if found.term >= BOUND {

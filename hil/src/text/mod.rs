@@ -16,7 +16,7 @@ mod town;
 
 pub use cli::{Args, run};
 pub use customer::{Customer, Misfit, Reaction};
-pub use evidence::{Evidence, Life, Restart};
+pub use evidence::{Evidence, Life, Unknown};
 pub use installation::{Installation, Port, Running, Setup};
 pub use town::{Plan, visit};
 

@@ -3,7 +3,7 @@
 //! interleave does not.
 
 use super::customer::{Customer, Misfit, Reaction};
-use super::evidence::{self, Evidence, Life, Restart};
+use super::evidence::{self, Evidence, Life};
 use super::installation::{Installation, Running};
 use super::{Chance, Error};
 use crate::dealer::Dealer;
@@ -83,6 +83,8 @@ struct Waiting {
     generation: u64,
     /// Since when; `None`: the customer is thinking, or has nothing to wait for.
     since: Option<Instant>,
+    /// When the conversation began: what is older is not what the customer asks for.
+    began: jiff::Timestamp,
 }
 
 struct Town<'a> {
@@ -131,7 +133,10 @@ pub async fn visit(
         box_,
         modem,
         dealer,
-        waiting: customers.iter().map(|_| Waiting { generation: 0, since: None }).collect(),
+        waiting: customers
+            .iter()
+            .map(|_| Waiting { generation: 0, since: None, began: jiff::Timestamp::UNIX_EPOCH })
+            .collect(),
         customers,
         queue: BTreeMap::new(),
         next: 0,
@@ -208,6 +213,9 @@ impl Town<'_> {
                     && who.is_idle()
                 {
                     let text = who.begin();
+                    if let Some(waiting) = self.waiting.get_mut(customer) {
+                        waiting.began = jiff::Timestamp::now();
+                    }
                     self.say(customer, text).await?;
                 }
             }
@@ -291,6 +299,9 @@ impl Town<'_> {
 
     fn heard(&mut self, text: &Submitted) {
         self.aim(When::AtSubmit);
+        if let Some(life) = self.lives.last_mut() {
+            life.spoke();
+        }
         let Some((at, who)) = self.customers.iter_mut().enumerate().find(|(_, c)| c.phone == text.to) else {
             let why = "nobody has this number".to_owned();
             self.misfits.push((text.to.clone(), Misfit { why, text: text.text.clone() }));
@@ -338,9 +349,10 @@ impl Town<'_> {
             return;
         }
         let (box_, phone, awaited) = (self.box_.clone(), who.phone.clone(), who.awaits());
+        let began = waiting.began;
         let staff = self.staff_tx.clone();
         tokio::spawn(async move {
-            let resent = help(&box_, &phone, &awaited).await.unwrap_or_default();
+            let resent = help(&box_, &phone, &awaited, began).await.unwrap_or_default();
             // Closed when the scenario is over.
             drop(staff.send(Staff { customer, resent }).await);
         });
@@ -382,7 +394,6 @@ impl Town<'_> {
         if !status.success() {
             return Err(Error::Box(format!("SIGTERM ended it with {status}")));
         }
-        let restarts = self.lives.iter().map(Life::restart).collect::<Vec<Restart>>();
         let found = evidence::Found {
             customers: self.customers,
             orders: self.dealer.orders(),
@@ -391,7 +402,6 @@ impl Town<'_> {
             stuck: self.stuck,
             resent: self.resent,
             lives: self.lives,
-            restarts,
             term,
         };
         evidence::weigh(found, self.box_, log).await
@@ -399,12 +409,20 @@ impl Town<'_> {
 }
 
 /// What the staff do when a customer complains: send again the text that the customer waits for, if it is in doubt.
-async fn help(box_: &Installation, phone: &str, awaited: &[&str]) -> Result<Vec<String>, Error> {
+async fn help(
+    box_: &Installation,
+    phone: &str,
+    awaited: &[&str],
+    began: jiff::Timestamp,
+) -> Result<Vec<String>, Error> {
     let unknown = box_.rows(&["sms", "unknown"]).await?;
     let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     for phrase in awaited {
-        let candidate =
-            unknown.iter().rfind(|row| text(row, "person") == phone && text(row, "body").contains(phrase));
+        let meant = |row: &&Value| {
+            let since = text(row, "created").parse::<jiff::Timestamp>().is_ok_and(|at| at >= began);
+            since && text(row, "person") == phone && text(row, "body").contains(phrase)
+        };
+        let candidate = unknown.iter().rfind(meant);
         let Some(row) = candidate else { continue };
         let parts = row.get("parts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if parts.iter().any(|part| matches!(text(part, "state").as_str(), "queued" | "handed")) {
