@@ -8,6 +8,7 @@
 //! nothing asks the shop; the staff look at `backroom sms unknown` and send that text again.
 
 pub mod customer;
+pub mod disk;
 pub mod evidence;
 pub mod installation;
 
