@@ -211,6 +211,8 @@ async fn until_refused(shop: &mut Shop) -> Result<(usize, String), Error> {
             }
         }
         shop.listens(Duration::from_millis(500), said).await?;
+        // What the box had kept in reserve is used up as well.
+        shop.fill()?;
         doctor = shop.doctor().await?;
         let refusal = doctor.lines().find(|line| line.contains("cannot write"));
         if let Some(refusal) = refusal
