@@ -6,7 +6,7 @@ use super::customer::{Customer, Misfit, Reaction};
 use super::evidence::{self, Evidence, Life};
 use super::installation::{Installation, Running};
 use super::{Chance, Error};
-use crate::dealer::Dealer;
+use crate::dealer::{Dealer, Fault, Plan as FaultPlan};
 use crate::modem::{Modem, Submitted};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ pub struct Plan {
     pub kills: usize,
     /// Of everything random.
     pub seed: u64,
+    /// Every other second the dealer loses, delays or refuses for the moment the order that he gets next.
+    pub dealer_faults: bool,
     /// Longest time between a start and its kill, in milliseconds.
     pub life_ms: u64,
     /// Longest time between a kill and the next start, in milliseconds.
@@ -43,6 +45,7 @@ impl Default for Plan {
             customers: 20,
             kills: 200,
             seed: 1,
+            dealer_faults: false,
             life_ms: 1500,
             pause_ms: 300,
             think_ms: 250,
@@ -62,6 +65,8 @@ enum Due {
     Kill,
     Arm(When),
     Start,
+    /// The dealer's next order goes wrong.
+    Trouble,
     /// Looks whether all is told.
     Look,
 }
@@ -171,6 +176,9 @@ impl Town<'_> {
         }
         self.after(Duration::ZERO, Due::Start);
         self.after(Duration::ZERO, Due::Look);
+        if self.plan.dealer_faults {
+            self.after(Duration::from_millis(500), Due::Trouble);
+        }
         loop {
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             tokio::select! {
@@ -224,6 +232,7 @@ impl Town<'_> {
             Due::Arm(when) => self.armed = Some(when),
             Due::Kill => self.kill().await?,
             Due::Start => self.start()?,
+            Due::Trouble => self.trouble()?,
             Due::Look => return Ok(self.look()),
         }
         Ok(false)
@@ -265,6 +274,26 @@ impl Town<'_> {
         self.kills_left = self.kills_left.saturating_sub(1);
         let pause = self.chance.ms(0, self.plan.pause_ms);
         self.after(pause, Due::Start);
+        Ok(())
+    }
+
+    fn trouble(&mut self) -> Result<(), Error> {
+        const FAULTS: [Fault; 6] = [
+            Fault::CommitThenSilence,
+            Fault::CommitThen500,
+            Fault::Silence,
+            Fault::Error500,
+            Fault::Unavailable,
+            Fault::CommitLate { seconds: 0.2 },
+        ];
+        let at = usize::try_from(self.chance.below(FAULTS.len() as u64)).unwrap_or(0);
+        let over = self.kills_left == 0;
+        let fault = FAULTS.get(at).copied().filter(|_| !over).unwrap_or_default();
+        self.dealer.set_fault(FaultPlan::next_orders(1, fault))?;
+        if !over {
+            let pause = self.chance.ms(200, 2000);
+            self.after(pause, Due::Trouble);
+        }
         Ok(())
     }
 
@@ -402,6 +431,7 @@ impl Town<'_> {
             stuck: self.stuck,
             resent: self.resent,
             lives: self.lives,
+            submitted: self.modem.submitted_since(0).await?,
             term,
         };
         evidence::weigh(found, self.box_, log).await
