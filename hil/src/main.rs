@@ -16,6 +16,8 @@ enum Command {
     Dealer(hil::dealer::Args),
     /// An SMS modem on a pseudo-terminal, with faults on request
     Modem(hil::modem::Args),
+    /// Customers who text with a box whose disk is full
+    FullDisk(hil::text::disk::Args),
     /// Customers who text with a box that is killed again and again
     Text(hil::text::Args),
 }
@@ -24,6 +26,7 @@ enum Command {
 async fn main() -> ExitCode {
     match Cli::parse().command {
         Command::Dealer(args) => hil::dealer::run(args).await,
+        Command::FullDisk(args) => hil::text::disk::run(args).await,
         Command::Modem(args) => hil::modem::run(args).await,
         Command::Text(args) => hil::text::run(args).await,
     }

@@ -224,6 +224,10 @@ pub enum Fault {
         #[serde(default)]
         error: String,
     },
+    /// From +CMGS to its prompt; 0: at once again.
+    SlowPrompt {
+        ms: u64,
+    },
     /// These lines stand between the information text and the final result.
     UrcBetween {
         #[serde(default, rename = "match")]

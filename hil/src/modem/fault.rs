@@ -104,6 +104,7 @@ impl Machine {
                     }
                 }
             }
+            Fault::SlowPrompt { ms } => self.prompt_ms = ms,
             Fault::IgnoreCfun { on } => self.ignore_cfun = on,
             Fault::Reboot { drop_port_ms: Some(ms) } => self.unplug(Some(ms), None),
             Fault::Reboot { drop_port_ms: None } if self.power != Power::Unplugged => self.reset(),
@@ -124,6 +125,7 @@ impl Machine {
         self.sim.busy_until = 0;
         self.sim.absent = false;
         self.ignore_cfun = false;
+        self.prompt_ms = 0;
         self.emergency_calls = false;
         self.split = (0, 0);
         self.merge_ms = 0;

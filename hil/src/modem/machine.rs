@@ -126,6 +126,8 @@ pub(super) struct Machine {
     pub(super) told_registration: u8,
     pub(super) storage_full: bool,
     pub(super) ignore_cfun: bool,
+    /// From +CMGS to its prompt.
+    pub(super) prompt_ms: u64,
     pub(super) emergency_calls: bool,
     pub(super) rssi: u8,
     pub(super) faults: Vec<Fault>,
@@ -168,6 +170,7 @@ impl Machine {
             told_registration,
             storage_full: false,
             ignore_cfun: false,
+            prompt_ms: 0,
             emergency_calls: false,
             rssi: 20,
             faults: Vec::new(),
@@ -426,7 +429,12 @@ impl Machine {
         let refused = self.take_no_prompt();
         match refused {
             None => {
-                self.tx.extend(b"\r\n> ");
+                if self.prompt_ms == 0 {
+                    self.tx.extend(b"\r\n> ");
+                } else {
+                    self.busy = true;
+                    self.after(self.prompt_ms, Timer::Answer(b"\r\n> ".to_vec()));
+                }
                 self.data = Some((data, hits));
             }
             Some(error) if error.is_empty() => self.log(json!({"dir": "fault", "event": "no_prompt"})),

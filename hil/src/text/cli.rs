@@ -25,9 +25,15 @@ pub struct Args {
     /// What the dealer does against an order that comes twice
     #[arg(long, value_enum, default_value = "reference")]
     mode: Mode,
+    /// The dealer loses, delays or refuses orders now and then
+    #[arg(long)]
+    dealer_faults: bool,
     /// Milliseconds that the modem takes to answer for a text: the longer, the more kills fall in between
     #[arg(long, default_value_t = 15)]
     send_ms: u64,
+    /// Milliseconds that the modem takes to show its prompt
+    #[arg(long, default_value_t = 3)]
+    prompt_ms: u64,
     /// Directory for the box, the emulator's log and the dealer's; removed when all is well, unless named
     #[arg(long)]
     dir: Option<PathBuf>,
@@ -72,6 +78,7 @@ async fn scenario(args: &Args, seed: u64, dir: &Path) -> Result<Evidence, Error>
     })
     .await?;
     modem.fault(modem::Fault::Delay { matching: "+CMGS".into(), times: u32::MAX, ms: args.send_ms }).await?;
+    modem.fault(modem::Fault::SlowPrompt { ms: args.prompt_ms }).await?;
     let dealer = Dealer::start(dealer::Options {
         mode: args.mode,
         token: Some("secret".into()),
@@ -80,17 +87,24 @@ async fn scenario(args: &Args, seed: u64, dir: &Path) -> Result<Evidence, Error>
         ..dealer::Options::default()
     })
     .await?;
-    let settings = "dealer.backoff_first = 0.2\ndealer.backoff_most = 2\ndealer.settle = 0.3";
+    let settings =
+        "dealer.backoff_first = 0.2\ndealer.backoff_most = 2\ndealer.settle = 0.5\ndealer.order_wait = 1.5";
     let setup = Setup {
         dealer: &dealer.url(),
         token: "secret",
         port: Port::Path(port),
         settings,
-        order: 5.0,
+        order: 1.0,
         storage: None,
         low_water_mib: 1,
     };
     let installation = Installation::new(&args.backroom, dir, &setup)?;
-    let plan = Plan { customers: args.customers, kills: args.kills, seed, ..Plan::default() };
+    let plan = Plan {
+        customers: args.customers,
+        kills: args.kills,
+        seed,
+        dealer_faults: args.dealer_faults,
+        ..Plan::default()
+    };
     visit(&plan, &installation, &modem, &dealer, &log).await
 }

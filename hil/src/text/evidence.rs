@@ -4,6 +4,7 @@ use super::Error;
 use super::customer::{Customer, Misfit, Talk};
 use super::installation::Installation;
 use crate::dealer::{Kind, Order};
+use crate::modem::Submitted;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,18 +24,8 @@ pub struct Life {
     pub(super) killed: bool,
     /// Customers who texted while nobody was there.
     owed: Vec<usize>,
+    first_text: Option<Duration>,
     first_answer: Option<Duration>,
-}
-
-/// How soon a life answered what had waited for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
-    /// No text had come while the box was dead.
-    NothingWaited,
-    /// From the program's start until the first answer to such a text was with the network.
-    Answered(Duration),
-    /// Killed before; it had lived this long.
-    Killed(Duration),
 }
 
 impl Life {
@@ -43,21 +34,27 @@ impl Life {
         // Microseconds since 1970 fit a double's 53 bits until the year 2255.
         #[expect(clippy::cast_precision_loss, reason = "see above")]
         let now = jiff::Timestamp::now().as_microsecond() as f64 / 1000.0;
-        Life { started, started_ms: now - ago, log_offset, killed: false, owed, first_answer: None }
+        Life {
+            started,
+            started_ms: now - ago,
+            log_offset,
+            killed: false,
+            owed,
+            first_text: None,
+            first_answer: None,
+        }
+    }
+
+    /// A text is with the network.
+    pub(super) fn spoke(&mut self) {
+        let after = self.started.elapsed();
+        self.first_text.get_or_insert(after);
     }
 
     /// A customer was answered.
     pub(super) fn answered(&mut self, customer: usize) {
         if self.first_answer.is_none() && self.owed.contains(&customer) {
             self.first_answer = Some(self.started.elapsed());
-        }
-    }
-
-    pub(super) fn restart(&self) -> Restart {
-        match (self.owed.is_empty(), self.first_answer) {
-            (true, _) => Restart::NothingWaited,
-            (false, Some(after)) => Restart::Answered(after),
-            (false, None) => Restart::Killed(self.started.elapsed()),
         }
     }
 }
@@ -71,7 +68,8 @@ pub(super) struct Found {
     pub(super) stuck: Vec<String>,
     pub(super) resent: Vec<String>,
     pub(super) lives: Vec<Life>,
-    pub(super) restarts: Vec<Restart>,
+    /// Whole texts that the network took.
+    pub(super) submitted: Vec<Submitted>,
     pub(super) term: Duration,
 }
 
@@ -96,8 +94,12 @@ pub struct Evidence {
     pub orders: usize,
     /// Orders that the box lists as unknown.
     pub orders_unknown: usize,
-    /// From start to the first answer to a text that had waited, sorted.
+    /// From the program's start until a whole text was with the network, where texts had come while nobody was
+    /// there; sorted.
     pub restarts: Vec<Duration>,
+    /// From the program's start until one of those texts was answered, behind all that was in the line's queue;
+    /// sorted.
+    pub answers: Vec<Duration>,
     /// From SIGTERM to the end.
     pub term: Duration,
     /// What must not be.
@@ -123,18 +125,11 @@ impl Unknown {
     }
 }
 
-impl Evidence {
-    /// The restart below which half of them lie.
-    #[must_use]
-    pub fn restart_p50(&self) -> Duration {
-        self.restarts.get(self.restarts.len() / 2).copied().unwrap_or_default()
-    }
-
-    /// The slowest restart.
-    #[must_use]
-    pub fn restart_max(&self) -> Duration {
-        self.restarts.last().copied().unwrap_or_default()
-    }
+/// Half of them and all of them are below.
+fn spread(sorted: &[Duration]) -> String {
+    let half = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
+    let most = sorted.last().copied().unwrap_or_default();
+    format!("p50 {} ms, max {} ms ({} measured)", half.as_millis(), most.as_millis(), sorted.len())
 }
 
 impl fmt::Display for Evidence {
@@ -155,20 +150,12 @@ impl fmt::Display for Evidence {
             ("sent again by staff", self.resent.to_string()),
             ("orders", self.orders.to_string()),
             ("orders unknown", self.orders_unknown.to_string()),
-            (
-                "restart to answer",
-                format!(
-                    "p50 {:.0?}, max {:.0?} ({} measured)",
-                    self.restart_p50(),
-                    self.restart_max(),
-                    self.restarts.len()
-                ),
-            ),
-            ("SIGTERM to end", format!("{:.0?}", self.term)),
+            ("restart to text", spread(&self.restarts)),
+            ("restart to answer", spread(&self.answers)),
+            ("SIGTERM to end", format!("{} ms", self.term.as_millis())),
             ("violations", self.violations.len().to_string()),
-            ("", String::new()),
         ];
-        for (name, value) in rows.iter().filter(|(name, _)| !name.is_empty()) {
+        for (name, value) in &rows {
             writeln!(f, "{name:<20} {value}")?;
         }
         self.violations.iter().try_for_each(|violation| writeln!(f, "VIOLATION {violation}"))
@@ -206,7 +193,9 @@ pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Resu
     evidence.violations.extend(found.stuck.iter().map(|who| format!("never answered: {who}")));
     timing(&found, &mut evidence);
     texts_in(&found, &rows, &mut evidence);
+    texts_out(&found, &rows, &mut evidence);
     parts_twice(&entries, &mut evidence);
+    complaints(&told, &mut evidence);
     orders(&found, &unknown_orders, &mut evidence);
     confirmations(&found, &rows, &mut evidence);
     unknown(&found, &rows, &entries, &told, &mut evidence);
@@ -214,18 +203,16 @@ pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Resu
 }
 
 fn timing(found: &Found, evidence: &mut Evidence) {
-    for restart in &found.restarts {
-        match restart {
-            Restart::Answered(after) => evidence.restarts.push(*after),
-            Restart::NothingWaited | Restart::Killed(_) => {}
-        }
-    }
+    let waited = || found.lives.iter().filter(|life| !life.owed.is_empty());
+    evidence.restarts = waited().filter_map(|life| life.first_text).collect();
+    evidence.answers = waited().filter_map(|life| life.first_answer).collect();
     evidence.restarts.sort();
+    evidence.answers.sort();
     let late: Vec<String> = evidence
         .restarts
         .iter()
         .filter(|after| **after >= BOUND)
-        .map(|after| format!("{after:?} from the start to the first answer"))
+        .map(|after| format!("{after:?} from the start to the first text"))
         .collect();
     evidence.violations.extend(late);
     if found.term >= BOUND {
@@ -249,6 +236,42 @@ fn texts_in(found: &Found, rows: &[Value], evidence: &mut Evidence) {
     }
 }
 
+/// What the box calls sent or delivered was with the network as often, and what was with the network is in its list.
+fn texts_out(found: &Found, rows: &[Value], evidence: &mut Evidence) {
+    let mut taken: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for text in &found.submitted {
+        *taken.entry((&text.to, &text.text)).or_default() += 1;
+    }
+    let mut listed: BTreeMap<(&str, &str), (usize, usize)> = BTreeMap::new();
+    for row in rows.iter().filter(|row| text(row, "direction") == "out") {
+        let (all, sure) = listed.entry((text(row, "person"), text(row, "body"))).or_default();
+        *all += 1;
+        *sure += usize::from(matches!(text(row, "status"), "sent" | "delivered"));
+    }
+    let keys: BTreeSet<_> = taken.keys().chain(listed.keys()).collect();
+    for key in keys {
+        let taken = taken.get(key).copied().unwrap_or_default();
+        let (all, sure) = listed.get(key).copied().unwrap_or_default();
+        let (phone, body) = key;
+        if taken > all {
+            evidence.violations.push(format!("{phone} got {body:?} {taken} times, {all} are listed"));
+        }
+        if sure > taken {
+            evidence
+                .violations
+                .push(format!("{sure} times called sent, {taken} times taken: {phone} {body:?}"));
+        }
+    }
+}
+
+/// The box itself found nothing that must not be.
+fn complaints(told: &[u8], evidence: &mut Evidence) {
+    let said = String::from_utf8_lossy(told);
+    let bad =
+        |line: &&str| line.contains("panicked") || line.contains(" ERROR ") || line.contains("edge died");
+    evidence.violations.extend(said.lines().filter(bad).map(|line| format!("in its log: {line}")));
+}
+
 /// Between two texts of a customer no PDU goes out twice to that customer.
 fn parts_twice(entries: &[Entry], evidence: &mut Evidence) {
     let mut turns: BTreeMap<&str, BTreeSet<(&str, Option<u64>)>> = BTreeMap::new();
@@ -262,7 +285,7 @@ fn parts_twice(entries: &[Entry], evidence: &mut Evidence) {
                     evidence.violations.push(format!("sent twice to {to}: part {part:?} {text:?}"));
                 }
             }
-            What::Command | What::Answer => {}
+            What::Command => {}
         }
     }
 }
@@ -408,8 +431,6 @@ enum What {
         part: Option<u64>,
         total: Option<u64>,
     },
-    /// The modem wrote something.
-    Answer,
 }
 
 impl Entry {
@@ -434,10 +455,83 @@ fn read_log(path: &Path) -> Result<Vec<Entry>, Error> {
                 total: number("total"),
             },
             ("rx", _) if text(&value, "bytes").contains("+CMGS=") => What::Command,
-            ("tx", _) => What::Answer,
             _ => continue,
         };
         entries.push(Entry { t_ms, what });
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn found() -> Found {
+        Found {
+            customers: Vec::new(),
+            orders: Vec::new(),
+            said: BTreeMap::new(),
+            misfits: Vec::new(),
+            stuck: Vec::new(),
+            resent: Vec::new(),
+            lives: Vec::new(),
+            submitted: Vec::new(),
+            term: Duration::ZERO,
+        }
+    }
+
+    fn submitted(t_ms: f64, text: &str) -> Entry {
+        let what = What::Submitted { to: "+1".into(), text: text.into(), part: Some(1), total: Some(2) };
+        Entry { t_ms, what }
+    }
+
+    #[test]
+    fn a_text_that_is_stored_twice_or_not_at_all_is_named() {
+        let mut found = found();
+        found.said = BTreeMap::from([(("+1".into(), "MENU".into()), 1), (("+2".into(), "MENU".into()), 1)]);
+        let row = json!({"direction": "in", "person": "+1", "body": "MENU"});
+        let mut evidence = Evidence::default();
+        texts_in(&found, &[row.clone(), row], &mut evidence);
+        assert_eq!(evidence.violations.len(), 2, "{evidence}");
+    }
+
+    #[test]
+    fn a_text_that_is_called_sent_and_never_was_is_named() {
+        let mut found = found();
+        let row = |status: &str| json!({"direction": "out", "person": "+1", "body": "Hi", "status": status});
+        for (status, faults) in [("delivered", 1), ("sent", 1), ("unknown", 0), ("failed", 0)] {
+            let mut evidence = Evidence::default();
+            texts_out(&found, &[row(status)], &mut evidence);
+            assert_eq!(evidence.violations.len(), faults, "{status}");
+        }
+        found.submitted =
+            vec![Submitted { seq: 1, to: "+1".into(), text: "Hi".into(), parts: 1, bytes: 2, t_ms: 0 }];
+        let mut evidence = Evidence::default();
+        texts_out(&found, &[row("delivered")], &mut evidence);
+        assert_eq!(evidence.violations, [""; 0]);
+        texts_out(&found, &[], &mut evidence);
+        assert_eq!(evidence.violations.len(), 1, "sent, and not in the list");
+    }
+
+    #[test]
+    fn a_pdu_that_goes_out_twice_in_one_turn_is_named() {
+        let arrived = || Entry { t_ms: 2.0, what: What::Arrived { from: "+1".into() } };
+        let mut evidence = Evidence::default();
+        parts_twice(&[submitted(1.0, "a"), arrived(), submitted(3.0, "a")], &mut evidence);
+        assert_eq!(evidence.violations, [""; 0]);
+        parts_twice(&[submitted(1.0, "a"), submitted(3.0, "a")], &mut evidence);
+        assert_eq!(evidence.violations.len(), 1);
+    }
+
+    #[test]
+    fn the_last_send_before_a_kill_is_the_one_that_was_cut() {
+        let command = |t_ms| Entry { t_ms, what: What::Command };
+        let entries = [command(1.0), submitted(2.0, "a"), command(3.0), submitted(9.0, "b")];
+        assert!(matches!(cut(&entries, 0.0, 3.0), Some(What::Submitted { text, .. }) if text == "a"));
+        assert!(matches!(cut(&entries, 0.0, 5.0), Some(What::Command)));
+        assert!(cut(&entries, 4.0, 5.0).is_none());
+        assert_eq!(marked("WARN text SM1/2 is unknown: the box stopped while"), Some("SM1/2"));
+        assert_eq!(marked("INFO ready"), None);
+    }
 }

@@ -8,6 +8,7 @@
 //! nothing asks the shop; the staff look at `backroom sms unknown` and send that text again.
 
 pub mod customer;
+pub mod disk;
 pub mod evidence;
 pub mod installation;
 
@@ -16,7 +17,7 @@ mod town;
 
 pub use cli::{Args, run};
 pub use customer::{Customer, Misfit, Reaction};
-pub use evidence::{Evidence, Life, Restart};
+pub use evidence::{Evidence, Life, Unknown};
 pub use installation::{Installation, Port, Running, Setup};
 pub use town::{Plan, visit};
 

@@ -3,10 +3,10 @@
 //! interleave does not.
 
 use super::customer::{Customer, Misfit, Reaction};
-use super::evidence::{self, Evidence, Life, Restart};
+use super::evidence::{self, Evidence, Life};
 use super::installation::{Installation, Running};
 use super::{Chance, Error};
-use crate::dealer::Dealer;
+use crate::dealer::{Dealer, Fault, Plan as FaultPlan};
 use crate::modem::{Modem, Submitted};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +25,8 @@ pub struct Plan {
     pub kills: usize,
     /// Of everything random.
     pub seed: u64,
+    /// Every other second the dealer loses, delays or refuses for the moment the order that he gets next.
+    pub dealer_faults: bool,
     /// Longest time between a start and its kill, in milliseconds.
     pub life_ms: u64,
     /// Longest time between a kill and the next start, in milliseconds.
@@ -43,6 +45,7 @@ impl Default for Plan {
             customers: 20,
             kills: 200,
             seed: 1,
+            dealer_faults: false,
             life_ms: 1500,
             pause_ms: 300,
             think_ms: 250,
@@ -62,6 +65,8 @@ enum Due {
     Kill,
     Arm(When),
     Start,
+    /// The dealer's next order goes wrong.
+    Trouble,
     /// Looks whether all is told.
     Look,
 }
@@ -83,6 +88,8 @@ struct Waiting {
     generation: u64,
     /// Since when; `None`: the customer is thinking, or has nothing to wait for.
     since: Option<Instant>,
+    /// When the conversation began: what is older is not what the customer asks for.
+    began: jiff::Timestamp,
 }
 
 struct Town<'a> {
@@ -131,7 +138,10 @@ pub async fn visit(
         box_,
         modem,
         dealer,
-        waiting: customers.iter().map(|_| Waiting { generation: 0, since: None }).collect(),
+        waiting: customers
+            .iter()
+            .map(|_| Waiting { generation: 0, since: None, began: jiff::Timestamp::UNIX_EPOCH })
+            .collect(),
         customers,
         queue: BTreeMap::new(),
         next: 0,
@@ -166,6 +176,9 @@ impl Town<'_> {
         }
         self.after(Duration::ZERO, Due::Start);
         self.after(Duration::ZERO, Due::Look);
+        if self.plan.dealer_faults {
+            self.after(Duration::from_millis(500), Due::Trouble);
+        }
         loop {
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             tokio::select! {
@@ -208,6 +221,9 @@ impl Town<'_> {
                     && who.is_idle()
                 {
                     let text = who.begin();
+                    if let Some(waiting) = self.waiting.get_mut(customer) {
+                        waiting.began = jiff::Timestamp::now();
+                    }
                     self.say(customer, text).await?;
                 }
             }
@@ -216,6 +232,7 @@ impl Town<'_> {
             Due::Arm(when) => self.armed = Some(when),
             Due::Kill => self.kill().await?,
             Due::Start => self.start()?,
+            Due::Trouble => self.trouble()?,
             Due::Look => return Ok(self.look()),
         }
         Ok(false)
@@ -260,6 +277,26 @@ impl Town<'_> {
         Ok(())
     }
 
+    fn trouble(&mut self) -> Result<(), Error> {
+        const FAULTS: [Fault; 6] = [
+            Fault::CommitThenSilence,
+            Fault::CommitThen500,
+            Fault::Silence,
+            Fault::Error500,
+            Fault::Unavailable,
+            Fault::CommitLate { seconds: 0.2 },
+        ];
+        let at = usize::try_from(self.chance.below(FAULTS.len() as u64)).unwrap_or(0);
+        let over = self.kills_left == 0;
+        let fault = FAULTS.get(at).copied().filter(|_| !over).unwrap_or_default();
+        self.dealer.set_fault(FaultPlan::next_orders(1, fault))?;
+        if !over {
+            let pause = self.chance.ms(200, 2000);
+            self.after(pause, Due::Trouble);
+        }
+        Ok(())
+    }
+
     fn aim(&mut self, when: When) {
         if self.armed == Some(when) {
             self.armed = None;
@@ -291,6 +328,9 @@ impl Town<'_> {
 
     fn heard(&mut self, text: &Submitted) {
         self.aim(When::AtSubmit);
+        if let Some(life) = self.lives.last_mut() {
+            life.spoke();
+        }
         let Some((at, who)) = self.customers.iter_mut().enumerate().find(|(_, c)| c.phone == text.to) else {
             let why = "nobody has this number".to_owned();
             self.misfits.push((text.to.clone(), Misfit { why, text: text.text.clone() }));
@@ -338,9 +378,10 @@ impl Town<'_> {
             return;
         }
         let (box_, phone, awaited) = (self.box_.clone(), who.phone.clone(), who.awaits());
+        let began = waiting.began;
         let staff = self.staff_tx.clone();
         tokio::spawn(async move {
-            let resent = help(&box_, &phone, &awaited).await.unwrap_or_default();
+            let resent = help(&box_, &phone, &awaited, began).await.unwrap_or_default();
             // Closed when the scenario is over.
             drop(staff.send(Staff { customer, resent }).await);
         });
@@ -382,7 +423,6 @@ impl Town<'_> {
         if !status.success() {
             return Err(Error::Box(format!("SIGTERM ended it with {status}")));
         }
-        let restarts = self.lives.iter().map(Life::restart).collect::<Vec<Restart>>();
         let found = evidence::Found {
             customers: self.customers,
             orders: self.dealer.orders(),
@@ -391,7 +431,7 @@ impl Town<'_> {
             stuck: self.stuck,
             resent: self.resent,
             lives: self.lives,
-            restarts,
+            submitted: self.modem.submitted_since(0).await?,
             term,
         };
         evidence::weigh(found, self.box_, log).await
@@ -399,12 +439,20 @@ impl Town<'_> {
 }
 
 /// What the staff do when a customer complains: send again the text that the customer waits for, if it is in doubt.
-async fn help(box_: &Installation, phone: &str, awaited: &[&str]) -> Result<Vec<String>, Error> {
+async fn help(
+    box_: &Installation,
+    phone: &str,
+    awaited: &[&str],
+    began: jiff::Timestamp,
+) -> Result<Vec<String>, Error> {
     let unknown = box_.rows(&["sms", "unknown"]).await?;
     let text = |row: &Value, key: &str| row.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     for phrase in awaited {
-        let candidate =
-            unknown.iter().rfind(|row| text(row, "person") == phone && text(row, "body").contains(phrase));
+        let meant = |row: &&Value| {
+            let since = text(row, "created").parse::<jiff::Timestamp>().is_ok_and(|at| at >= began);
+            since && text(row, "person") == phone && text(row, "body").contains(phrase)
+        };
+        let candidate = unknown.iter().rfind(meant);
         let Some(row) = candidate else { continue };
         let parts = row.get("parts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         if parts.iter().any(|part| matches!(text(part, "state").as_str(), "queued" | "handed")) {

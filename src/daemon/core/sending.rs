@@ -35,6 +35,8 @@ pub(super) struct Line {
     pub(super) why_down: Option<String>,
     pub(super) queue: VecDeque<MessageId>,
     in_flight: Option<PartId>,
+    /// Reports that came while a text to the same person was with the modem: perhaps its own.
+    early_reports: Vec<pdu::StatusReport>,
     paused: bool,
     pauses: u32,
     /// Committed and not yet freed by the modem.
@@ -290,8 +292,19 @@ impl Shop {
         }
     }
 
-    /// A line answered for a PDU.
+    /// A line answered for a PDU. Reports that overtook the answer can be told apart now.
     pub(super) fn send_done(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, result: SendResult) {
+        self.part_answered(cx, line_id, id, result);
+        let early = match self.lines.get_mut(line_id) {
+            Some(line) if line.in_flight.is_none() => std::mem::take(&mut line.early_reports),
+            Some(_) | None => Vec::new(),
+        };
+        for report in early {
+            self.reported(cx, line_id, &report);
+        }
+    }
+
+    fn part_answered(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, result: SendResult) {
         let retries = self.settings.count("sms.retries");
         let Some(line) = self.lines.get_mut(line_id) else { return };
         if line.in_flight.as_ref() != Some(id) {
@@ -474,7 +487,7 @@ impl Shop {
     }
 
     /// A status report: settles the part that it names; without its reference, the one text to this person of which
-    /// nothing is known.
+    /// nothing is known. Where there are several, none: each stays in doubt, and honestly so.
     pub(super) fn reported(&mut self, cx: &mut Cx<'_>, line: &LineId, report: &pdu::StatusReport) {
         let peer = report.to.as_str().to_owned();
         let state = match report.delivery() {
@@ -487,9 +500,18 @@ impl Shop {
         if known.is_some() {
             self.report_order.retain(|k| *k != key);
         }
+        if known.is_none() && self.is_sending_to(line, &peer) {
+            if let Some(line) = self.lines.get_mut(line) {
+                line.early_reports.push(report.clone());
+            }
+            return;
+        }
         let id = known.or_else(|| {
-            let at = self.unknown_parts.iter().position(|(who, _)| *who == peer)?;
-            Some(self.unknown_parts.remove(at).1)
+            let mut theirs = self.unknown_parts.iter().enumerate().filter(|(_, (who, _))| *who == peer);
+            match (theirs.next().map(|(at, _)| at), theirs.next()) {
+                (Some(at), None) => Some(self.unknown_parts.remove(at).1),
+                (Some(_), Some(_)) | (None, _) => None,
+            }
         });
         let Some(id) = id else {
             self.count("reports_of_nothing");
@@ -506,6 +528,12 @@ impl Shop {
         if !out.parts.iter().any(pending) {
             self.message_settled(cx, &id.message);
         }
+    }
+
+    /// A text to this person is with the modem, which has not said its reference yet.
+    fn is_sending_to(&self, line: &LineId, peer: &str) -> bool {
+        let part = self.lines.get(line).and_then(|l| l.in_flight.as_ref());
+        part.and_then(|part| self.outgoing.get(&part.message)).is_some_and(|out| out.row.peer == peer)
     }
 
     /// A line is gone for good for now: its texts go by another of the shop's lines, in order.
