@@ -62,7 +62,7 @@ async fn act(stage: Arc<Stage>, mut wanted: mpsc::Receiver<(Deed, Done)>) {
         let how = match deed {
             Deed::Text { from, body } => text(&stage, &from, &body).await,
             Deed::Dealer { on } => stage.set_dealer(on),
-            Deed::Cut => stage.cut(None).await.map(|_| ()),
+            Deed::Cut {} => stage.cut(None).await.map(|_| ()),
         };
         // Err: the browser went away and does not want to know.
         drop(done.send(how));

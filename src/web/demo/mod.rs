@@ -138,7 +138,8 @@ pub enum Deed {
         on: bool,
     },
     /// Pulled the box's power.
-    Cut,
+    // Braces: an extra field beside a unit variant would pass unseen.
+    Cut {},
 }
 
 /// How a deed went.
