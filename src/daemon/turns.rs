@@ -375,7 +375,7 @@ impl Turns {
             let disk = self.store.disk_state();
             let answer = json!({
                 "shops": self.core.status(),
-                "storage": { "stalled": state.stalled, "disk": format!("{disk:?}") },
+                "storage": { "stalled": state.stalled, "free_mib": disk.free >> 20, "low": disk.low },
                 "loop": {
                     "events": self.counters.events,
                     "commits": self.counters.commits,

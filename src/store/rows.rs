@@ -243,7 +243,7 @@ pub struct StepRow {
     pub from: String,
     /// Widget entered.
     pub to: String,
-    /// Its type.
+    /// Type of the widget left.
     pub kind: String,
     /// Dotted path to new value.
     pub delta: Map<String, Value>,

@@ -562,3 +562,39 @@ async fn a_slow_dealer_keeps_nobody_waiting_for_more_than_two_seconds() {
     let heard = b.heard(JANE);
     says(&heard.join("\n"), &["1. Troubleshoot Equipment", "1. Honda HRX0142", "describe the problem"]);
 }
+
+#[tokio::test]
+async fn a_dealer_who_went_away_in_mid_conversation_is_noticed_before_the_order() {
+    let mut b = VirtualBox::one_shop().await;
+    b.knows(JANE);
+    for text in &TO_DROP_OFF[..4] {
+        b.text(JANE, text).await;
+        b.advance(Duration::from_secs(10)).await;
+    }
+    b.dealer.mood = DealerMood::Down;
+    b.text(JANE, "2").await;
+    b.heard(JANE);
+    b.text(JANE, "1").await;
+    let told = b.one(JANE);
+    assert!(!told.contains("has been submitted"), "{told}");
+    says(&told, &["Honda HRX0142 - Schedule Service"]);
+}
+
+#[tokio::test]
+async fn a_parts_order_that_cannot_leave_keeps_the_customer_waiting_no_longer() {
+    let mut b = VirtualBox::one_shop().await;
+    b.knows(JANE);
+    for text in TO_DROP_OFF {
+        b.text(JANE, text).await;
+    }
+    b.heard(JANE);
+    b.dealer.mood = DealerMood::Down;
+    b.text(JANE, "1").await;
+    let heard = b.heard(JANE);
+    assert_eq!(heard.len(), 2, "{heard:#?}");
+    says(&heard[0], &["Parts order saved", "We will text you when it is confirmed"]);
+    says(&heard[1], &["1. Drop off Today"]);
+    b.dealer.mood = DealerMood::Up;
+    b.advance(minutes(3)).await;
+    says(&b.one(JANE), &["Parts Order Confirmed!", "Blade 0142 (Qty: 2)"]);
+}

@@ -15,6 +15,8 @@ use crate::outbox::OrderInput;
 use crate::store::{CachedRow, Op};
 use crate::types::{Capabilities, ExecutionSid, Support};
 
+/// How long what was heard of the dealer is believed while a customer writes.
+const HEARD_OF: Duration = Duration::from_secs(5);
 /// Customers fetched ahead at a time: the dealer should hardly notice.
 const PREFETCH_AT_ONCE: usize = 2;
 
@@ -177,6 +179,7 @@ impl Shop {
 
     /// The dealer was reached, or was not: what customers are told, and when orders are tried, follows.
     pub(super) fn dealer_answered(&mut self, cx: &mut Cx<'_>, reached: bool) {
+        self.dealer.heard = Some(cx.now.mono);
         if self.dealer.reachable == reached {
             return;
         }
@@ -229,6 +232,20 @@ impl Shop {
             // Until he was asked, look: a look-up sends nothing, and says itself when nothing can be learnt.
             self.dealer.references_seen || !self.dealer.asked,
         )
+    }
+
+    /// A customer writes: whether the dealer is there should be known before they order something. Asks for their
+    /// profile, which may be fresh already, when nothing was heard of him for a moment.
+    pub(super) fn ask_how_he_is(&mut self, cx: &mut Cx<'_>, person: &str) {
+        let heard = self.dealer.heard.is_some_and(|at| cx.now.mono.since(at) < HEARD_OF);
+        if self.setup.dealer.is_none() || heard || self.stopping {
+            return;
+        }
+        self.dealer.heard = Some(cx.now.mono);
+        let path = widened(&format!("/api/customers/by-phone/{}", encode(person)));
+        let (lookup, actions) = Lookup::start(None, cx.now, cx.boot, &self.cache_policy(&path));
+        let id = self.add_fetch(Fetch { run: None, lookup: Some(lookup), path, ahead: false });
+        self.lookup_actions(cx, id, actions);
     }
 
     /// Every little while: ask a dealer who is away how he is; when it is time, fetch all known customers anew.

@@ -119,6 +119,8 @@ impl Shop {
     }
 
     pub(super) fn order_input(&mut self, cx: &mut Cx<'_>, id: &OrderId, input: OrderInput) {
+        // It did not arrive and will be tried again: the customer need not wait for that.
+        let waits_in_vain = matches!(input, OrderInput::Placed(PlaceResult::NotSent { .. }));
         // An order is the surest sign of how the dealer is.
         match &input {
             OrderInput::Placed(PlaceResult::Confirmed(_) | PlaceResult::Refused { .. }) => {
@@ -172,6 +174,9 @@ impl Shop {
         }
         if changed || before.attempts == 0 {
             self.put_order(cx, id);
+        }
+        if waits_in_vain && !self.stopping {
+            self.order_wait_ended(cx, id);
         }
         let over = self
             .orders

@@ -53,6 +53,7 @@ impl Shop {
     }
 
     fn hear(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) {
+        self.ask_how_he_is(cx, person);
         let widget = self.widget_in_front(person);
         let parameters = self.webhook(text);
         let turn = self.talk(cx, person).state.hear(&text.body, parameters, widget.as_deref());
@@ -185,7 +186,11 @@ impl Shop {
                 self.id
             ));
         }
-        let about = if note.trim().is_empty() { String::new() } else { format!(" ({})", note.trim()) };
+        let about = if note.trim().is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", note.trim().trim_end_matches('.'))
+        };
         for number in staff {
             let body = format!(
                 "#{ticket} {person} would like to text with you{about}. Begin answers with #{ticket}; #{ticket} DONE ends it."

@@ -62,6 +62,8 @@ pub(super) struct Published {
 pub(super) struct Dealer {
     /// The last thing that he did was to answer.
     pub(super) reachable: bool,
+    /// When that was seen last.
+    pub(super) heard: Option<Mono>,
     /// A probe was answered in this run.
     pub(super) asked: bool,
     pub(super) probed: Option<Capabilities>,
@@ -126,6 +128,7 @@ impl Shop {
             parts: HashMap::new(),
             dealer: Dealer {
                 reachable: true,
+                heard: None,
                 asked: false,
                 probed: None,
                 references_seen: false,
