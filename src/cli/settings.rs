@@ -2,6 +2,7 @@
 //! holds at once; else it is made in the database.
 
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -186,5 +187,21 @@ fn write(config: &Config, ops: Vec<Op>) -> Result<(), StoreError> {
         return Err(StoreError::Closed { why: Some(error.to_string()) });
     }
     // Closing commits what is queued, or says why not.
-    store.close()
+    store.close()?;
+    if let Err(error) = give_to_owner(&config.storage.path) {
+        eprintln!("backroom: {}: {error}", config.storage.path.display());
+    }
+    Ok(())
+}
+
+/// What root makes before the first start belongs to the directory's owner: the daemon could not open it.
+fn give_to_owner(directory: &Path) -> std::io::Result<()> {
+    let owner = std::fs::metadata(directory)?;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.metadata()?.uid() != owner.uid() {
+            std::os::unix::fs::lchown(entry.path(), Some(owner.uid()), Some(owner.gid()))?;
+        }
+    }
+    Ok(())
 }
