@@ -20,6 +20,31 @@ pub(super) struct Inbound {
     class: Option<u8>,
 }
 
+/// In order of arrival. Counts its reports, so that thousands of texts that wait for room cost nothing.
+#[derive(Debug, Default)]
+struct Waiting {
+    queue: VecDeque<Inbound>,
+    reports: usize,
+}
+
+impl Waiting {
+    fn push_back(&mut self, inbound: Inbound) {
+        self.reports += usize::from(inbound.report);
+        self.queue.push_back(inbound);
+    }
+
+    fn push_front(&mut self, inbound: Inbound) {
+        self.reports += usize::from(inbound.report);
+        self.queue.push_front(inbound);
+    }
+
+    fn remove(&mut self, at: usize) -> Option<Inbound> {
+        let inbound = self.queue.remove(at)?;
+        self.reports -= usize::from(inbound.report);
+        Some(inbound)
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Due {
     Arrive(Inbound),
@@ -46,7 +71,7 @@ pub(super) struct Network {
     /// What +CREG tells while the modem is on the air.
     pub(super) coverage: u8,
     pub(super) reports: Reports,
-    waiting: VecDeque<Inbound>,
+    waiting: Waiting,
     awaiting: Option<Inbound>,
     /// No attempt before this time, in milliseconds since the start.
     hold_until: u64,
@@ -66,7 +91,7 @@ impl Network {
         Network {
             coverage: 1,
             reports,
-            waiting: VecDeque::new(),
+            waiting: Waiting::default(),
             awaiting: None,
             hold_until: 0,
             arrival_free_at: 0,
@@ -85,7 +110,7 @@ impl Network {
     }
 
     pub(super) fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.queue.len()
     }
 
     pub(super) fn is_awaiting_ack(&self) -> bool {
@@ -261,7 +286,10 @@ impl Machine {
     /// The first message that finds its way. Reports overtake texts that wait for room.
     fn next_route(&self) -> Option<(usize, Route)> {
         let mut full = false;
-        for (at, inbound) in self.network.waiting.iter().enumerate() {
+        for (at, inbound) in self.network.waiting.queue.iter().enumerate() {
+            if full && self.network.waiting.reports == 0 {
+                return None;
+            }
             if full && !inbound.report {
                 continue;
             }
