@@ -9,7 +9,7 @@ use clap::Subcommand;
 use serde_json::{Map, Value};
 
 use super::texts::{choose_shop, wall_now};
-use crate::config::settings::{SETTINGS, ShopSettings, check, find};
+use crate::config::settings::{SETTINGS, ShopSettings, find};
 use crate::config::{Config, ShopConfig};
 use crate::daemon::clock::boot_id;
 use crate::daemon::control::{self, Ask};
@@ -59,8 +59,8 @@ pub(super) fn run(config: &Config, command: Settings) -> Result<(), String> {
             let shop = choose_shop(config, shop.as_deref())?;
             let setting = find(&key).map_err(|e| e.to_string())?;
             let value = parse_value(&value);
-            let value =
-                if value.is_null() { value } else { check(setting, &value).map_err(|e| e.to_string())? };
+            // Said before the daemon is asked, so that a mistake reads the same with and without one.
+            effective(config, shop)?.set(setting.key, &value).map_err(|e| e.to_string())?;
             change(config, shop, Map::from_iter([(key, value)]))
         }
         Settings::Export { shop } => {

@@ -299,7 +299,14 @@ impl Reader<'_> {
         let mut fixed = Map::new();
         if let Some(item) = table.get("settings") {
             match item.get_ref().as_table() {
-                Some(settings) => self.settings(settings, "", &mut fixed),
+                Some(settings) => {
+                    let code = ["shop.calling_code"]
+                        .iter()
+                        .find_map(|k| settings.get(*k))
+                        .or_else(|| settings.get("shop")?.get_ref().as_table()?.get("calling_code"));
+                    let country = code.and_then(|c| c.get_ref().as_str()).unwrap_or("1").to_owned();
+                    self.settings(settings, "", &country, &mut fixed);
+                }
                 None => self.bad(item, "settings", "a table"),
             }
         }
@@ -307,18 +314,18 @@ impl Reader<'_> {
     }
 
     /// Dotted keys and nested tables are the same in TOML: `shop.name` is `[shop.settings.shop] name`.
-    fn settings(&mut self, table: &DeTable<'_>, prefix: &str, out: &mut Map<String, Value>) {
+    fn settings(&mut self, table: &DeTable<'_>, prefix: &str, country: &str, out: &mut Map<String, Value>) {
         for (key, item) in table.iter() {
             let key = format!("{prefix}{}", key.get_ref());
             if let Some(nested) = item.get_ref().as_table() {
-                self.settings(nested, &format!("{key}."), out);
+                self.settings(nested, &format!("{key}."), country, out);
                 continue;
             }
             let checked = to_json(item.get_ref())
                 .ok_or_else(|| format!("`{key}` takes text, a number, true or false, or a list"))
                 .and_then(|value| {
                     let setting = settings::find(&key).map_err(|e| e.to_string())?;
-                    settings::check(setting, &value).map_err(|e| e.to_string())
+                    settings::check(setting, &value, country).map_err(|e| e.to_string())
                 });
             match checked {
                 Ok(value) => {

@@ -295,10 +295,11 @@ fn edit_distance(a: &str, b: &str) -> usize {
 }
 
 /// Checks a value and brings it into its stored form: numbers given as text become numbers, phone numbers E.164.
+/// `country` is the calling code that completes national numbers.
 ///
 /// # Errors
 /// [`SettingError::BadValue`] says what the setting takes.
-pub fn check(setting: &'static Setting, value: &Value) -> Result<Value, SettingError> {
+pub fn check(setting: &'static Setting, value: &Value, country: &str) -> Result<Value, SettingError> {
     let bad = |want: &str| SettingError::BadValue {
         key: setting.key,
         want: want.to_owned(),
@@ -308,7 +309,7 @@ pub fn check(setting: &'static Setting, value: &Value) -> Result<Value, SettingE
         Kind::Text => value.as_str().map(Value::from).ok_or_else(|| bad("takes text")),
         Kind::Phone => match value.as_str() {
             Some("") => Ok(Value::from("")),
-            Some(text) => PhoneNumber::parse(text, Some("1"))
+            Some(text) => PhoneNumber::parse(text, Some(country))
                 .map(|n| Value::from(n.as_str()))
                 .map_err(|e| bad(&format!("takes a phone number ({e})"))),
             None => Err(bad("takes a phone number")),
@@ -325,7 +326,7 @@ pub fn check(setting: &'static Setting, value: &Value) -> Result<Value, SettingE
             };
             let mut numbers = Vec::with_capacity(list.len());
             for text in list {
-                let number = PhoneNumber::parse(text, Some("1"))
+                let number = PhoneNumber::parse(text, Some(country))
                     .map_err(|e| bad(&format!("takes phone numbers ({e})")))?;
                 let number = Value::from(number.as_str());
                 // Twice the number, twice the text.
@@ -434,7 +435,7 @@ impl ShopSettings {
         let value = if value.is_null() {
             serde_json::from_str(setting.default).unwrap_or(Value::Null)
         } else {
-            check(setting, value)?
+            check(setting, value, self.text("shop.calling_code"))?
         };
         self.values.insert(setting.key, value);
         Ok(())
@@ -542,7 +543,7 @@ mod tests {
     fn every_default_is_valid_and_the_registry_is_sorted() {
         for setting in SETTINGS {
             let value: Value = serde_json::from_str(setting.default).unwrap();
-            check(setting, &value).unwrap_or_else(|e| panic!("{e}"));
+            check(setting, &value, "1").unwrap_or_else(|e| panic!("{e}"));
         }
         assert!(SETTINGS.windows(2).all(|w| w[0].key < w[1].key));
     }

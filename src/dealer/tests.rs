@@ -531,6 +531,13 @@ async fn an_answer_without_end_is_cut_at_the_limit() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
+        // An answer before its question is another fault.
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            let mut octet = [0];
+            stream.read_exact(&mut octet).unwrap();
+            request.extend(octet);
+        }
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n").unwrap();
         let mut sent = 0_usize;
         // Ends when the client hangs up.

@@ -47,6 +47,9 @@ pub struct Env {
     pub zone: jiff::tz::TimeZone,
     /// False when the last thing that the dealer's API did was not to answer: texts then tell the truth.
     pub dealer_reachable: bool,
+    /// True when somebody can be handed a conversation: `handToPeople` fails otherwise, and nobody is promised an
+    /// answer that nobody will write.
+    pub people: bool,
     /// How long `createPartsOrderAsync` waits for the order's outcome before it says `pending`.
     pub order_wait: Duration,
     /// Friendly name to FW sid of the published flows: what `triggerFlowWithContext` and `run-subflow` may name.

@@ -311,7 +311,9 @@ async fn text_shop_goes_to_the_staff_and_their_answer_back() {
 
 #[tokio::test]
 async fn an_unknown_number_gets_a_friendly_path() {
-    let mut b = VirtualBox::one_shop().await;
+    let mut plan = shop("main");
+    plan.settings.insert("staff".into(), json!([STAFF]));
+    let mut b = VirtualBox::new(vec![plan]).await;
     b.text("+12065550177", "hi").await;
     says(&b.one("+12065550177"), &["(206) 555-0100", "your name and how we can help"]);
     b.text("+12065550177", "Do you repair chain saws?").await;
@@ -597,4 +599,18 @@ async fn a_parts_order_that_cannot_leave_keeps_the_customer_waiting_no_longer() 
     b.dealer.mood = DealerMood::Up;
     b.advance(minutes(3)).await;
     says(&b.one(JANE), &["Parts Order Confirmed!", "Blade 0142 (Qty: 2)"]);
+}
+
+#[tokio::test]
+async fn nobody_is_promised_an_answer_of_people_who_are_not_there() {
+    let mut b = VirtualBox::one_shop().await;
+    b.knows(JANE);
+    for text in ["hi", "7"] {
+        b.text(JANE, text).await;
+    }
+    b.heard(JANE);
+    b.text(JANE, "1").await;
+    let told = b.one(JANE);
+    assert!(!told.contains("staff"), "{told}");
+    says(&told, &["(206) 555-0100"]);
 }

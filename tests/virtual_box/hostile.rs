@@ -92,10 +92,14 @@ async fn stop_holds_however_a_flow_writes_the_number() {
         wall: Wall(BEGIN),
     };
     b.store().submit(Transaction { ops: vec![Op::PutFlow(row)] }).unwrap();
-    let values = json!({ "flows.main": "Teller" }).as_object().cloned().unwrap();
-    b.ask(Command::Set { shop: main_shop(), values, by: "owner".into() }).await.unwrap();
     b.power_cut().await;
     b.power_back(seconds(5), true).await;
+    let set = |flow: &str| {
+        let values = json!({ "flows.main": flow }).as_object().cloned().unwrap();
+        Command::Set { shop: main_shop(), values, by: "owner".into() }
+    };
+    assert!(b.ask(set("Tellr")).await.unwrap_err().contains("no published flow"));
+    b.ask(set("Teller")).await.unwrap();
     b.text(JOE, "hello").await;
     assert_eq!(b.heard(JANE), Vec::<String>::new());
     assert!(stored(&b, JANE).await.contains(&(MessageStatus::Failed, "Come back, Jane".into())));

@@ -98,7 +98,7 @@ fn customer(number: usize) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2, ..ProptestConfig::default() })]
 
     /// A hundred customers at once, in any order: each hears of his own equipment only, each order is his own.
     #[test]

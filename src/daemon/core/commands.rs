@@ -116,6 +116,9 @@ impl Shop {
                 errors.push(format!("`{key}` is fixed in the configuration file"));
             } else if let Err(error) = next.set(key, value) {
                 errors.push(error.to_string());
+            } else if key.starts_with("flows.") && !self.flows.contains_key(next.text(key)) {
+                let names: Vec<&str> = self.flows.keys().map(String::as_str).collect();
+                errors.push(format!("`{key}` names no published flow; there are {}", names.join(", ")));
             }
         }
         if !errors.is_empty() {

@@ -267,12 +267,9 @@ impl Shop {
         let mut known: std::collections::BTreeSet<String> = self.dealer.customers.clone();
         known.extend(self.settings.phones("customers").iter().map(ToString::to_string));
         known.extend(self.people.keys().filter(|p| p.starts_with('+')).cloned());
-        let idle = self.dealer.prefetching.is_empty();
         self.dealer.prefetching = known.into_iter().collect();
-        if idle {
-            for _ in 0..PREFETCH_AT_ONCE {
-                self.prefetch_next(cx);
-            }
+        for _ in 0..PREFETCH_AT_ONCE {
+            self.prefetch_next(cx);
         }
     }
 

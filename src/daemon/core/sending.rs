@@ -440,8 +440,17 @@ impl Shop {
         }
         // Sent or in doubt, the question was asked: the wait begins.
         let prompt = out.prompt.take();
-        if matches!(status, MessageStatus::Delivered | MessageStatus::Undelivered) || out.row.shop != self.id
-        {
+        // Without reports nothing more will be heard of a text that was sent.
+        let over = match status {
+            MessageStatus::Delivered | MessageStatus::Undelivered => true,
+            MessageStatus::Sent => !self.settings.switch("sms.report"),
+            MessageStatus::Received
+            | MessageStatus::Queued
+            | MessageStatus::Sending
+            | MessageStatus::Failed
+            | MessageStatus::Unknown => false,
+        };
+        if over {
             self.outgoing.remove(id);
         }
         if let Some(sid) = prompt {
@@ -450,11 +459,12 @@ impl Shop {
     }
 
     fn remember_for_reports(&mut self, id: &MessageId) {
+        let reports = self.settings.switch("sms.report");
         let Some(out) = self.outgoing.get(id) else { return };
         let mut forget = Vec::new();
         for part in &out.parts {
             match (part.state, part.reference, &part.line) {
-                (PartState::Sent, Some(reference), Some(line)) => {
+                (PartState::Sent, Some(reference), Some(line)) if reports => {
                     let key = (line.clone(), out.row.peer.clone(), reference);
                     match self.awaiting_report.insert(key.clone(), part.id.clone()) {
                         None => self.report_order.push_back(key),

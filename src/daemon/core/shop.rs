@@ -269,11 +269,13 @@ impl Shop {
         let open = if now.wall_sure { Value::from(s.is_open(now.wall)) } else { Value::Null };
         vars.insert("SHOP_OPEN".into(), open);
         vars.insert("SHOP_HOURS".into(), if now.wall_sure { s.hours_on(now.wall) } else { "" }.into());
+        vars.insert("STAFF".into(), (!s.phones("staff").is_empty()).into());
         vars.insert("DEALER_REACHABLE".into(), self.dealer.reachable.into());
         Env {
             vars,
             zone: s.zone(),
             dealer_reachable: self.dealer.reachable,
+            people: !s.phones("staff").is_empty(),
             order_wait: s.seconds("dealer.order_wait"),
             flows: self.flows.iter().map(|(name, p)| (name.clone(), p.sid.clone())).collect(),
             limits: Limits {

@@ -112,6 +112,9 @@ pub(super) fn call(call: &Call<'_>) -> Answer {
         "validateDate" => Answer::Returned(dates::call(call)),
         "validateAddress" => Answer::Returned(address::call(call)),
         "validateQuantity" => Answer::Returned(quantity::call(call)),
+        "handToPeople" | "textShop" if !call.env.people => {
+            Answer::Failed("no staff numbers are set: nobody would answer".to_owned())
+        }
         "handToPeople" | "textShop" => Answer::HandToPeople { note: call.text("note").to_owned() },
         unknown => Answer::Failed(format!("this box has no function {unknown:?}")),
     }

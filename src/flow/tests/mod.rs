@@ -27,6 +27,7 @@ pub(super) fn env() -> Env {
         vars,
         zone: jiff::tz::TimeZone::get("America/Los_Angeles").unwrap(),
         dealer_reachable: true,
+        people: true,
         order_wait: Duration::from_secs(5),
         flows: BTreeMap::from([
             ("Schedule_Service".to_owned(), "FW01".to_owned()),

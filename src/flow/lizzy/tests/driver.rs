@@ -73,12 +73,13 @@ impl Talk {
         let flows = &*PARSED;
         let vars = json!({
             "LIZZY_API_URL": "https://lizzy.example", "SHOP_NAME": "Hansen Outdoor Power",
-            "SHOP_PHONE": "(206) 555-0100", "SILENCE_SECONDS": 900, "EMOJI": false, "DEALER_REACHABLE": true
+            "SHOP_PHONE": "(206) 555-0100", "SILENCE_SECONDS": 900, "EMOJI": false, "DEALER_REACHABLE": true, "STAFF": true
         });
         let env = Env {
             vars: vars.as_object().cloned().expect("an object"),
             zone: jiff::tz::TimeZone::get("America/Los_Angeles").expect("bundled"),
             dealer_reachable: true,
+            people: true,
             order_wait: Duration::from_secs(5),
             flows: flows.keys().map(|name| (name.clone(), format!("FW{name}"))).collect(),
             limits: Limits::default(),
