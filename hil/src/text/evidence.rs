@@ -90,6 +90,9 @@ pub struct Evidence {
     pub unknown: Unknown,
     /// Texts that the staff sent again because a customer heard nothing.
     pub resent: usize,
+    /// PDUs that went out once more with these, though the network had them: a text of several parts was cut twice,
+    /// and one of the parts in doubt had left. The phone knows it again by its number.
+    pub parts_again: usize,
     /// Orders in the dealer's books.
     pub orders: usize,
     /// Orders that the box lists as unknown.
@@ -147,7 +150,10 @@ impl fmt::Display for Evidence {
                     self.unknown.all()
                 ),
             ),
-            ("sent again by staff", self.resent.to_string()),
+            (
+                "sent again by staff",
+                format!("{} ({} PDUs of them needlessly)", self.resent, self.parts_again),
+            ),
             ("orders", self.orders.to_string()),
             ("orders unknown", self.orders_unknown.to_string()),
             ("restart to text", spread(&self.restarts)),
@@ -194,7 +200,7 @@ pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Resu
     timing(&found, &mut evidence);
     texts_in(&found, &rows, &mut evidence);
     texts_out(&found, &rows, &mut evidence);
-    parts_twice(&entries, &mut evidence);
+    parts_twice(&entries, &in_doubt_and_resent(&found, &rows, &told), &mut evidence);
     complaints(&told, &mut evidence);
     orders(&found, &unknown_orders, &mut evidence);
     confirmations(&found, &rows, &mut evidence);
@@ -272,17 +278,47 @@ fn complaints(told: &[u8], evidence: &mut Evidence) {
     evidence.violations.extend(said.lines().filter(bad).map(|line| format!("in its log: {line}")));
 }
 
-/// Between two texts of a customer no PDU goes out twice to that customer.
-fn parts_twice(entries: &[Entry], evidence: &mut Evidence) {
+/// A part that the staff were free to send again: who to, its number, the whole text.
+type Free<'a> = (&'a str, Option<u64>, &'a str);
+
+/// Parts that the box had called unknown, of texts that the staff sent again.
+fn in_doubt_and_resent<'a>(found: &Found, rows: &'a [Value], told: &[u8]) -> Vec<Free<'a>> {
+    let said = String::from_utf8_lossy(told);
+    let parts: BTreeSet<(&str, &str)> =
+        said.lines().filter_map(marked).filter_map(|id| id.split_once('/')).collect();
+    let resent = rows.iter().filter(|row| found.resent.iter().any(|id| id == text(row, "id")));
+    resent
+        .flat_map(|row| {
+            let numbers = parts.iter().filter(move |(id, _)| *id == text(row, "id"));
+            numbers.map(move |(_, number)| (text(row, "person"), number.parse().ok(), text(row, "body")))
+        })
+        .collect()
+}
+
+/// Between two texts of a customer no PDU goes out twice to that customer, unless the staff wanted it: then once more.
+fn parts_twice(entries: &[Entry], free: &[Free<'_>], evidence: &mut Evidence) {
     let mut turns: BTreeMap<&str, BTreeSet<(&str, Option<u64>)>> = BTreeMap::new();
+    let mut free = free.to_vec();
     for entry in entries {
         match &entry.what {
             What::Arrived { from } => {
                 turns.remove(from.as_str());
             }
             What::Submitted { to, text, part, .. } => {
-                if !turns.entry(to).or_default().insert((text, *part)) {
-                    evidence.violations.push(format!("sent twice to {to}: part {part:?} {text:?}"));
+                if turns.entry(to).or_default().insert((text, *part)) {
+                    continue;
+                }
+                let wanted = free.iter().position(|(person, number, body)| {
+                    person == to && number == part && body.contains(text.as_str())
+                });
+                match wanted {
+                    Some(at) => {
+                        free.remove(at);
+                        evidence.parts_again += 1;
+                    }
+                    None => {
+                        evidence.violations.push(format!("sent twice to {to}: part {part:?} {text:?}"));
+                    }
                 }
             }
             What::Command => {}
@@ -518,10 +554,18 @@ mod tests {
     fn a_pdu_that_goes_out_twice_in_one_turn_is_named() {
         let arrived = || Entry { t_ms: 2.0, what: What::Arrived { from: "+1".into() } };
         let mut evidence = Evidence::default();
-        parts_twice(&[submitted(1.0, "a"), arrived(), submitted(3.0, "a")], &mut evidence);
+        parts_twice(&[submitted(1.0, "a"), arrived(), submitted(3.0, "a")], &[], &mut evidence);
         assert_eq!(evidence.violations, [""; 0]);
-        parts_twice(&[submitted(1.0, "a"), submitted(3.0, "a")], &mut evidence);
+        let twice = [submitted(1.0, "a"), submitted(3.0, "a")];
+        parts_twice(&twice, &[], &mut evidence);
         assert_eq!(evidence.violations.len(), 1);
+        parts_twice(&twice, &[("+2", Some(1), "a..."), ("+1", Some(2), "a...")], &mut evidence);
+        assert_eq!((evidence.violations.len(), evidence.parts_again), (2, 0), "another's, another part");
+        parts_twice(&twice, &[("+1", Some(1), "a...")], &mut evidence);
+        assert_eq!((evidence.violations.len(), evidence.parts_again), (2, 1));
+        let thrice = [submitted(1.0, "a"), submitted(3.0, "a"), submitted(4.0, "a")];
+        parts_twice(&thrice, &[("+1", Some(1), "a...")], &mut evidence);
+        assert_eq!((evidence.violations.len(), evidence.parts_again), (3, 2), "wanted once, sent twice more");
     }
 
     #[test]
