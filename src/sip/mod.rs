@@ -4,7 +4,9 @@
 //! what is agreed about media, [`digest`] for who may. Knows no socket, clock or chance: time, tags, branches and
 //! nonces are inputs.
 
+pub mod digest;
 mod lex;
 pub mod message;
+pub mod sdp;
 pub mod uri;
 pub mod wire;
