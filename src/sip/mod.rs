@@ -8,5 +8,7 @@ pub mod digest;
 mod lex;
 pub mod message;
 pub mod sdp;
+#[cfg(test)]
+mod tests;
 pub mod uri;
 pub mod wire;
