@@ -27,6 +27,9 @@ pub enum UriError {
     /// Not a number up to 65535.
     #[error("the port is a number up to 65535")]
     Port,
+    /// A tel URI without a number.
+    #[error("a tel URI has a number")]
+    Number,
     /// A parameter or header without a name.
     #[error("a parameter or header of a URI has a name")]
     Parameter,
@@ -217,6 +220,9 @@ fn sip(secure: bool, text: &str) -> Result<SipUri, UriError> {
 
 fn tel(text: &str) -> Result<TelUri, UriError> {
     let (number, params) = text.split_once(';').map_or((text, ""), |(n, p)| (n, p));
+    if number.is_empty() {
+        return Err(UriError::Number);
+    }
     Ok(TelUri { number: number.to_owned(), params: params_of(params)? })
 }
 

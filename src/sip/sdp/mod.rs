@@ -10,7 +10,7 @@ mod tests;
 
 pub use media::{Codec, Crypto, Direction, Encoding};
 pub use negotiate::{
-    Agreed, AgreedFormat, Capabilities, Disagreement, Local, agree, answer, offer, refuse_all,
+    Agreed, AgreedFormat, Capabilities, Disagreement, Local, agree, answer, offer, offer_again, refuse_all,
 };
 pub use policy::{Network, NetworkError, TargetPolicy, TargetRefused};
 

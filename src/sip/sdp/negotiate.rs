@@ -116,6 +116,41 @@ pub fn offer(local: &Local, capabilities: &Capabilities) -> Description {
     describe(local, vec![media])
 }
 
+/// A further offer in a dialog that has agreed before: `previous` is what we said last, as offer or answer. Streams
+/// keep their places (RFC 3264 §8) and encodings their payload types (§8.3.2).
+#[must_use]
+pub fn offer_again(
+    previous: &Description,
+    agreed: &Agreed,
+    local: &Local,
+    capabilities: &Capabilities,
+) -> Description {
+    let mut codecs = capabilities.codecs.clone();
+    let kept: Vec<&AgreedFormat> =
+        agreed.audio.iter().chain(&agreed.telephone_event).chain(&agreed.comfort_noise).collect();
+    let mut taken: Vec<u8> = kept.iter().map(|f| f.receive).collect();
+    for codec in &mut codecs {
+        if let Some(format) = kept.iter().find(|f| f.codec.matches(codec)) {
+            codec.payload_type = format.receive;
+        } else {
+            if taken.contains(&codec.payload_type) {
+                codec.payload_type = (96..128).find(|t| !taken.contains(t)).unwrap_or(codec.payload_type);
+            }
+            taken.push(codec.payload_type);
+        }
+    }
+    let mut fresh = offer(local, &Capabilities { codecs, ..capabilities.clone() });
+    let mut sections: Vec<Media> = previous.media.iter().map(refused).collect();
+    if let (Some(place), Some(mut ours)) = (sections.get_mut(agreed.index), fresh.media.pop()) {
+        // The profile was agreed; only keys make it a secure one.
+        if local.crypto.is_empty() != place.is_secure() {
+            ours.protocol.clone_from(&place.protocol);
+        }
+        *place = ours;
+    }
+    Description { media: sections, ..fresh }
+}
+
 fn describe(local: &Local, media: Vec<Media>) -> Description {
     Description {
         origin: local.origin.clone(),

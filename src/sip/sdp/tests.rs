@@ -100,6 +100,23 @@ fn holding_and_being_held_leave_nobody_sending() {
 }
 
 #[test]
+fn a_further_offer_keeps_places_and_payload_types() {
+    let video_first = PHONE.replace("m=audio", "m=video 7000 RTP/AVP 31\r\nm=audio");
+    let taken = video_first.replace("0-15", "0-15\r\na=rtpmap:101 speex/8000").replace("97 13", "97 101");
+    let (answered, agreed) = answer(&read(&taken), &local(1), &ours()).unwrap();
+    let held = Local { direction: Direction::SendOnly, ..local(2) };
+    let again = offer_again(&answered, &agreed, &held, &ours());
+    let ports: Vec<u16> = again.media.iter().map(|m| m.port).collect();
+    assert_eq!(ports, [0, 40_000, 0]);
+    assert_eq!(again.media[1].formats, ["0", "8", "9", "97"]);
+    assert!(again.is_hold());
+    let mut busy = agreed.clone();
+    busy.telephone_event = None;
+    busy.audio[0].receive = 101;
+    assert_eq!(offer_again(&answered, &busy, &held, &ours()).media[1].formats, ["0", "101", "9", "96"]);
+}
+
+#[test]
 fn encrypted_offers_are_answered_encrypted_or_not_at_all() {
     let secure = PHONE.replacen("RTP/AVP", "RTP/SAVP", 1).replace(
         "a=ptime:30",

@@ -181,7 +181,7 @@ fn a_line_that_is_no_header_is_400() {
 }
 
 #[test]
-fn limits_are_413_like_codes_of_their_own() {
+fn what_is_too_large_has_codes_of_its_own() {
     let long = "x".repeat(9000);
     with("sip:user@example.com SIP", &format!("sip:{long}@example.com SIP"), 414);
     with("Contact", &format!("X: {}\nContact", long.repeat(4)), 513);
