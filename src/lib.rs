@@ -24,6 +24,7 @@
 //! | messaging | core | types |
 //! | outbox | core | types |
 //! | cache | core | types |
+//! | rtp | core | types |
 //! | store | edge | types at flow messaging outbox cache |
 //! | modem | edge | types config telemetry at |
 //! | dealer | edge | types config telemetry |
@@ -45,6 +46,7 @@ pub mod liquid;
 pub mod messaging;
 pub mod modem;
 pub mod outbox;
+pub mod rtp;
 pub mod store;
 pub mod telemetry;
 pub mod types;
