@@ -13,10 +13,24 @@
 //! buffer and each header into vectors, where a relay that neither allocates nor copies wants twelve bytes read and
 //! written in place.
 
+pub mod codec;
+pub mod comfort;
+pub mod conceal;
+pub mod dtmf;
 pub mod event;
 pub mod g711;
+pub mod hearing;
+pub mod jitter;
 pub mod mixer;
 pub mod packet;
+pub mod playout;
+pub mod reception;
+pub mod resample;
+pub mod rewrite;
+pub mod rtcp;
+pub mod sdes;
+pub mod srtp;
+pub mod tones;
 
 /// Microseconds on the monotonic clock of whoever moves the media. Milliseconds are too coarse for jitter, which
 /// RFC 3550 counts in units of 125 µs.
