@@ -155,16 +155,20 @@ proptest! {
         for key in keys {
             let event = Event::from_code(key).unwrap();
             expected.push(Digit::from_code(key).unwrap().as_char());
-            for packet in press(event, timestamp, rate, 80) {
+            let packets = press(event, timestamp, rate, 80);
+            let before = ear.heard.len();
+            for (n, packet) in packets.iter().enumerate() {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
                 ear.wait(20);
+                // That all packets of a key are lost happens once in 64 million keys.
+                let only = n + 1 == packets.len() && ear.heard.len() == before;
                 match state % 100 {
-                    0..=4 => continue,
-                    5..=9 => late = Some(packet),
-                    10..=14 => (0..2).for_each(|_| ear.hear(&packet)),
-                    _ => ear.hear(&packet),
+                    0..=4 if !only => continue,
+                    5..=9 if !only => late = Some(*packet),
+                    10..=14 => (0..2).for_each(|_| ear.hear(packet)),
+                    _ => ear.hear(packet),
                 }
                 if state % 7 == 0 && let Some(packet) = late.take() { ear.hear(&packet); }
             }
