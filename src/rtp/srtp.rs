@@ -189,6 +189,10 @@ impl SrtpSender {
         let (header, at) = (packet.header, packet.header_len());
         let mut source = self.sources.get(header.ssrc);
         let index = guess(source.rtp, header.sequence).ok_or(SrtpError::Exhausted)?;
+        // The same index again would use the same key stream for other bytes.
+        if !is_fresh(source.rtp, source.rtp_seen, index) {
+            return Err(SrtpError::Replayed);
+        }
         self.rtp.apply(header.ssrc, index, bytes.get_mut(at..).unwrap_or_default());
         let made = self.rtp.tag(bytes, &roll_over(index)).finalize().into_bytes();
         tag.iter_mut().zip(made).for_each(|(place, byte)| *place = byte);

@@ -106,6 +106,18 @@ fn what_was_changed_repeated_or_made_by_others_is_refused() {
 }
 
 #[test]
+fn no_two_packets_are_sent_under_one_index() {
+    let (mut sender, _) = pair(Suite::Sha1Tag80);
+    protected(&mut sender, 5, 7);
+    let mut again = packet(5, 7);
+    again.resize(182, 0);
+    let before = again.clone();
+    assert_eq!(sender.protect(&mut again, 172), Err(SrtpError::Replayed));
+    assert_eq!(again, before);
+    protected(&mut sender, 4, 7);
+}
+
+#[test]
 fn packets_may_come_late_by_a_window_and_over_the_wrap() {
     let (mut sender, mut receiver) = pair(Suite::Sha1Tag80);
     let mut sent: Vec<Vec<u8>> =
