@@ -25,6 +25,7 @@
 //! | outbox | core | types |
 //! | cache | core | types |
 //! | sip | core | types |
+//! | rtp | core | types |
 //! | store | edge | types at flow messaging outbox cache |
 //! | modem | edge | types config telemetry at |
 //! | dealer | edge | types config telemetry |
@@ -46,6 +47,7 @@ pub mod liquid;
 pub mod messaging;
 pub mod modem;
 pub mod outbox;
+pub mod rtp;
 pub mod sip;
 pub mod store;
 pub mod telemetry;
