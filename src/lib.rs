@@ -24,6 +24,7 @@
 //! | messaging | core | types |
 //! | outbox | core | types |
 //! | cache | core | types |
+//! | call | core | types |
 //! | store | edge | types at flow messaging outbox cache |
 //! | modem | edge | types config telemetry at |
 //! | dealer | edge | types config telemetry |
@@ -36,6 +37,7 @@
 
 pub mod at;
 pub mod cache;
+pub mod call;
 pub mod cli;
 pub mod config;
 pub mod daemon;
