@@ -147,7 +147,7 @@ impl CallControl {
         let waiting: Vec<CallId> = waiting.map(|(id, _)| id.clone()).collect();
         for call in waiting {
             self.with_call(&call, now, |call, phase, cx| match phase {
-                Phase::Rescue(rescue) if up && Rescue::is_idle(call) => rescue.attempt(call, cx),
+                Phase::Rescue(rescue) if up => rescue.line_up(call, cx, line),
                 phase => Next::Go(phase),
             });
         }

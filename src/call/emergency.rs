@@ -11,13 +11,15 @@ use std::time::Duration;
 use super::bridge::Bridge;
 use super::calls::{Branch, Call, Dial, Entry, Hears, LegState, Told};
 use super::countries::EmergencyNumber;
-use super::hunt::SILENCE;
 use super::phase::{Ask, Next, Over, Phase};
 use super::record::EmergencyFact;
 use super::timers::Timer;
 use super::{Cx, Effect, EmergencyNotice};
 use crate::types::{Address, EndCause, Identity, LegId, LineId, Progress, PromptId, Tone, Via};
 
+/// A line that says nothing for so long gets company: the next line is dialled beside it. It is not hung up, because a
+/// mobile network may need longer than this to change to a radio that carries calls.
+const COMPANY: Duration = Duration::from_secs(8);
 /// Between two rounds over all lines: each line has just said no.
 const ROUND: Duration = Duration::from_secs(1);
 /// What the caller hears while no line of the box works: take another phone.
@@ -69,23 +71,21 @@ impl Rescue {
         Some(Self { caller, number, from, tried: BTreeSet::new(), noticed: true, early: None })
     }
 
-    /// True when the round is over and the next has not begun.
-    pub(super) fn is_idle(call: &Call) -> bool {
-        call.dialled().is_empty()
-    }
-
-    /// Dials over the next line.
+    /// Dials over the next line that was not tried in this round.
     pub(super) fn attempt(mut self, call: &mut Call, cx: &mut Cx<'_>) -> Next {
         cx.desk.timers.cancel(&call.id, &Timer::Round);
         loop {
             let lines = cx.desk.lines.for_emergency(&cx.desk.plan);
             let next = lines.into_iter().find(|l| !self.tried.contains(&l.id)).map(|l| l.id.clone());
             let Some(line) = next else {
+                if !call.dialled().is_empty() {
+                    return Next::Go(Phase::Rescue(self));
+                }
                 self.tried.clear();
                 if self.number.test {
                     return Next::End(EndCause::LineDown);
                 }
-                if !cx.desk.lines.any_up() {
+                if !cx.desk.lines.any_up(&cx.desk.plan) {
                     call.open_early(cx, &self.caller);
                 }
                 cx.desk.timers.set(&call.id, Timer::Round, cx.now.mono + ROUND);
@@ -97,6 +97,17 @@ impl Rescue {
                 return Next::Go(Phase::Rescue(self));
             }
         }
+    }
+
+    /// A line came up: when nothing better is under way, it is dialled now.
+    pub(super) fn line_up(mut self, call: &mut Call, cx: &mut Cx<'_>, line: &LineId) -> Next {
+        let ringing = call.legs.values().any(|l| matches!(l.state, LegState::Dialled { ringing: true, .. }));
+        let on_it = call.legs.values().any(|l| l.via.line() == Some(line));
+        if ringing || on_it {
+            return Next::Go(Phase::Rescue(self));
+        }
+        self.tried.remove(line);
+        self.attempt(call, cx)
     }
 
     /// Clears ordinary calls from a line until one more fits.
@@ -133,7 +144,7 @@ impl Rescue {
         let via = Via::Line(line.clone());
         let dial = Dial { via, target, identity, ring_for: None, branch: Branch::Emergency, meter: None };
         let leg = call.dial(cx, dial);
-        cx.desk.timers.set(&call.id, Timer::Silence(leg), cx.now.mono + SILENCE);
+        cx.desk.timers.set(&call.id, Timer::Silence(leg), cx.now.mono + COMPANY);
         if let Some(fact) = &mut call.emergency {
             fact.attempts = fact.attempts.saturating_add(1);
         }
@@ -159,7 +170,7 @@ impl Rescue {
                 if let Some(LegState::Dialled { ringing, .. }) = call.legs.get_mut(leg).map(|l| &mut l.state)
                 {
                     *ringing = true;
-                    if progress == Progress::EarlyMedia {
+                    if progress == Progress::EarlyMedia && self.early.is_none() {
                         call.open_early(cx, &self.caller);
                         self.early = Some(leg.clone());
                     }
@@ -172,6 +183,10 @@ impl Rescue {
                     return Next::Go(Phase::Rescue(self));
                 }
                 call.lift(cx, leg);
+                for other in call.dialled() {
+                    call.leave(cx, &other, EndCause::Elsewhere, true);
+                }
+                cx.desk.timers.cancel(&call.id, &Timer::Round);
                 call.lift(cx, &self.caller);
                 call.taken(cx);
                 Next::Go(Phase::Bridged(Bridge { a: self.caller, b: leg.clone() }))
@@ -192,15 +207,13 @@ impl Rescue {
         self.attempt(call, cx)
     }
 
-    pub(super) fn timer(mut self, call: &mut Call, cx: &mut Cx<'_>, timer: &Timer) -> Next {
+    pub(super) fn timer(self, call: &mut Call, cx: &mut Cx<'_>, timer: &Timer) -> Next {
         match timer {
             Timer::Silence(leg) => {
                 let via = call.legs.get(leg).map(|l| l.via.clone());
                 if let Some(Via::Line(line)) = via {
                     cx.desk.lines.failed(&line, None, cx.now.mono);
                 }
-                self.early = None;
-                call.leave(cx, leg, EndCause::LineDown, true);
                 self.attempt(call, cx)
             }
             Timer::Round => self.attempt(call, cx),
@@ -216,7 +229,7 @@ impl Rescue {
         if let Some(early) = &self.early {
             hears.insert(self.caller.clone(), Hears::Leg(early.clone()));
             hears.insert(early.clone(), Hears::Leg(self.caller.clone()));
-        } else if !cx.desk.lines.any_up() {
+        } else if !cx.desk.lines.any_up(&cx.desk.plan) {
             hears.insert(self.caller.clone(), Hears::Prompt(PromptId::from(NO_LINE), true));
         } else {
             hears.insert(self.caller.clone(), Hears::Tone(Tone::RingBack));

@@ -15,7 +15,7 @@ use super::{Effect, FlowEvent};
 use crate::types::{Dialled, EndCause, LegCommand, LegId, LineId, Progress, Tone, TransferProgress, Via};
 
 /// A line that says nothing about a call for so long is left for the next one.
-pub(super) const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(15);
 /// Targets that one call is handed along.
 const HOPS_MOST: u8 = 16;
 

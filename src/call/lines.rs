@@ -39,8 +39,8 @@ impl Lines {
         self.0.get(line).is_some_and(|b| b.up)
     }
 
-    pub(super) fn any_up(&self) -> bool {
-        self.0.values().any(|b| b.up)
+    pub(super) fn any_up(&self, plan: &Plan) -> bool {
+        plan.data.lines.iter().any(|l| self.is_up(&l.id))
     }
 
     pub(super) fn add(&mut self, line: &LineId, leg: &LegId) {

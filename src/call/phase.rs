@@ -9,6 +9,7 @@ use super::bridge::Bridge;
 use super::calls::{Branch, Call, Hears, LegState, Told};
 use super::emergency::Rescue;
 use super::hunt::Hunt;
+use super::record::Moment;
 use super::timers::Timer;
 use super::{Cx, Effect, FlowEvent};
 use crate::types::{Dtmf, EndCause, LegCommand, LegId, Progress, PromptId, TransferProgress, TransferTarget};
@@ -180,6 +181,7 @@ impl Call {
             return false;
         }
         cx.desk.timers.set(&self.id, Timer::Minute(id.clone()), cx.now.mono + super::calls::MINUTE);
+        self.write(cx, Moment::Charged, None);
         true
     }
 

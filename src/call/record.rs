@@ -1,4 +1,5 @@
-//! The call's durable record (CDR): one row a call, written at its start, at its answer and at its end.
+//! The call's durable record (CDR): one row a call, written at its start, at its answer, at every minute
+//! that counts against a cap, and at its end.
 
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub enum Direction {
     Internal,
 }
 
-/// Which of a record's three moments an effect carries.
+/// Which moment of a call an effect's record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
@@ -42,6 +43,8 @@ pub enum Moment {
     Started,
     /// Somebody (or a flow) took it.
     Answered,
+    /// Another minute was taken from the caps: a restart must not forget it.
+    Charged,
     /// It is over; the last of this call.
     Ended,
 }

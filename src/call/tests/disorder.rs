@@ -77,11 +77,12 @@ struct Shop {
     desk: Desk,
     legs: Vec<LegId>,
     read: usize,
+    reported: BTreeSet<LegId>,
 }
 
 impl Shop {
     fn new(plan: DialPlan) -> Self {
-        Self { desk: Desk::with(plan), legs: Vec::new(), read: 0 }
+        Self { desk: Desk::with(plan), legs: Vec::new(), read: 0, reported: BTreeSet::new() }
     }
 
     fn leg(&self, which: usize) -> Option<LegId> {
@@ -110,10 +111,14 @@ impl Shop {
             }
             Happening::Leg { which, event } => {
                 if let Some(leg) = self.leg(which) {
+                    if matches!(event, LegEvent::Ended { .. } | LegEvent::Refused { .. }) {
+                        self.reported.insert(leg.clone());
+                    }
                     self.desk.say(&leg, event);
                 }
             }
             Happening::Attended { which, other } => {
+                // A phone transfers from one of its calls to another of its own, or it is refused.
                 if let (Some(leg), Some(other)) = (self.leg(which), self.leg(other)) {
                     self.desk.say(&leg, LegEvent::TransferAsked(TransferTarget::Attended(other)));
                 }
@@ -138,13 +143,29 @@ impl Shop {
         self.invariants();
     }
 
-    /// What holds after every step.
+    /// What holds after every step: the legs of call control are those that edges have, and what they hear makes sense.
     fn invariants(&self) {
-        for line in ["trunk", "sim1"] {
-            let legs = self.desk.control.calls_on(&LineId::from(line));
-            assert!(legs <= self.legs.len());
+        let mut live: BTreeSet<&LegId> = BTreeSet::new();
+        let mut over: BTreeSet<&LegId> = self.reported.iter().collect();
+        for effect in &self.desk.log {
+            match effect {
+                Effect::Leg(leg, LegCommand::Dial { .. }) => {
+                    live.insert(leg);
+                }
+                Effect::Leg(leg, LegCommand::Hangup { .. }) => {
+                    over.insert(leg);
+                }
+                _ => {}
+            }
         }
-        self.desk.joined();
+        for leg in &self.legs {
+            live.insert(leg);
+            let has = live.contains(leg) && !over.contains(leg);
+            assert_eq!(self.desk.control.call_of(leg).is_some(), has, "{leg}");
+        }
+        for leg in self.desk.heard().keys() {
+            assert!(self.desk.control.call_of(leg).is_some(), "{leg} hears and is not there");
+        }
     }
 
     /// Everybody hangs up: whatever is left then is left for ever.
@@ -171,6 +192,7 @@ impl Shop {
                 match moment {
                     Moment::Started => *started += 1,
                     Moment::Answered => *answered += 1,
+                    Moment::Charged => {}
                     Moment::Ended => *ended += 1,
                 }
                 assert!(*ended <= 1, "a record after its end");
@@ -185,7 +207,7 @@ impl Shop {
     /// Every leg that was made was told to end, or told us that it had.
     fn no_leg_lives(&self) {
         assert_eq!(self.desk.control.leftovers(), "calls 0 legs 0 timers 0 channels 0 open 0");
-        assert_eq!(self.desk.joined(), BTreeSet::new());
+        assert_eq!(self.desk.heard(), BTreeMap::new());
     }
 }
 

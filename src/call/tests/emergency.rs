@@ -68,10 +68,36 @@ fn every_line_is_tried_round_and_round_until_the_caller_hangs_up() {
 #[test]
 fn a_line_that_says_nothing_does_not_keep_a_caller_from_the_next() {
     let mut desk = Desk::new();
+    let phone = desk.phone("shop", "911");
+    let mute = desk.one("sim1");
+    desk.wait(8);
+    let second = desk.one("trunk");
+    assert_eq!(desk.hung_up(&mute), None, "it may yet be the one that gets through");
+    desk.wait(30);
+    assert!(desk.dialled().is_empty());
+    desk.say(&mute, LegEvent::Answered);
+    assert_eq!(desk.hung_up(&second), Some(EndCause::Elsewhere));
+    assert!(desk.talk(&phone, &mute));
+    desk.over(&mute, EndCause::Hangup);
+    desk.is_empty();
+}
+
+#[test]
+fn a_line_that_comes_up_is_dialled_beside_one_that_says_nothing() {
+    let mut desk = Desk::new();
+    desk.line("sim1", false);
     desk.phone("shop", "911");
+    let first = desk.one("trunk");
+    desk.line("sim1", true);
     desk.one("sim1");
-    desk.wait(10);
-    desk.one("trunk");
+    assert_eq!(desk.hung_up(&first), None);
+    let mut desk = Desk::new();
+    desk.line("sim1", false);
+    desk.phone("shop", "911");
+    let first = desk.one("trunk");
+    desk.ring(&first);
+    desk.line("sim1", true);
+    assert!(desk.dialled().is_empty(), "it rings at the other end");
 }
 
 #[test]

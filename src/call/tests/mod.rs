@@ -7,7 +7,7 @@ mod plan;
 mod ringing;
 mod talking;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::{CallControl, CallRecord, DialPlan, Effect, EmergencyNotice, Moment, Plan};
 use crate::types::{
     Address, DeviceId, Dialled, EndCause, EventId, Identity, LegCommand, LegEvent, LegId, LineId,
-    MediaCommand, Now, NumberKind, Offer, PhoneNumber, Progress, ShopId, Via,
+    MediaCommand, MediaEvent, Now, NumberKind, Offer, PhoneNumber, Progress, PromptId, ShopId, Via,
 };
 
 /// A shop with a trunk of two channels and a SIM, three phones, and a group.
@@ -58,6 +58,7 @@ pub(super) struct Desk {
     pub(super) now: Now,
     pub(super) log: Vec<Effect>,
     seen: usize,
+    played: Vec<(usize, LegId)>,
 }
 
 impl Desk {
@@ -67,7 +68,13 @@ impl Desk {
 
     pub(super) fn with(plan: DialPlan) -> Self {
         let control = CallControl::new(ShopId::from("main"), Plan::check(plan).unwrap(), EventId(7));
-        let mut desk = Self { control, now: Now::at(1000, 1_700_000_000_000), log: Vec::new(), seen: 0 };
+        let mut desk = Self {
+            control,
+            now: Now::at(1000, 1_700_000_000_000),
+            log: Vec::new(),
+            seen: 0,
+            played: Vec::new(),
+        };
         desk.line("trunk", true);
         desk.line("sim1", true);
         desk
@@ -178,23 +185,60 @@ impl Desk {
         media.collect()
     }
 
-    /// Who hears whom now, by what the media edge was told.
-    pub(super) fn joined(&self) -> BTreeSet<(LegId, LegId)> {
-        let mut joined = BTreeSet::new();
-        for command in self.media() {
-            match command {
-                MediaCommand::Join(a, b) => {
-                    let joining = joined.insert(if a < b { (a, b) } else { (b, a) });
-                    assert!(joining, "joined twice");
+    /// What each leg hears now, by what the media edge was told; faults of that are faults of the test's subject.
+    pub(super) fn heard(&self) -> BTreeMap<LegId, String> {
+        let mut heard: BTreeMap<LegId, String> = BTreeMap::new();
+        let sound = |heard: &mut BTreeMap<LegId, String>, leg: &LegId, what: String| {
+            assert_eq!(heard.insert(leg.clone(), what), None, "two sounds at once");
+        };
+        for (at, effect) in self.log.iter().enumerate() {
+            for leg in self.played.iter().filter(|(len, _)| *len == at).map(|(_, leg)| leg) {
+                heard.remove(leg);
+            }
+            match effect {
+                Effect::Media(MediaCommand::Join(a, b)) => {
+                    sound(&mut heard, a, b.to_string());
+                    sound(&mut heard, b, a.to_string());
                 }
-                MediaCommand::Part(a, b) => {
-                    let parting = joined.remove(&if a < b { (a, b) } else { (b, a) });
-                    assert!(parting, "parted what was not joined");
+                Effect::Media(MediaCommand::Part(a, b)) => {
+                    assert_eq!(heard.remove(a), Some(b.to_string()), "parted what was not joined");
+                    assert_eq!(heard.remove(b), Some(a.to_string()));
                 }
-                MediaCommand::Play { .. } | MediaCommand::Tone { .. } | MediaCommand::StopPlaying { .. } => {}
+                Effect::Media(MediaCommand::Play { leg, prompt, .. }) => {
+                    sound(&mut heard, leg, format!("prompt {prompt}"));
+                }
+                Effect::Media(MediaCommand::Tone { leg, tone }) => {
+                    sound(&mut heard, leg, format!("tone {tone:?}"))
+                }
+                Effect::Media(MediaCommand::StopPlaying { leg }) => {
+                    let stopped = heard.remove(leg).unwrap();
+                    assert!(stopped.starts_with("prompt ") || stopped.starts_with("tone "));
+                }
+                Effect::Leg(leg, LegCommand::Hangup { .. }) => {
+                    assert_eq!(heard.get(leg), None, "hung up and heard")
+                }
+                _ => {}
             }
         }
-        joined
+        heard
+    }
+
+    /// A prompt comes to its end.
+    pub(super) fn played(&mut self, leg: &LegId, prompt: &str) {
+        self.played.push((self.log.len(), leg.clone()));
+        let event = MediaEvent::Played { leg: leg.clone(), prompt: PromptId::from(prompt) };
+        self.control.handle_media(&event, self.now);
+        self.drain();
+    }
+
+    /// Pairs that hear each other.
+    pub(super) fn joined(&self) -> BTreeSet<(LegId, LegId)> {
+        let heard = self.heard();
+        let pair = |(a, b): (&LegId, &String)| {
+            let b = LegId(b.clone());
+            (*a < b && heard.contains_key(&b)).then(|| (a.clone(), b))
+        };
+        heard.iter().filter_map(pair).collect()
     }
 
     pub(super) fn talk(&self, a: &LegId, b: &LegId) -> bool {
@@ -229,20 +273,7 @@ impl Desk {
     /// Nothing is left of any call.
     pub(super) fn is_empty(&self) {
         assert_eq!(self.control.leftovers(), "calls 0 legs 0 timers 0 channels 0 open 0");
-        assert_eq!(self.joined(), BTreeSet::new());
-        let mut playing = BTreeSet::new();
-        for command in self.media() {
-            match command {
-                MediaCommand::Play { leg, .. } | MediaCommand::Tone { leg, .. } => {
-                    assert!(playing.insert(leg), "two sounds at once");
-                }
-                MediaCommand::StopPlaying { leg } => {
-                    assert!(playing.remove(&leg), "stopped what was not playing")
-                }
-                MediaCommand::Join(..) | MediaCommand::Part(..) => {}
-            }
-        }
-        assert_eq!(playing, BTreeSet::new());
+        assert_eq!(self.heard(), BTreeMap::new());
     }
 
     /// A caller on the trunk talks with the workshop.

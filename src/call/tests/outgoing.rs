@@ -46,7 +46,7 @@ fn a_line_that_says_nothing_is_left_for_the_next_one() {
     let mut desk = Desk::new();
     desk.phone("shop", "2065550111");
     let mute = desk.one("trunk");
-    desk.wait(10);
+    desk.wait(15);
     assert_eq!(desk.hung_up(&mute), Some(EndCause::LineDown));
     let second = desk.one("sim1");
     desk.ring(&second);
@@ -179,4 +179,16 @@ fn what_a_day_cost_before_a_restart_still_counts() {
     desk.control.restore(&record);
     let phone = desk.phone("shop", "2065550111");
     assert_eq!(desk.hung_up(&phone), Some(EndCause::Capped));
+}
+
+#[test]
+fn every_minute_that_counts_is_on_record_before_the_call_ends() {
+    let mut desk = Desk::new();
+    desk.phone("shop", "2065550111");
+    let leg = desk.one("trunk");
+    desk.say(&leg, LegEvent::Answered);
+    desk.wait(150);
+    let minutes: Vec<u32> =
+        desk.records(Moment::Charged).iter().map(|r| r.charges().map(|c| c.minutes).sum()).collect();
+    assert_eq!(minutes, [2, 3]);
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::call::Command;
-use crate::types::{CallId, Dtmf, PromptId, TransferProgress, TransferTarget};
+use crate::types::{CallId, Dtmf, TransferProgress, TransferTarget};
 
 fn music(leg: &LegId) -> MediaCommand {
     MediaCommand::Play { leg: leg.clone(), prompt: PromptId::from("hold-music"), repeat: true }
