@@ -328,6 +328,12 @@ impl CallControl {
         )
     }
 
+    /// Timers that wait for a leg that is gone.
+    #[cfg(test)]
+    pub(super) fn loose_timers(&self) -> usize {
+        self.desk.timers.legs().filter(|leg| !self.desk.index.contains_key(*leg)).count()
+    }
+
     #[cfg(test)]
     pub(super) fn ledger(&self) -> &Ledger {
         &self.desk.ledger

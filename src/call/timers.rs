@@ -83,6 +83,15 @@ impl Timers {
         self.queue.first().map(|(deadline, (_, timer))| (*deadline, timer.name()))
     }
 
+    /// The legs that timers wait for.
+    #[cfg(test)]
+    pub(super) fn legs(&self) -> impl Iterator<Item = &LegId> {
+        self.deadlines.keys().filter_map(|(_, timer)| match timer {
+            Timer::Silence(leg) | Timer::Minute(leg) => Some(leg),
+            Timer::Ring | Timer::Round | Timer::Prompt | Timer::Longest => None,
+        })
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.queue.len()

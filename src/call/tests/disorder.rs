@@ -163,6 +163,7 @@ impl Shop {
             let has = live.contains(leg) && !over.contains(leg);
             assert_eq!(self.desk.control.call_of(leg).is_some(), has, "{leg}");
         }
+        assert_eq!(self.desk.control.loose_timers(), 0);
         for leg in self.desk.heard().keys() {
             assert!(self.desk.control.call_of(leg).is_some(), "{leg} hears and is not there");
         }

@@ -60,8 +60,11 @@ fn members_ring_in_turn_when_one_is_busy_or_does_not_answer() {
     let mut desk = Desk::new();
     let caller = desk.phone("desk", "601");
     let first = desk.one("shop");
+    desk.say(&first, LegEvent::Progress(Progress::EarlyMedia));
+    assert!(desk.talk(&caller, &first));
     desk.refuse(&first, EndCause::Busy);
     let second = desk.one("office");
+    assert_eq!(desk.heard().get(&caller).map(String::as_str), Some("tone RingBack"));
     desk.ring(&second);
     desk.wait(10);
     assert_eq!(desk.hung_up(&second), Some(EndCause::NoAnswer));
