@@ -26,6 +26,7 @@
 //! | cache | core | types |
 //! | sip | core | types |
 //! | rtp | core | types |
+//! | call | core | types |
 //! | store | edge | types at flow messaging outbox cache |
 //! | modem | edge | types config telemetry at |
 //! | dealer | edge | types config telemetry |
@@ -38,6 +39,7 @@
 
 pub mod at;
 pub mod cache;
+pub mod call;
 pub mod cli;
 pub mod config;
 pub mod daemon;

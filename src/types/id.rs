@@ -59,6 +59,22 @@ id! {
     /// `OR` and 32 hex digits; travels to the dealer as Idempotency-Key and `client_reference`.
     OrderId
 }
+id! {
+    /// `CA` and 32 hex digits, as Twilio's CallSid.
+    CallId
+}
+id! {
+    /// One side of a call: `LG` and 32 hex digits when call control dials it, the edge's own text when it is offered.
+    LegId
+}
+id! {
+    /// A phone of the shop as the settings name it: `desk-front`.
+    DeviceId
+}
+id! {
+    /// A recorded or spoken prompt: `nobody`, `hold-music`.
+    PromptId
+}
 
 /// One PDU of a message: the unit that a modem sends, reports on and may lose. `SM…/2` is the second part.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
+mod call;
 mod digit;
 pub mod gsm7;
 mod id;
@@ -10,8 +11,15 @@ mod order;
 mod phone;
 mod time;
 
+pub use call::{
+    Dialled, Dtmf, DtmfError, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent,
+    MediaFacts, NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
+};
 pub use digit::Digit;
-pub use id::{ConversationId, EventId, ExecutionSid, LineId, MessageId, OrderId, PartId, ShopId, derive_sid};
+pub use id::{
+    CallId, ConversationId, DeviceId, EventId, ExecutionSid, LegId, LineId, MessageId, OrderId, PartId,
+    PromptId, ShopId, derive_sid,
+};
 pub use line::{LineCommand, LineEvent, LineState, Mem, Registration, SendResult, Slot};
 pub use money::Cents;
 pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
