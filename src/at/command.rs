@@ -19,6 +19,8 @@ pub(super) struct Outgoing {
 pub(super) enum SendStage {
     /// `AT+CMGS=<n>` is written; nothing can leave before the prompt.
     Prompt,
+    /// The prompt is there; the daemon writes down that the PDU leaves, and then says so.
+    Prompted { attempt: u32 },
     /// The PDU and its Ctrl-Z were handed over: from here on it may have left.
     Handed { reference: Option<u8> },
 }
@@ -97,7 +99,7 @@ impl Command {
             }
             Self::Select(_) | Self::Read { .. } | Self::Delete(_) => settings.storage,
             Self::List(_) => settings.list,
-            Self::Send { stage: SendStage::Prompt, .. } => settings.prompt,
+            Self::Send { stage: SendStage::Prompt | SendStage::Prompted { .. }, .. } => settings.prompt,
             Self::Send { stage: SendStage::Handed { .. }, .. } => settings.submit,
         }
     }

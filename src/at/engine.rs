@@ -10,7 +10,7 @@ use super::inbox::Inbox;
 use super::phase::Phase;
 use super::reply::{self, Final, Urc};
 use super::settings::{Settings, SimPin};
-use crate::types::{LineCommand, LineEvent, LineState, Mem, Mono, SendResult, Slot};
+use crate::types::{LineCommand, LineEvent, LineState, Mem, Mono, PartId, SendResult, Slot};
 
 /// Texts that may wait to be sent; the daemon hands over one at a time.
 const SENDS_MAX: usize = 16;
@@ -108,6 +108,8 @@ pub struct Engine {
     pub(super) link: Link,
     /// Rungs climbed since the line was last up.
     pub(super) failures: u32,
+    /// Prompts so far: tells a late word about one from a word about the next.
+    attempts: u32,
     pub(super) counters: Counters,
     state: LineState,
     published: LineState,
@@ -147,6 +149,7 @@ impl Engine {
             headers: Headers::default(),
             link: Link::Unsaid,
             failures: 0,
+            attempts: 0,
             counters: Counters::default(),
             state: LineState::default(),
             published: LineState::default(),
@@ -225,6 +228,7 @@ impl Engine {
                 };
                 self.line(LineEvent::SendDone { part, result: SendResult::NotTried { why: why.to_owned() } });
             }
+            LineCommand::Proceed { part, attempt, go } => self.proceed(&part, attempt, go, now),
             LineCommand::Free { slot } => {
                 if !self.inbox.free(slot) {
                     self.counters.unknown_frees += 1;
@@ -358,11 +362,38 @@ impl Engine {
         let Some(Flight { command: Command::Send { text, stage }, deadline, .. }) = &mut self.flight else {
             return;
         };
-        *stage = SendStage::Handed { reference: None };
-        *deadline = now + self.settings.submit;
-        let pdu = text.pdu.clone().into_bytes();
-        self.write(pdu);
-        self.transmit.push_back(Chunk::CtrlZ);
+        self.attempts = self.attempts.wrapping_add(1);
+        let attempt = self.attempts;
+        *stage = SendStage::Prompted { attempt };
+        *deadline = now + self.settings.prompt;
+        let part = text.part.clone();
+        self.line(LineEvent::Prompted { part, attempt });
+    }
+
+    /// The daemon has written down that the PDU leaves, or does not want it to.
+    fn proceed(&mut self, part: &PartId, attempt: u32, go: bool, now: Mono) {
+        let Some(Flight { command: Command::Send { text, stage }, deadline, .. }) = &mut self.flight else {
+            return;
+        };
+        // Too late, or for a try that was given up: this one is not the one that is on record.
+        if text.part != *part || *stage != (SendStage::Prompted { attempt }) {
+            return;
+        }
+        if go {
+            *stage = SendStage::Handed { reference: None };
+            *deadline = now + self.settings.submit;
+            let pdu = text.pdu.clone().into_bytes();
+            self.write(pdu);
+            self.transmit.push_back(Chunk::CtrlZ);
+        } else {
+            let part = part.clone();
+            self.flight = None;
+            let result = SendResult::NotTried { why: "it is not wanted any more".to_owned() };
+            self.line(LineEvent::SendDone { part, result });
+            // ESC ends the prompt, and what is said to that must not answer the next command.
+            self.probe(now);
+        }
+        self.pump(now);
     }
 
     fn on_line(&mut self, line: &str, now: Mono) {
@@ -525,7 +556,7 @@ impl Engine {
             let reference = line.split_once(':').and_then(|(_, rest)| reply::fields(rest).first()?.number());
             return match stage {
                 // An answer that comes before the prompt is that of a send that was given up.
-                SendStage::Prompt => false,
+                SendStage::Prompt | SendStage::Prompted { .. } => false,
                 SendStage::Handed { reference: heard } => {
                     *heard = reference.or(*heard);
                     true
@@ -576,7 +607,9 @@ impl Engine {
             }
             Command::Probe => !flight.info.is_empty() || (result != Final::Ok && self.probe_is_generous()),
             // This one has had no prompt.
-            Command::Send { stage: SendStage::Prompt, .. } => result != Final::Ok,
+            Command::Send { stage: SendStage::Prompt | SendStage::Prompted { .. }, .. } => {
+                result != Final::Ok
+            }
             command => result != Final::Ok || !flight.info.is_empty() || !command.must_tell(),
         });
         if !takes {

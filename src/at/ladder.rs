@@ -31,7 +31,10 @@ impl Engine {
                 self.refuse_waiting("shutting down");
                 self.phase = Phase::Stopping { until: now + self.settings.shutdown };
             }
-            Some(Flight { command: Command::Send { stage: SendStage::Prompt, .. }, .. }) => {
+            Some(Flight {
+                command: Command::Send { stage: SendStage::Prompt | SendStage::Prompted { .. }, .. },
+                ..
+            }) => {
                 self.stop();
                 // The prompt may be on its way: it is not left open for whoever comes next.
                 self.write(vec![ESC]);
@@ -100,7 +103,7 @@ impl Engine {
         self.probe(now);
     }
 
-    fn probe(&mut self, now: Mono) {
+    pub(super) fn probe(&mut self, now: Mono) {
         let Phase::Ready(ready) = &mut self.phase else { return };
         ready.missed += 1;
         if ready.missed >= MISSES {
@@ -210,6 +213,8 @@ fn lost(stage: SendStage, unsent: bool, why: &str) -> SendResult {
     match stage {
         SendStage::Handed { reference: Some(reference) } => SendResult::Accepted { reference },
         SendStage::Handed { reference: None } if !unsent => SendResult::Unknown { why: why.to_owned() },
-        SendStage::Handed { .. } | SendStage::Prompt => SendResult::NotTried { why: why.to_owned() },
+        SendStage::Handed { .. } | SendStage::Prompt | SendStage::Prompted { .. } => {
+            SendResult::NotTried { why: why.to_owned() }
+        }
     }
 }

@@ -235,9 +235,10 @@ impl Engine {
 fn send_result(stage: SendStage, result: &Final) -> SendResult {
     match (stage, result) {
         (SendStage::Handed { reference: Some(reference) }, Final::Ok) => SendResult::Accepted { reference },
-        (SendStage::Handed { reference: None } | SendStage::Prompt, Final::Ok) => {
-            SendResult::Unknown { why: "the modem said OK without a reference".to_owned() }
-        }
+        (
+            SendStage::Handed { reference: None } | SendStage::Prompt | SendStage::Prompted { .. },
+            Final::Ok,
+        ) => SendResult::Unknown { why: "the modem said OK without a reference".to_owned() },
         (_, Final::Refused(refusal)) => match refusal.meaning() {
             Meaning::Temporary => SendResult::Rejected { code: refusal.text(), temporary: true },
             Meaning::Permanent => SendResult::Rejected { code: refusal.text(), temporary: false },

@@ -34,7 +34,8 @@ pub(super) async fn supervise<F>(
         let (to_edge, edge_commands) = mpsc::channel(QUEUE);
         let (edge_events, mut from_edge) = mpsc::channel(QUEUE);
         let mut task = tokio::spawn(edge(Wires { commands: edge_commands, events: edge_events }));
-        let mut sending: Option<PartId> = None;
+        // The text that is with the edge, and whether it was allowed to leave.
+        let mut sending: Option<(PartId, bool)> = None;
         let mut to_edge = Some(to_edge);
         let mut open = true;
         loop {
@@ -42,7 +43,7 @@ pub(super) async fn supervise<F>(
                 biased;
                 event = from_edge.recv(), if open => match event {
                     Some((id, event)) => {
-                        if matches!(&event, LineEvent::SendDone { part, .. } if sending.as_ref() == Some(part)) {
+                        if matches!(&event, LineEvent::SendDone { part, .. } if sending.as_ref().is_some_and(|(p, _)| p == part)) {
                             sending = None;
                         }
                         if matches!(event, LineEvent::Swept) {
@@ -62,8 +63,10 @@ pub(super) async fn supervise<F>(
                 }
                 command = commands.recv(), if to_edge.is_some() => match (command, &to_edge) {
                     (Some(command), Some(edge)) => {
-                        if let LineCommand::Send { part, .. } = &command {
-                            sending = Some(part.clone());
+                        match &command {
+                            LineCommand::Send { part, .. } => sending = Some((part.clone(), false)),
+                            LineCommand::Proceed { part, go: true, .. } => sending = Some((part.clone(), true)),
+                            LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
                         }
                         // An edge that is gone is noticed above.
                         let _gone = edge.send(command).await;
@@ -73,8 +76,9 @@ pub(super) async fn supervise<F>(
             }
         }
         let mut last = Vec::new();
-        if let Some(part) = sending.take() {
-            let result = SendResult::Unknown { why: "the line's edge died while it was sending".to_owned() };
+        if let Some((part, left)) = sending.take() {
+            let why = "the line's edge died while it was sending".to_owned();
+            let result = if left { SendResult::Unknown { why } } else { SendResult::NotTried { why } };
             last.push(LineEvent::SendDone { part, result });
         }
         // With no edge to come, what still waits here was with no modem.
@@ -128,7 +132,7 @@ mod tests {
             }));
         let part = PartId { message: MessageId::from("SM1"), number: 1 };
         let send = LineCommand::Send { part: part.clone(), pdu: String::new(), length: 0 };
-        to_line.send(send.clone()).await.unwrap();
+        to_line.send(LineCommand::Proceed { part: part.clone(), attempt: 1, go: true }).await.unwrap();
         let (_, event) = heard.recv().await.unwrap();
         assert!(
             matches!(event, LineEvent::SendDone { part: p, result: SendResult::Unknown { .. } } if p == part)

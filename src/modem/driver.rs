@@ -256,6 +256,7 @@ impl Driver {
             }
             LineEvent::Received { .. }
             | LineEvent::Unreadable { .. }
+            | LineEvent::Prompted { .. }
             | LineEvent::SendDone { .. }
             | LineEvent::Freed { .. }
             | LineEvent::Swept => {}

@@ -83,6 +83,9 @@ impl Line {
     async fn next_in(&mut self, what: &(impl std::fmt::Debug + Sync)) -> LineEvent {
         match tokio::time::timeout(PATIENCE, self.events.recv()).await {
             Ok(Some((_, event))) => {
+                if let LineEvent::Prompted { part, attempt } = &event {
+                    self.tell(LineCommand::Proceed { part: part.clone(), attempt: *attempt, go: true }).await;
+                }
                 self.seen.push(event.clone());
                 event
             }
@@ -121,6 +124,11 @@ impl Line {
             _ => None,
         })
         .await
+    }
+
+    /// The modem asks for the PDU, and gets it.
+    async fn prompted(&mut self) {
+        self.until(|event| matches!(event, LineEvent::Prompted { .. }).then_some(())).await;
     }
 
     async fn down(&mut self) {
@@ -211,6 +219,7 @@ async fn a_send_that_is_cut_by_the_vanishing_port_is_unknown_and_left_once() {
     line.up().await;
     modem.fault(Fault::LostAnswer { matching: "+CMGS".into(), times: 1 }).await.unwrap();
     line.tell(send(1)).await;
+    line.prompted().await;
     modem.wait_submitted(0, 1, PATIENCE).await.unwrap();
     modem.unplug(Some(Duration::from_millis(100)), None).await.unwrap();
     assert!(matches!(line.done().await, SendResult::Unknown { .. }));
@@ -328,6 +337,7 @@ async fn a_reboot_in_the_middle_of_a_send_is_survived() {
     line.up().await;
     modem.fault(Fault::LostAnswer { matching: "+CMGS".into(), times: 1 }).await.unwrap();
     line.tell(send(1)).await;
+    line.prompted().await;
     modem.wait_submitted(0, 1, PATIENCE).await.unwrap();
     modem.fault(Fault::Reboot { drop_port_ms: None }).await.unwrap();
     assert!(matches!(line.done().await, SendResult::Unknown { .. }));
@@ -452,6 +462,7 @@ async fn shutdown_ends_an_unanswered_send_as_unknown_within_two_seconds() {
     line.up().await;
     modem.fault(Fault::LostAnswer { matching: "+CMGS".into(), times: 1 }).await.unwrap();
     line.tell(send(1)).await;
+    line.prompted().await;
     modem.wait_submitted(0, 1, PATIENCE).await.unwrap();
     let asked = Instant::now();
     let rest = line.stop().await;

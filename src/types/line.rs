@@ -157,6 +157,13 @@ pub enum LineEvent {
         /// As received, lossy UTF-8.
         raw: String,
     },
+    /// The modem asks for the PDU. Nothing has left yet, and nothing does until [`LineCommand::Proceed`].
+    Prompted {
+        /// Which.
+        part: PartId,
+        /// Which try of this connection: to be given back.
+        attempt: u32,
+    },
     /// The answer to [`LineCommand::Send`].
     SendDone {
         /// Which.
@@ -176,7 +183,7 @@ pub enum LineEvent {
 /// What a line is told. At most one [`LineCommand::Send`] is under way at a time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LineCommand {
-    /// Send one PDU: the row that says `handed` is committed already.
+    /// Ask the modem to take one PDU; it answers with [`LineEvent::Prompted`].
     Send {
         /// Which.
         part: PartId,
@@ -184,6 +191,15 @@ pub enum LineCommand {
         pdu: String,
         /// Octets without the SMSC address: the number in `AT+CMGS=<length>`.
         length: u8,
+    },
+    /// The answer to [`LineEvent::Prompted`].
+    Proceed {
+        /// Which.
+        part: PartId,
+        /// As told.
+        attempt: u32,
+        /// True: the row that says `handed` is committed, the PDU may leave. False: it is not wanted any more.
+        go: bool,
     },
     /// The message in this slot is committed: delete it (`+CMGD`), or acknowledge it (`+CNMA`) when direct.
     Free {

@@ -213,6 +213,8 @@ struct SimModem {
     sent: Vec<(String, Concat, pdu::UserData)>,
     reference: u8,
     answering: bool,
+    /// The PDU that the modem asked for.
+    prompted: Option<(String, u8)>,
     /// The power fails before it gets to deleting.
     keeps: bool,
     refuses: usize,
@@ -569,7 +571,7 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
             part,
             result: SendResult::NotTried { why: "the line is not up".into() },
         }),
-        LineCommand::Free { .. } => None,
+        LineCommand::Proceed { .. } | LineCommand::Free { .. } => None,
     }
 }
 
@@ -588,16 +590,27 @@ impl SimModem {
                 self.slots.remove(&slot.index);
                 Some(LineEvent::Freed { slot })
             }
+            LineCommand::Proceed { go: false, part, .. } => {
+                self.prompted = None;
+                let result = SendResult::NotTried { why: "it is not wanted any more".into() };
+                Some(LineEvent::SendDone { part, result })
+            }
             LineCommand::Send { part, pdu, length } => {
-                assert_eq!(usize::from(length) * 2 + 2, pdu.len(), "the length in AT+CMGS is the PDU's");
-                let Ok(pdu::Pdu::Submit(submit)) = pdu::decode(&pdu, pdu::Direction::ToSc, None) else {
-                    panic!("not a SUBMIT: {pdu}")
-                };
                 if self.refuses > 0 {
                     self.refuses -= 1;
                     let result = SendResult::Rejected { code: "+CMS ERROR: 38".into(), temporary: true };
                     return Some(LineEvent::SendDone { part, result });
                 }
+                self.prompted = Some((pdu, length));
+                Some(LineEvent::Prompted { part, attempt: 1 })
+            }
+            LineCommand::Proceed { part, .. } => {
+                // The modem was switched off in between.
+                let (pdu, length) = self.prompted.take()?;
+                assert_eq!(usize::from(length) * 2 + 2, pdu.len(), "the length in AT+CMGS is the PDU's");
+                let Ok(pdu::Pdu::Submit(submit)) = pdu::decode(&pdu, pdu::Direction::ToSc, None) else {
+                    panic!("not a SUBMIT: {pdu}")
+                };
                 let concat = submit.concat.map(|c| (c.reference, c.part, c.total));
                 self.carry(id, submit.to.as_str(), concat, submit.data, carried);
                 if !self.answering {

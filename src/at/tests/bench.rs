@@ -156,6 +156,18 @@ impl Bench {
         LineEvent::Received { slot, pdu: pdu.into() }
     }
 
+    /// Answers the prompt that the engine told of last.
+    pub(super) fn proceed(&mut self, go: bool) {
+        while let Some(event) = self.engine.poll_event() {
+            match event {
+                Event::Line(LineEvent::Prompted { part, attempt }) => {
+                    self.engine.handle_command(LineCommand::Proceed { part, attempt, go }, self.now);
+                }
+                event => self.events.push(event),
+            }
+        }
+    }
+
     fn feed(&mut self, bytes: &[u8]) {
         for piece in bytes.chunks(self.piece.min(bytes.len().max(1))) {
             self.engine.handle_bytes(piece, self.now);
@@ -166,7 +178,13 @@ impl Bench {
     pub(super) fn run(&mut self) {
         loop {
             while let Some(event) = self.engine.poll_event() {
-                self.events.push(event);
+                match event {
+                    Event::Line(LineEvent::Prompted { part, attempt }) => {
+                        let go = LineCommand::Proceed { part, attempt, go: true };
+                        self.engine.handle_command(go, self.now);
+                    }
+                    event => self.events.push(event),
+                }
             }
             let Some(bytes) = self.engine.poll_transmit() else { break };
             self.buffer.extend_from_slice(&bytes);

@@ -127,12 +127,12 @@ proptest! {
                 }
                 Happening::Closed => engine.handle_closed("gone", now),
                 Happening::Opened => engine.handle_opened(now),
-                Happening::Shell => drain(&mut engine, &mut all, &mut written),
+                Happening::Shell => drain(&mut engine, now, &mut all, &mut written),
             }
         }
         engine.handle_shutdown(now);
         engine.handle_timeout(Mono(now.0 + 2000));
-        drain(&mut engine, &mut all, &mut written);
+        drain(&mut engine, now, &mut all, &mut written);
         prop_assert_eq!(all.last(), Some(&crate::at::Event::Stopped));
         for deleted in written.split('\r').filter(|line| line.starts_with("AT+CMGD")) {
             prop_assert!(freed.iter().any(|free| free == deleted), "{} without leave", deleted);
@@ -181,11 +181,16 @@ proptest! {
     }
 }
 
-fn drain(engine: &mut Engine, all: &mut Vec<crate::at::Event>, written: &mut String) {
+fn drain(engine: &mut Engine, now: Mono, all: &mut Vec<crate::at::Event>, written: &mut String) {
     while let Some(bytes) = engine.poll_transmit() {
         written.push_str(&String::from_utf8_lossy(&bytes));
     }
     while let Some(event) = engine.poll_event() {
+        if let crate::at::Event::Line(LineEvent::Prompted { part, attempt }) = &event {
+            let go = LineCommand::Proceed { part: part.clone(), attempt: *attempt, go: true };
+            engine.handle_command(go, now);
+            continue;
+        }
         all.push(event);
     }
 }

@@ -116,6 +116,8 @@ fn a_pdu_that_was_never_handed_to_the_port_is_not_tried() {
     bench.says("AT+CMGS", "");
     bench.tell(send(1));
     bench.engine.handle_bytes(b"\r\n> ", bench.now);
+    assert_eq!(bench.engine.poll_transmit(), None, "not before the daemon has written it down");
+    bench.proceed(true);
     // The shell takes the hex and finds the port gone before it takes the Ctrl-Z.
     assert!(bench.engine.poll_transmit().is_some());
     bench.engine.handle_closed("unplugged", bench.now);
@@ -213,4 +215,28 @@ fn a_report_that_comes_before_the_ok_of_its_text_is_kept() {
             Bench::received(Slot { mem: Mem::SM, index: 5 }, PDU_A),
         ]
     );
+}
+
+#[test]
+fn a_prompt_that_is_not_wanted_any_more_is_left_and_the_next_text_goes_out() {
+    let mut bench = up();
+    bench.says("AT+CMGS", "");
+    bench.tell(send(1));
+    bench.engine.handle_bytes(b"\r\n> ", bench.now);
+    bench.proceed(false);
+    bench.run();
+    assert!(matches!(bench.results().as_slice(), [SendResult::NotTried { .. }]));
+    assert!(bench.written.iter().any(|line| line == "ESC"), "{:?}", bench.written);
+    assert!(!bench.written.iter().any(|line| line.ends_with("^Z")), "{:?}", bench.written);
+}
+
+#[test]
+fn a_late_word_about_an_earlier_prompt_lets_nothing_leave() {
+    let mut bench = up();
+    bench.says("AT+CMGS", "");
+    bench.tell(send(1));
+    bench.engine.handle_bytes(b"\r\n> ", bench.now);
+    bench.engine.handle_command(LineCommand::Proceed { part: part(1), attempt: 0, go: true }, bench.now);
+    bench.engine.handle_command(LineCommand::Proceed { part: part(2), attempt: 1, go: true }, bench.now);
+    assert_eq!(bench.engine.poll_transmit(), None);
 }

@@ -63,6 +63,7 @@ impl Shop {
                 let row = self.received_row(cx, id, slot, raw, ReceivedKind::Broken);
                 self.broken(cx, id, slot, row, "it is not a PDU");
             }
+            LineEvent::Prompted { part, attempt } => self.prompted(cx, id, &part, attempt),
             LineEvent::SendDone { part, result } => self.send_done(cx, id, &part, result),
             LineEvent::Freed { slot } => {
                 let Some(line) = self.lines.get_mut(id) else { return };

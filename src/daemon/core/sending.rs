@@ -1,5 +1,6 @@
-//! Texts on their way out. One PDU at a time is with a line; its row says `handed` before the modem hears of it,
-//! so that a crash leaves at most one part a line in doubt. Consent is checked last, here, for every path.
+//! Texts on their way out. One PDU at a time is with a line. When the modem asks for it (the prompt of `+CMGS`), its
+//! row says `handed` before it gets it, so that a crash leaves at most one part a line in doubt, and only one that was
+//! cut off between prompt and answer. Consent is checked last, here, for every path.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -261,29 +262,38 @@ impl Shop {
             self.message_settled(cx, &message);
             return true;
         };
-        part.state = PartState::Handed;
-        part.line = Some(id.clone());
         part.attempts += 1;
-        part.updated = cx.now.wall;
         let command = LineCommand::Send { part: part.id.clone(), pdu: part.pdu.clone(), length: part.length };
-        let first = part.id.number == 1;
         let part_id = part.id.clone();
-        cx.put(Op::PutPart(part.clone()));
-        if out.row.status != MessageStatus::Sending || out.row.line.as_ref() != Some(id) {
-            out.row.status = MessageStatus::Sending;
-            out.row.line = Some(id.clone());
-            out.row.updated = cx.now.wall;
-            cx.put(Op::PutMessage(out.row.clone()));
-        }
-        let prompt = out.prompt.clone().filter(|_| first);
         cx.after(Effect::Line(id.clone(), command));
         if let Some(line) = self.lines.get_mut(id) {
             line.in_flight = Some(part_id);
         }
-        if let Some(sid) = prompt {
-            self.prompt(cx, &sid, Input::PromptHanded(message));
-        }
         true
+    }
+
+    /// The modem asks for the PDU: from the commit of this step on it may have left.
+    pub(super) fn prompted(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, attempt: u32) {
+        let asked = self.lines.get(line_id).is_some_and(|l| l.in_flight.as_ref() == Some(id));
+        let wanted = self.outgoing.get(&id.message).is_some_and(|out| self.blocked(&out.row).is_none());
+        let go = asked && wanted && !self.stopping;
+        cx.after(Effect::Line(line_id.clone(), LineCommand::Proceed { part: id.clone(), attempt, go }));
+        let Some(out) = self.outgoing.get_mut(&id.message).filter(|_| go) else { return };
+        let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
+        part.state = PartState::Handed;
+        part.line = Some(line_id.clone());
+        part.updated = cx.now.wall;
+        cx.put(Op::PutPart(part.clone()));
+        if out.row.status != MessageStatus::Sending || out.row.line.as_ref() != Some(line_id) {
+            out.row.status = MessageStatus::Sending;
+            out.row.line = Some(line_id.clone());
+            out.row.updated = cx.now.wall;
+            cx.put(Op::PutMessage(out.row.clone()));
+        }
+        let prompt = out.prompt.clone().filter(|_| id.number == 1);
+        if let Some(sid) = prompt {
+            self.prompt(cx, &sid, Input::PromptHanded(id.message.clone()));
+        }
     }
 
     fn unqueue(&mut self, message: &MessageId) {
