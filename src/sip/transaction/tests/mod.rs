@@ -1,6 +1,7 @@
 //! Transactions as their neighbours see them: messages in, messages out, on a clock that the test moves.
 
 mod client;
+mod network;
 mod server;
 
 use super::*;
