@@ -210,7 +210,21 @@ impl Client {
             (Timer::C, state @ State::Ringing { .. }) => Self { state, ..self }.cancel(set, now, out),
             (Timer::B | Timer::F, state) => Self { state, ..self }.fail(Failure::Timeout, out),
             (Timer::Cancel, state) => Self { state, ..self }.fail(Failure::CancelUnanswered, out),
-            (_, _) => Next::End,
+            (Timer::D | Timer::K | Timer::M, _) => Next::End,
+            // A state that is left stops its timers; the others are the server's.
+            (
+                Timer::A
+                | Timer::C
+                | Timer::E
+                | Timer::G
+                | Timer::H
+                | Timer::I
+                | Timer::J
+                | Timer::L
+                | Timer::Trying
+                | Timer::Unanswered,
+                state,
+            ) => Next::Keep(Self { state, ..self }),
         }
     }
 

@@ -398,7 +398,8 @@ impl Transactions {
     /// Whether there is no transaction and no timer.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == (0, 0) && self.out.timers.len() == 0
+        let keys = self.client_keys.len() + self.server_keys.len();
+        self.len() == (0, 0) && keys == 0 && self.out.timers.len() == 0
     }
 
     fn branched(&mut self, mut request: Request, to: Hop) -> Request {

@@ -184,7 +184,22 @@ impl Server {
                 out.events.push_back(Event::ServerFailed { id, why: ServerFailure::Unanswered });
                 None
             }
-            (_, _) => None,
+            (Timer::I | Timer::J | Timer::L, _) => None,
+            // A state that is left stops its timers; the others are the client's.
+            (
+                Timer::A
+                | Timer::B
+                | Timer::C
+                | Timer::D
+                | Timer::E
+                | Timer::F
+                | Timer::G
+                | Timer::K
+                | Timer::M
+                | Timer::Cancel
+                | Timer::Trying,
+                state,
+            ) => Some(Self { state, ..self }),
         }
     }
 
