@@ -1,8 +1,8 @@
 //! SIP (RFC 3261), pure: messages, transactions, dialogs, registrar. Bytes and time in, messages and events out.
 //!
 //! Start at [`message`] for what a message is, [`wire`] for how bytes become one, [`uri`] for addresses, [`sdp`] for
-//! what is agreed about media, [`digest`] for who may. Knows no socket, clock or chance: time, tags, branches and
-//! nonces are inputs.
+//! what is agreed about media, [`digest`] for who may, [`transaction`] for what is sent
+//! again. Knows no socket, clock or chance: time, tags, branches and nonces are inputs.
 
 pub mod digest;
 mod lex;
@@ -10,5 +10,6 @@ pub mod message;
 pub mod sdp;
 #[cfg(test)]
 mod tests;
+pub mod transaction;
 pub mod uri;
 pub mod wire;
