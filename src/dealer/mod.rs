@@ -248,7 +248,7 @@ pub fn transactions_path(customer_id: &str, include: &str) -> String {
 }
 
 /// One segment of a path: all but unreserved characters escaped (RFC 3986 §2.3).
-fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

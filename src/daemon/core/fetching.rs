@@ -9,7 +9,7 @@ use super::shop::Shop;
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::cache::{Action, Answer, Fetched, Kept, Lookup, Policy, cache_key, widened};
-use crate::dealer::{DealerCommand, DealerEvent, FetchResult, shows_references};
+use crate::dealer::{DealerCommand, DealerEvent, FetchResult, segment, shows_references};
 use crate::flow::{HttpAnswer, Input};
 use crate::outbox::OrderInput;
 use crate::store::{CachedRow, Op};
@@ -138,7 +138,7 @@ impl Shop {
                 .ok()
                 .and_then(|v| v.get("customer_id").and_then(Value::as_str).map(str::to_owned));
             if let Some(customer) = customer {
-                let path = widened(&format!("/api/customers/{}/transactions", encode(&customer)));
+                let path = widened(&format!("/api/customers/{}/transactions", segment(&customer)));
                 self.fetch_ahead(cx, path);
             }
         }
@@ -242,7 +242,7 @@ impl Shop {
             return;
         }
         self.dealer.heard = Some(cx.now.mono);
-        let path = widened(&format!("/api/customers/by-phone/{}", encode(person)));
+        let path = widened(&format!("/api/customers/by-phone/{}", segment(person)));
         let (lookup, actions) = Lookup::start(None, cx.now, cx.boot, &self.cache_policy(&path));
         let id = self.add_fetch(Fetch { run: None, lookup: Some(lookup), path, ahead: false });
         self.lookup_actions(cx, id, actions);
@@ -280,7 +280,7 @@ impl Shop {
             return;
         }
         if let Some(phone) = self.dealer.prefetching.pop_front() {
-            let path = widened(&format!("/api/customers/by-phone/{}", encode(&phone)));
+            let path = widened(&format!("/api/customers/by-phone/{}", segment(&phone)));
             self.fetch_ahead(cx, path);
         }
     }
@@ -294,7 +294,7 @@ impl Shop {
 
     /// An order changed what the customer's transactions say.
     pub(super) fn forget_transactions(&mut self, cx: &mut Cx<'_>, customer: &str) {
-        let path = widened(&format!("/api/customers/{}/transactions", encode(customer)));
+        let path = widened(&format!("/api/customers/{}/transactions", segment(customer)));
         self.fetch_ahead(cx, path);
     }
 }
@@ -306,16 +306,4 @@ fn http_answer(answer: Answer) -> HttpAnswer {
         }
         Answer::Nothing { why } => HttpAnswer::Failed { why },
     }
-}
-
-/// One path segment, percent-encoded.
-fn encode(segment: &str) -> String {
-    segment.bytes().fold(String::with_capacity(segment.len() + 8), |mut out, b| {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("%{b:02X}"));
-        }
-        out
-    })
 }
