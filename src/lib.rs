@@ -27,12 +27,14 @@
 //! | sip | core | types |
 //! | rtp | core | types |
 //! | call | core | types |
-//! | store | edge | types at flow messaging outbox cache |
+//! | store | edge | types at flow messaging outbox cache call |
 //! | modem | edge | types config telemetry at |
+//! | trunk | edge | types config telemetry sip |
+//! | media | edge | types config telemetry rtp |
 //! | dealer | edge | types config telemetry |
-//! | daemon | shell | types config telemetry at liquid flow messaging outbox cache store modem dealer |
+//! | daemon | shell | types config telemetry at liquid flow messaging outbox cache sip call store modem trunk media dealer |
 //! | web | edge | types config telemetry store daemon |
-//! | cli | shell | types config telemetry at liquid flow messaging outbox cache store modem dealer daemon web |
+//! | cli | shell | types config telemetry at liquid flow messaging outbox cache sip rtp call store modem trunk media dealer daemon web |
 //!
 //! Kinds: a **core** knows no tokio, socket, SQL, wall clock or randomness; ids and seeds are inputs. A **base**
 //! is read by all. An **edge** turns the outside world into events. A **shell** composes.
@@ -46,6 +48,7 @@ pub mod daemon;
 pub mod dealer;
 pub mod flow;
 pub mod liquid;
+pub mod media;
 pub mod messaging;
 pub mod modem;
 pub mod outbox;
@@ -53,5 +56,6 @@ pub mod rtp;
 pub mod sip;
 pub mod store;
 pub mod telemetry;
+pub mod trunk;
 pub mod types;
 pub mod web;

@@ -2,8 +2,9 @@
 //!
 //! Start at [`message`] for what a message is, [`wire`] for how bytes become one, [`uri`] for addresses, [`sdp`] for
 //! what is agreed about media, [`digest`] for who may, [`transaction`] for what is sent
-//! again. Knows no socket, clock or chance: time, tags, branches and nonces are inputs.
+//! again, [`agent`] for calls, phones and trunks. Knows no socket, clock or chance: time, tags, branches and nonces are inputs.
 
+pub mod agent;
 pub mod digest;
 mod lex;
 pub mod message;

@@ -6,6 +6,7 @@ mod digit;
 pub mod gsm7;
 mod id;
 mod line;
+mod media;
 mod money;
 mod order;
 mod phone;
@@ -21,6 +22,9 @@ pub use id::{
     PromptId, ShopId, derive_sid,
 };
 pub use line::{LineCommand, LineEvent, LineState, Mem, Registration, SendResult, Slot};
+pub use media::{
+    AudioCodec, AudioFormat, CryptoLine, LocalMedia, MediaPorts, MediaRefused, MediaStream, OtherFormat,
+};
 pub use money::Cents;
 pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
