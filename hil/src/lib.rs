@@ -3,6 +3,7 @@
 //! Nothing here depends on `backroom`: AT, PDU and HTTP are spoken by codecs of its own, so that a mistake
 //! cannot hide by being made twice.
 
+pub mod bench;
 pub mod dealer;
 pub mod modem;
 pub mod text;

@@ -12,6 +12,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measures calls: a plain relay, and calls whose sound carries its send time
+    Bench(hil::bench::Args),
     /// A dealer's API with a believable shop, with faults on request
     Dealer(hil::dealer::Args),
     /// An SMS modem on a pseudo-terminal, with faults on request
@@ -25,6 +27,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     match Cli::parse().command {
+        Command::Bench(args) => hil::bench::run(args),
         Command::Dealer(args) => hil::dealer::run(args).await,
         Command::FullDisk(args) => hil::text::disk::run(args).await,
         Command::Modem(args) => hil::modem::run(args).await,
