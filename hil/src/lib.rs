@@ -6,4 +6,5 @@
 pub mod bench;
 pub mod dealer;
 pub mod modem;
+pub mod sipp;
 pub mod text;

@@ -20,6 +20,8 @@ enum Command {
     Modem(hil::modem::Args),
     /// Customers who text with a box whose disk is full
     FullDisk(hil::text::disk::Args),
+    /// SIPp's scenarios against boxes of their own
+    Sipp(hil::sipp::Args),
     /// Customers who text with a box that is killed again and again
     Text(hil::text::Args),
 }
@@ -31,6 +33,7 @@ async fn main() -> ExitCode {
         Command::Dealer(args) => hil::dealer::run(args).await,
         Command::FullDisk(args) => hil::text::disk::run(args).await,
         Command::Modem(args) => hil::modem::run(args).await,
+        Command::Sipp(args) => hil::sipp::run(args).await,
         Command::Text(args) => hil::text::run(args).await,
     }
 }
