@@ -139,7 +139,7 @@ class Sipp:
         self.calls = calls
         command = ["sipp", *([far] if far else []), "-sf", SCENARIOS / f"{scenario}.xml", "-i", own, "-p", str(port),
                    "-t", "u1" if way == "UDP" else "t1", "-m", str(calls), "-s", service, "-key", "way", way,
-                   "-key", "box", box, "-d", str(hold_ms), "-ci", f"127.61.1.{Sipp.count % 250 + 1}", "-nostdin",
+                   "-key", "box", box, "-d", str(hold_ms), "-buff_size", "1048576", "-ci", f"127.61.1.{Sipp.count % 250 + 1}", "-nostdin",
                    "-trace_stat", "-stf", f"{self.base}.csv", "-fd", "1", "-trace_err", "-error_file",
                    f"{self.base}.err", "-mi", own, *map(str, extra)]
         if rate:

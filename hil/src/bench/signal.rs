@@ -40,10 +40,18 @@ pub(super) struct Ends {
 #[derive(Debug)]
 enum State {
     Calling,
-    Up { to: String, contact: String, audio: SocketAddr },
-    Ending { to: String, contact: String },
+    Up { far: Far, audio: SocketAddr },
+    Ending { far: Far },
     Over,
     Failed(String),
+}
+
+/// Where requests of a dialog go.
+#[derive(Clone, Debug)]
+struct Far {
+    to: String,
+    contact: String,
+    routes: String,
 }
 
 /// One call that we make.
@@ -137,13 +145,14 @@ impl Signal {
     }
 
     /// A request within call `n`.
-    fn request(&self, n: usize, method: &str, cseq: u32, to: &str, contact: &str) {
+    fn request(&self, n: usize, method: &str, cseq: u32, far: &Far) {
         let Ends { peer, caller, .. } = &self.ends;
         let (caller_ip, run) = (caller.ip(), self.run);
+        let Far { to, contact, routes } = far;
         let text = format!(
             "{method} {contact} SIP/2.0\r\nVia: SIP/2.0/UDP {caller};rport;branch=z9hG4bK-{run}-{n}-{method}\r\n\
              Max-Forwards: 70\r\nFrom: <sip:+1206555{:04}@{caller_ip}>;tag=c{n}\r\nTo: {to}\r\n\
-             Call-ID: {run}-{n}@{caller_ip}\r\nCSeq: {cseq} {method}\r\nContent-Length: 0\r\n\r\n",
+             Call-ID: {run}-{n}@{caller_ip}\r\nCSeq: {cseq} {method}\r\n{routes}Content-Length: 0\r\n\r\n",
             1000 + n % 9000,
         );
         self.send(true, &text, *peer);
@@ -179,7 +188,7 @@ impl Signal {
             let Some(call) = self.made.get(n).filter(|c| c.sent.elapsed() > AGAIN) else { continue };
             match &call.state {
                 State::Calling if !call.heard => self.send(true, &call.invite, self.ends.peer),
-                State::Ending { to, contact } => self.request(n, "BYE", 2, to, contact),
+                State::Ending { far } => self.request(n, "BYE", 2, far),
                 State::Calling | State::Up { .. } | State::Over | State::Failed(_) => continue,
             }
             if let Some(call) = self.made.get_mut(n) {
@@ -212,8 +221,11 @@ impl Signal {
 
     fn answered(&mut self, message: &Message<'_>, status: u16, method: &str) {
         let Some(n) = self.number_of(message) else { return };
-        let to = message.header("to").unwrap_or_default().to_owned();
-        let contact = message.contact().map_or_else(|| format!("sip:{}", self.ends.peer), str::to_owned);
+        let far = Far {
+            to: message.header("to").unwrap_or_default().to_owned(),
+            contact: message.contact().map_or_else(|| format!("sip:{}", self.ends.peer), str::to_owned),
+            routes: message.routes(),
+        };
         let Some(call) = self.made.get_mut(n) else { return };
         call.heard = true;
         match (method, status) {
@@ -221,18 +233,18 @@ impl Signal {
                 if matches!(call.state, State::Calling) {
                     let took = call.began.elapsed();
                     call.state = match message.audio() {
-                        Some(audio) => State::Up { to: to.clone(), contact: contact.clone(), audio },
+                        Some(audio) => State::Up { far: far.clone(), audio },
                         None => State::Failed("no audio in the answer".to_owned()),
                     };
                     self.set_up.add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
                 }
-                self.request(n, "ACK", 1, &to, &contact);
+                self.request(n, "ACK", 1, &far);
             }
             ("INVITE", 300..) => {
                 if matches!(call.state, State::Calling) {
                     call.state = State::Failed(format!("{status}"));
                 }
-                self.request_ack(n, &to);
+                self.request_ack(n, &far.to);
             }
             ("BYE", 200..) => call.state = State::Over,
             _ => {}
@@ -344,11 +356,11 @@ impl Signal {
 
     fn end(&mut self, n: usize) {
         let Some(call) = self.made.get_mut(n) else { return };
-        let State::Up { to, contact, .. } = &call.state else { return };
-        let (to, contact) = (to.clone(), contact.clone());
-        call.state = State::Ending { to: to.clone(), contact: contact.clone() };
+        let State::Up { far, .. } = &call.state else { return };
+        let far = far.clone();
+        call.state = State::Ending { far: far.clone() };
         call.sent = Instant::now();
-        self.request(n, "BYE", 2, &to, &contact);
+        self.request(n, "BYE", 2, &far);
     }
 
     /// Makes calls one after the other at this pace, each ended as soon as it is up, and gives the times from INVITE

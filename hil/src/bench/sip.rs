@@ -60,6 +60,13 @@ impl<'a> Message<'a> {
         Some(inside.map_or(value, |(uri, _)| uri))
     }
 
+    /// The way that requests of this dialog take, for who got this response (RFC 3261 §12.1.2): last one first.
+    pub(super) fn routes(&self) -> String {
+        let mut values: Vec<&str> = self.all("record-route").flat_map(|v| v.split(',')).collect();
+        values.reverse();
+        values.iter().map(|value| format!("Route: {}\r\n", value.trim())).collect()
+    }
+
     /// A response to this request: Via, Record-Route, From, To (with our tag), Call-ID, CSeq, then `more` lines and
     /// the body.
     pub(super) fn answer(&self, status: &str, tag: &str, more: &str, body: &str) -> String {
