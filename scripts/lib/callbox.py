@@ -96,7 +96,7 @@ class Box:
         done = subprocess.run(
             ["sipp", f"{BOX}:5060", "-sf", SCENARIOS / "register.xml", "-i", host, "-p", str(port), "-t", "u1",
              "-m", "1", "-key", "way", "UDP", "-key", "box", BOX, "-key", "phone", self.phones[phone],
-             "-key", "password", PASSWORD, "-key", "contact_port", str(port), "-ci", "127.61.0.9", "-nostdin",
+             "-au", self.phones[phone], "-ap", PASSWORD, "-key", "contact_port", str(port), "-ci", "127.61.0.9", "-nostdin",
              "-timeout", "10", "-timeout_error", "-trace_err", "-error_file", Path(folder) / "register.err"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, check=False,
         )

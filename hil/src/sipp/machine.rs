@@ -164,7 +164,7 @@ impl Sipp<'_> {
         command.args(["-timeout", &within, "-timeout_error", "-recv_timeout", &format!("{within}000")]);
         command.args(["-key", "way", self.way.as_str()]);
         command.args(["-key", "box", &self.net.host(hosts::SHOP).to_string()]);
-        command.args(["-key", "phone", PHONE, "-key", "password", PASSWORD, "-key", "transfer", OUT_C]);
+        command.args(["-key", "phone", PHONE, "-au", PHONE, "-ap", PASSWORD, "-key", "transfer", OUT_C]);
         command.args(["-trace_err", "-error_file"]).arg(self.file(name, "errors"));
         command.args(["-trace_msg", "-message_file"]).arg(self.file(name, "messages"));
         if self.case.loss > 0 && self.way == Way::Udp {

@@ -43,15 +43,16 @@ fn configuration(dir: &Path, net: Net, way: Way) -> String {
     let plan = serde_json::json!({
         "inbound": [
             { "number": OUT, "open": { "number": "+12065550199" }, "closed": { "number": "+12065550199" } },
+            { "open": "nobody", "closed": "nobody" },
         ],
         "outbound": [
             { "prefix": "", "lines": [{ "line": "b" }, { "line": "c" }] },
             { "prefix": OUT_C, "lines": [{ "line": "c" }] },
         ],
         "caps": { "concurrent": 500, "concurrent_user": 500,
-            "destination": { "calls": 100_000, "minutes": 100_000, "spend": 0 },
-            "user": { "calls": 100_000, "minutes": 100_000, "spend": 0 },
-            "shop": { "calls": 100_000, "minutes": 100_000, "spend": 0 } },
+            "destination": { "calls": 100_000, "minutes": 100_000, "spend": 100_000 },
+            "user": { "calls": 100_000, "minutes": 100_000, "spend": 100_000 },
+            "shop": { "calls": 100_000, "minutes": 100_000, "spend": 100_000 } },
     });
     let line = |id: &str, at: std::net::Ipv4Addr| {
         format!(

@@ -104,7 +104,7 @@ def with_kamailio(proof):
     far = Sipp(folder, "answer", OUTSIDE, 5060, 3)
     listening(OUTSIDE, 5060)
     phone = Sipp(folder, "phone_call", PHONE, PHONE_PORT + 2, 3, far=f"{BOX}:5060", rate=2, service=FAR_NUMBER,
-                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-key", "password", PASSWORD])
+                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", PASSWORD])
     proof.check("Kamailio: a phone calls out through it, which asks for digest", phone.wait(30) == 0, str(phone.figures()))
     proof.check("Kamailio: the far side heard of each call and its end", far.wait(30) == 0, str(far.figures()))
 
