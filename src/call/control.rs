@@ -233,6 +233,11 @@ impl CallControl {
         self.calls.keys()
     }
 
+    /// The legs of all calls.
+    pub fn legs(&self) -> impl Iterator<Item = &LegId> {
+        self.desk.index.keys()
+    }
+
     /// The call that a leg belongs to.
     #[must_use]
     pub fn call_of(&self, leg: &LegId) -> Option<&CallId> {

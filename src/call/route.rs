@@ -42,6 +42,12 @@ pub(super) enum Wish {
 }
 
 impl Plan {
+    /// Whether this is how people call for help.
+    #[must_use]
+    pub fn is_emergency(&self, text: &Dialled) -> bool {
+        dialled(text.as_str()).is_some_and(|text| self.country.emergency(&text).is_some())
+    }
+
     /// Reads what a phone of the shop dialled. Help comes first: nothing in the plan can hide it.
     pub(super) fn wish(&self, text: &Dialled) -> Result<Wish, EndCause> {
         let Some(text) = dialled(text.as_str()) else { return Err(EndCause::BadNumber) };

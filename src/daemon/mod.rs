@@ -1,5 +1,6 @@
 //! The daemon: one loop that never waits for the disk, start and shutdown in order, supervision of the edges, health.
 
+mod calls;
 pub mod clock;
 pub mod control;
 pub mod core;
@@ -7,5 +8,6 @@ mod run;
 mod supervise;
 mod turns;
 
+pub use calls::{CallEnds, TrunkLife};
 pub use run::{RunError, modem_config, run};
 pub use turns::{Ends, LoopCounters, Request, Stopped, Turns};

@@ -7,7 +7,7 @@ use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{Op, SettingRow, Source};
-use crate::types::{EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
 /// As Twilio has it (error 21617). Characters.
 const LONGEST: usize = 1600;
@@ -47,6 +47,13 @@ pub enum Command {
         /// Who.
         by: String,
     },
+    /// End a call.
+    HangUp {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        call: CallId,
+    },
     /// How things stand.
     Status,
 }
@@ -57,6 +64,7 @@ impl Core {
             Command::Send { shop, .. }
             | Command::Resend { shop, .. }
             | Command::ResendOrder { shop, .. }
+            | Command::HangUp { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
             Command::Status => {
                 let status = self.status();
@@ -74,6 +82,7 @@ impl Core {
                 Command::Resend { message, .. } => s.resend(cx, &message),
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
+                Command::HangUp { call, .. } => s.hang_up(cx, call),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -135,6 +144,7 @@ impl Shop {
             }));
         }
         self.settings = next;
+        self.call_clock(cx);
         Ok(json!({ "changed": values.len() }))
     }
 }
