@@ -8,7 +8,7 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::clock::{Clock, SimulatedClock};
 use backroom::daemon::core::{Command, Core, DealerSetup, ShopSetup};
-use backroom::daemon::{Ends, Request, Turns};
+use backroom::daemon::{CallEnds, Ends, Request, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::store::{self, Options, Store};
 use backroom::types::{
@@ -302,6 +302,7 @@ impl VirtualBox {
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
             lines: plan.lines(),
+            calls: None,
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
         });
@@ -326,6 +327,7 @@ impl VirtualBox {
             requests: request_rx,
             lines: line_tx,
             dealer: dealer_tx,
+            calls: CallEnds::none(),
         };
         let turns = Turns::new(core, first, store.clone(), self.clock.clone(), ends, Box::new(seed));
         self.machine = Some(Machine { turns, line_events, dealer_events, requests, lines, dealer, store });
