@@ -1,5 +1,6 @@
 //! The daemon: one loop that never waits for the disk, start and shutdown in order, supervision of the edges, health.
 
+pub mod calls_setup;
 pub mod clock;
 pub mod control;
 pub mod core;
