@@ -357,3 +357,194 @@ fn misfits(ground: &Value, merged: &Value) -> Vec<String> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::PhoneNumber;
+
+    fn config() -> Config {
+        let secrets = tempfile::tempdir().unwrap();
+        let secret = |name: &str, text: &str| {
+            let path = secrets.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (front, back) = (secret("front", "k7Qz-mm2W-9xTb"), secret("back", "vR4n-8pLs-d3Kc"));
+        let text = format!(
+            r#"
+            [[shop]]
+            id = "main"
+            [[line]]
+            id = "trunk"
+            kind = "sip"
+            domain = "sip.example.com"
+            number = "+12065550100"
+            channels = 2
+            [[line]]
+            id = "spare"
+            kind = "sip"
+            domain = "192.0.2.7"
+            identity = "from"
+            codecs = ["PCMA"]
+            media_networks = ["198.51.100.0/24"]
+            [[phone]]
+            id = "front"
+            extension = "101"
+            name = "Front desk"
+            password_file = "{front}"
+            [[phone]]
+            id = "back"
+            extension = "102"
+            password_file = "{back}"
+            direct = "+12065550102"
+            ring = 10
+            "#
+        );
+        config::file::parse(&text, None).unwrap()
+    }
+
+    fn ground() -> PlanGround {
+        PlanGround::of(&config(), &ShopId::from("main"))
+    }
+
+    fn with(plan: Value) -> ShopSettings {
+        let mut settings = ShopSettings::default();
+        settings.set("calls.location", &json!("12 Main Street")).unwrap();
+        settings.set("calls.plan", &plan).unwrap();
+        settings
+    }
+
+    #[test]
+    fn phones_and_trunks_of_the_file_make_a_plan_without_a_word_of_the_owner() {
+        let settings = ShopSettings::default();
+        let plan = ground().data(&settings).unwrap();
+        assert!(ground().plan(&settings).is_ok());
+        assert_eq!(plan.area_code.as_deref(), Some("206"));
+        assert!(plan.location.contains("calls.location"), "the desk is told that nobody set it");
+        let numbers: Vec<&str> = plan.extensions.iter().map(|e| e.number.as_str()).collect();
+        assert_eq!(numbers, ["101", "102"]);
+        assert_eq!(plan.inbound[0].open, Target::Group("everyone".into()));
+        assert_eq!((plan.groups[0].ring_s, plan.groups[0].order), (25, RingOrder::Parallel));
+        let lines: Vec<&str> = plan.outbound[0].lines.iter().map(|l| l.line.as_str()).collect();
+        assert_eq!(lines, ["trunk", "spare"]);
+        assert_eq!((&plan.numbers["*43"], &plan.numbers["*44"]), (&Target::Echo, &Target::Tone));
+    }
+
+    #[test]
+    fn phones_alone_and_a_trunk_alone_make_a_plan_too() {
+        let mut config = config();
+        let (trunks, phones) = (std::mem::take(&mut config.trunks), config.phones.clone());
+        let main = ShopId::from("main");
+        assert!(PlanGround::of(&config, &main).plan(&ShopSettings::default()).is_ok());
+        (config.trunks, config.phones) = (trunks, Vec::new());
+        let alone = PlanGround::of(&config, &main);
+        assert!(alone.plan(&ShopSettings::default()).is_ok());
+        assert_eq!(alone.default_plan(&ShopSettings::default()).inbound[0].open, Target::Nobody);
+        config.phones = phones;
+        assert!(PlanGround::of(&config, &ShopId::from("elsewhere")).is_empty());
+    }
+
+    #[test]
+    fn phones_with_the_same_extension_ring_together() {
+        let mut config = config();
+        config.phones[1].extension = "101".into();
+        let ground = PlanGround::of(&config, &ShopId::from("main"));
+        assert_eq!(ground.extensions.len(), 1);
+        let extension = &ground.extensions[0];
+        assert_eq!(extension.devices, [DeviceId::from("front"), DeviceId::from("back")]);
+        assert_eq!((extension.name.as_deref(), extension.ring_s), (Some("Front desk"), 25));
+        assert_eq!(extension.direct.as_ref().map(PhoneNumber::as_str), Some("+12065550102"));
+    }
+
+    #[test]
+    fn what_the_owner_writes_changes_that_and_nothing_else() {
+        let settings = with(json!({
+            "area_code": null,
+            "extensions": [{"number": "101", "name": "Boss", "otherwise": "nobody"}],
+            "groups": [{"name": "sales", "members": [{"extension": "102"}]}],
+            "inbound": [{"open": {"group": "sales"}, "closed": "nobody"}],
+            "caps": {"shop": {"calls": 7}},
+            "numbers": {"*43": null, "600": {"group": "everyone"}},
+        }));
+        let plan = ground().data(&settings).unwrap();
+        assert!(ground().plan(&settings).is_ok());
+        assert_eq!(plan.area_code, None);
+        assert_eq!(plan.extensions[0].name.as_deref(), Some("Boss"));
+        assert_eq!(plan.extensions[0].devices, [DeviceId::from("front")]);
+        assert_eq!(plan.extensions.len(), 2);
+        assert_eq!(plan.groups.len(), 2);
+        assert_eq!(plan.inbound.len(), 1);
+        let caps = (plan.caps.shop.calls, plan.caps.shop.minutes, plan.caps.concurrent);
+        assert_eq!(caps, (7, 1500, 30));
+        assert_eq!(plan.numbers.keys().collect::<Vec<_>>(), ["*44", "600"]);
+        assert_eq!(plan.location, "12 Main Street");
+    }
+
+    #[test]
+    fn every_mistake_of_a_plan_is_said_at_once_and_in_words() {
+        let settings = with(json!({
+            "lines": [{"id": "trunk", "channels": "two"}],
+            "extensions": [{"number": "103"}],
+            "inbound": [{"open": {"grop": "sales"}}],
+            "numbers": {"600": {"flow": 7}},
+            "longest": 3,
+        }));
+        let problems = ground().plan(&settings).unwrap_err();
+        let said = |what: &str| problems.iter().any(|p| p.contains(what));
+        for what in
+            ["lines.0", "extensions.2", "`devices`", "inbound.0", "`grop`", "numbers.600", "`longest`"]
+        {
+            assert!(said(what), "{what} is missing from {problems:#?}");
+        }
+        assert_eq!(problems.len(), 5, "{problems:#?}");
+        let settings = with(json!({
+            "country": "ZZ",
+            "location": "",
+            "lines": [{"id": "ghost", "channels": 1}],
+            "extensions": [{"number": "911", "devices": ["nobodys"]}],
+        }));
+        let problems = ground().plan(&settings).unwrap_err().join("\n");
+        for what in ["ghost", "`nobodys`", "\"ZZ\"", "where help is to come"] {
+            assert!(problems.contains(what), "{what} is missing from {problems}");
+        }
+    }
+
+    #[test]
+    fn the_element_gets_phones_and_trunks_as_the_file_has_them() {
+        let config = config();
+        let devices = devices(&config);
+        assert_eq!(devices[0].login.username, "front");
+        assert_eq!(devices[0].login.password, "k7Qz-mm2W-9xTb");
+        let trunks = trunks(&config);
+        assert!(!trunks[0].register && trunks[0].login.is_none() && trunks[0].nat);
+        assert_eq!(trunks[1].identity, IdentityStyle::From);
+        assert_eq!(trunks[1].capabilities.as_ref().unwrap().codecs.len(), 2);
+        assert!(trunks[1].media.networks[0].contains("198.51.100.9".parse().unwrap()));
+        let settings = agent_settings(&config, &BTreeSet::from(["US".to_owned()]));
+        assert!(settings.emergency_numbers.iter().any(|n| n == "9911"));
+        assert!(settings.lan.iter().any(|n| n.contains("192.168.7.9".parse().unwrap())));
+        assert_eq!(shop_of_device(&config, &DeviceId::from("back")), Some(&ShopId::from("main")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_plan_breaks_anything(text in "\\PC{0,300}", key in "[a-z_]{1,12}", n in proptest::num::i64::ANY) {
+            let hostile = [
+                serde_json::from_str(&text).unwrap_or(Value::Null),
+                json!({ key.clone(): n }),
+                json!({ "extensions": [{ "number": text.clone(), "devices": [text.clone()], "ring_s": n }] }),
+                json!({ "numbers": { text.clone(): { key.clone(): text.clone() } }, "groups": [[n]] }),
+                json!({ "lines": [{ "id": "trunk", "channels": n }], "outside_prefix": text.clone() }),
+                json!({ "inbound": [{ "number": text.clone(), "open": key.clone() }], "caps": n }),
+            ];
+            for plan in hostile {
+                let mut settings = ShopSettings::default();
+                if settings.set("calls.plan", &plan).is_ok() {
+                    let found = ground().plan(&settings);
+                    proptest::prop_assert!(found.is_ok() || !found.unwrap_err().is_empty());
+                }
+            }
+        }
+    }
+}
