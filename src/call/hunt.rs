@@ -105,6 +105,10 @@ impl Hunt {
                 self.release_transferor(call, cx, Ok(()));
                 Some(Phase::flow(call, cx, self.caller.clone(), flow))
             }
+            Route::Test(test) => {
+                self.release_transferor(call, cx, Ok(()));
+                Some(Phase::test(call, cx, self.caller.clone(), test))
+            }
             Route::Nobody => {
                 self.heard(EndCause::NoAnswer);
                 Some(self.exhausted(call, cx))

@@ -10,9 +10,12 @@ use super::calls::{Branch, Call, Hears, LegState, Told};
 use super::emergency::Rescue;
 use super::hunt::Hunt;
 use super::record::Moment;
+use super::route::Test;
 use super::timers::Timer;
 use super::{Cx, Effect, FlowEvent};
-use crate::types::{Dtmf, EndCause, LegCommand, LegId, Progress, PromptId, TransferProgress, TransferTarget};
+use crate::types::{
+    Dtmf, EndCause, LegCommand, LegId, Progress, PromptId, Tone, TransferProgress, TransferTarget,
+};
 
 /// A sentence lasts no longer.
 const PROMPT_MOST: Duration = Duration::from_secs(90);
@@ -30,6 +33,8 @@ pub(super) enum Phase {
     Announcing { leg: LegId, prompt: PromptId },
     /// A flow has the caller.
     InFlow { leg: LegId, prompt: Option<PromptId> },
+    /// The caller tries his phone.
+    Testing { leg: LegId, test: Test },
 }
 
 /// What a step comes to.
@@ -81,6 +86,12 @@ impl Phase {
                 Ask::Transfer(_) => self.no_transfer(cx, leg),
                 Ask::Progress(_) | Ask::Answered => Next::Go(self),
             },
+            Self::Testing { .. } => match ask {
+                Ask::Over(over) => Next::End(over.caller_cause(call)),
+                Ask::Silent => Next::End(EndCause::MediaLost),
+                Ask::Transfer(_) => self.no_transfer(cx, leg),
+                Ask::Progress(_) | Ask::Answered | Ask::Key { .. } => Next::Go(self),
+            },
         }
     }
 
@@ -103,7 +114,9 @@ impl Phase {
             Self::Hunting(hunt) => hunt.timer(call, cx, timer),
             Self::Rescue(rescue) => rescue.timer(call, cx, timer),
             Self::Announcing { .. } if *timer == Timer::Prompt => Next::End(EndCause::Nobody),
-            Self::Bridged(_) | Self::Announcing { .. } | Self::InFlow { .. } => Next::Go(self),
+            Self::Bridged(_) | Self::Announcing { .. } | Self::InFlow { .. } | Self::Testing { .. } => {
+                Next::Go(self)
+            }
         }
     }
 
@@ -119,7 +132,7 @@ impl Phase {
                 Next::Go(Self::InFlow { leg, prompt: None })
             }
             // Music on hold, or the sentence of an emergency call without a line: from the beginning again.
-            Self::Hunting(_) | Self::Rescue(_) | Self::Bridged(_) => Next::Go(self),
+            Self::Hunting(_) | Self::Rescue(_) | Self::Bridged(_) | Self::Testing { .. } => Next::Go(self),
         }
     }
 
@@ -132,12 +145,19 @@ impl Phase {
             Self::Announcing { leg, prompt } => prompted(call, leg, prompt),
             Self::InFlow { leg, prompt: Some(prompt) } => prompted(call, leg, prompt),
             Self::InFlow { prompt: None, .. } => BTreeMap::new(),
+            Self::Testing { leg, test } => {
+                let sound = match test {
+                    Test::Echo => Hears::Echo,
+                    Test::Tone => Hears::Tone(Tone::Milliwatt),
+                };
+                call.can_hear(leg).then(|| (leg.clone(), sound)).into_iter().collect()
+            }
         }
     }
 
     /// Somebody from outside hears that nobody is there.
     pub(super) fn announce(call: &mut Call, cx: &mut Cx<'_>, leg: LegId) -> Next {
-        let prompt = cx.desk.plan.data.nobody.prompt.clone();
+        let prompt = call.sentence(cx);
         call.lift(cx, &leg);
         cx.desk.timers.set(&call.id, Timer::Prompt, cx.now.mono + PROMPT_MOST);
         Next::Go(Self::Announcing { leg, prompt })
@@ -150,6 +170,13 @@ impl Phase {
         call.taken(cx);
         cx.desk.effects.push_back(Effect::Flow(FlowEvent::Started { call: call.id.clone(), flow }));
         Next::Go(Self::InFlow { leg, prompt: None })
+    }
+
+    /// The box itself takes a caller who tries his phone.
+    pub(super) fn test(call: &mut Call, cx: &mut Cx<'_>, leg: LegId, test: Test) -> Next {
+        call.lift(cx, &leg);
+        call.taken(cx);
+        Next::Go(Self::Testing { leg, test })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The daemon: one loop that never waits for the disk, start and shutdown in order, supervision of the edges, health.
 
 mod calls;
+pub mod calls_setup;
 pub mod clock;
 pub mod control;
 pub mod core;
