@@ -51,9 +51,8 @@ pub(super) enum Wish {
 
 impl Plan {
     /// Whether this is how people call for help.
-    #[must_use]
-    pub fn is_emergency(&self, text: &Dialled) -> bool {
-        dialled(text.as_str()).is_some_and(|text| self.country.emergency(&text).is_some())
+    pub(super) fn is_emergency(&self, text: &Dialled) -> bool {
+        matches!(self.wish(text), Ok(Wish::Emergency(_)))
     }
 
     /// Reads what a phone of the shop dialled. Help comes first: nothing in the plan can hide it.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use super::calls::CallEnds;
+use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, ShopSetup};
@@ -225,7 +226,7 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
             id: shop.id.clone(),
             lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
-            calls: None,
+            calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
         .collect()

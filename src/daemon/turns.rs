@@ -207,7 +207,7 @@ impl Turns {
     }
 
     /// For the virtual box: takes everything that is there and waits for every commit and read that follows from it,
-    /// until nothing moves any more at this time.
+    /// until nothing moves any more at this time: also when that is because the disk holds the writer up.
     ///
     /// # Errors
     /// Why the writer cannot go on.
@@ -217,11 +217,13 @@ impl Turns {
                 return Err(why);
             }
             self.push_backlog();
+            let open = self.is_open();
+            let due = if open { self.core.poll_timeout() } else { self.core.poll_call_timeout() };
             if let Ok(request) = self.ends.requests.try_recv() {
                 self.request(request);
-            } else if let Ok((line, event)) = self.ends.line_events.try_recv() {
+            } else if open && let Ok((line, event)) = self.ends.line_events.try_recv() {
                 self.step(Event::Line(line, event));
-            } else if let Ok(event) = self.ends.dealer_events.try_recv() {
+            } else if open && let Ok(event) = self.ends.dealer_events.try_recv() {
                 self.step(Event::Dealer(event));
             } else if let Ok(life) = self.ends.calls.trunk_lives.try_recv() {
                 self.trunk_life(life);
@@ -231,10 +233,16 @@ impl Turns {
             } else if let Ok(report) = self.ends.calls.media_reports.try_recv() {
                 self.media_batch.push(report);
                 self.media_reports();
-            } else if self.core.poll_timeout().is_some_and(|(at, _)| at <= self.clock.now().mono) {
-                self.step(Event::Due);
+            } else if due.is_some_and(|(at, _)| at <= self.clock.now().mono) {
+                self.step(if open { Event::Due } else { Event::CallsDue });
             } else if let Some((ticket, _)) = self.pending.back() {
-                self.store.committed(*ticket).await.map_err(|e| e.to_string())?;
+                let ticket = *ticket;
+                let moved =
+                    |s: &WriterState| s.committed >= ticket || s.fatal.is_some() || s.stalled.is_some();
+                let state = self.writer.wait_for(moved).await.map_err(|e| e.to_string())?;
+                if state.committed < ticket && state.fatal.is_none() {
+                    return Ok(());
+                }
             } else if self.reading > 0 {
                 if let Some((shop, id, kept)) = self.read_answers.recv().await {
                     self.reading -= 1;

@@ -11,8 +11,8 @@ use super::{
     StepRow, TimerRow,
 };
 use crate::types::{
-    BootId, CallId, ConversationId, DeviceId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId, OrderKind, PartId, ShopId,
-    Slot, Wall,
+    BootId, CallId, ConversationId, DeviceId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId, OrderKind,
+    PartId, ShopId, Slot, Wall,
 };
 
 macro_rules! text_id {

@@ -9,8 +9,8 @@ use super::blob;
 use super::calls::{self, BINDINGS, CALL};
 use super::codec::{self, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING, TIMER};
 use super::{
-    BindingsRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow,
-    StoreError, TimerRow,
+    BindingsRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow,
+    SettingRow, StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};

@@ -13,7 +13,8 @@ use super::codec::{
 };
 use super::{
     AuditRow, BindingsRow, CachedRow, CallFilter, ConsentRow, ConversationRow, Direction, ExecutionRow,
-    FlowRow, MessageRow, MessageStatus, OrderRow, PartRow, Reader, ReceivedRow, SettingRow, StepRow, StoreError, TimerRow,
+    FlowRow, MessageRow, MessageStatus, OrderRow, PartRow, Reader, ReceivedRow, SettingRow, StepRow,
+    StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{CallId, ConversationId, ExecutionSid, MessageId, OrderId, ShopId, Wall};

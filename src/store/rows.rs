@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::types::{
-    BootId, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind, PartId, ShopId, Slot,
-    Wall,
+    BootId, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind, PartId,
+    ShopId, Slot, Wall,
 };
 
 /// Which way a message went.

@@ -18,20 +18,9 @@ use crate::config::ShopSettings;
 use crate::messaging::{Mode, Waiting};
 use crate::store::{Op, Snapshot, Source};
 use crate::types::{
-    Address, CallId, DeviceId, EndCause, ExecutionSid, LegCommand, LegEvent, LegId, LineId, MediaEvent,
-    MessageId, Mono, Now, PhoneNumber, Via, Wall, derive_sid,
+    Address, CallId, EndCause, ExecutionSid, LegCommand, LegEvent, LegId, LineId, MediaEvent, MessageId,
+    Mono, Now, PhoneNumber, Via, Wall, derive_sid,
 };
-
-/// What calls of a shop are made by.
-#[derive(Clone, Debug)]
-pub struct CallSetup {
-    /// Who rings, and who may call what.
-    pub plan: Plan,
-    /// Lines that carry voice.
-    pub trunks: Vec<LineId>,
-    /// The shop's phones.
-    pub devices: Vec<DeviceId>,
-}
 
 /// What is known of a line that carries voice.
 #[derive(Debug, Default)]
@@ -69,16 +58,27 @@ impl Shop {
             self.count("calls_cut_off");
             cx.put(Op::PutCall(Box::new(record.clone().crashed(cx.now))));
         }
-        let Some(setup) = &self.setup.calls else { return };
-        let mut control = CallControl::new(self.id.clone(), setup.plan.clone(), cx.event);
+        let Some(ground) = &self.setup.calls else { return };
+        let plan = ground.plan(&self.settings).or_else(|problems| {
+            for problem in &problems {
+                cx.alarm(format!("shop {}: {problem}", self.id));
+            }
+            cx.alarm(format!("shop {}: calls follow the plan that the configuration file makes", self.id));
+            Plan::check(ground.default_plan(&self.settings)).map_err(|problems| {
+                for problem in problems {
+                    cx.alarm(format!("shop {}: there are no calls: {problem}", self.id));
+                }
+            })
+        });
+        let Ok(plan) = plan else { return };
+        let mut control = CallControl::new(self.id.clone(), plan, cx.event);
         let today = Today::new(&self.settings, cx.now, snapshot.last_wall);
         let charged = snapshot.calls_charged.iter().filter(|r| r.shop == self.id && today.has(r));
         for record in charged {
             control.restore(record);
         }
-        let trunks = setup.trunks.iter().map(|id| {
-            (id.clone(), Trunk { up: false, why: "it was not heard of yet".to_owned() })
-        });
+        let unheard = || Trunk { up: false, why: "it was not heard of yet".to_owned() };
+        let trunks = ground.lines.iter().map(|line| (line.id.clone(), unheard()));
         self.calls = Some(Calls { control, trunks: trunks.collect(), day: today.day, hours: None });
         self.call_clock(cx);
     }
@@ -106,7 +106,7 @@ impl Shop {
     pub(super) fn leg_event(&mut self, cx: &mut Cx<'_>, leg: &LegId, event: LegEvent) {
         let Some(calls) = &mut self.calls else { return };
         if let LegEvent::Offered(offer) = &event {
-            let emergency = offer.emergency || self.setup.calls.as_ref().is_some_and(|s| s.plan.is_emergency(&offer.to));
+            let emergency = offer.emergency || calls.control.is_emergency(&offer.to);
             if self.stopping {
                 let hangup = LegCommand::Hangup { cause: EndCause::Stopped };
                 cx.step.live.push(Effect::Leg(leg.clone(), hangup));
@@ -142,10 +142,16 @@ impl Shop {
         self.carry_calls(cx);
     }
 
+    /// The owner changed something that the plan follows from.
+    pub(super) fn plan_changed(&mut self, plan: Plan) {
+        if let Some(calls) = &mut self.calls {
+            calls.control.handle_plan(plan);
+        }
+    }
+
     /// The edge that carried them is gone, and every leg with it.
     pub(super) fn legs_lost(&mut self, cx: &mut Cx<'_>) {
-        let lines: Vec<LineId> =
-            self.calls.iter().flat_map(|c| c.trunks.keys().cloned()).collect();
+        let lines: Vec<LineId> = self.calls.iter().flat_map(|c| c.trunks.keys().cloned()).collect();
         for line in lines {
             self.trunk_line(cx, &line, false, "the edge that carries calls ended".to_owned());
         }
@@ -263,11 +269,7 @@ impl Shop {
             cx.alarm(format!("shop {}: no staff numbers are set that could be told of it", self.id));
         }
         for number in staff {
-            let id = cx.message_id();
-            self.send_text(cx, id.clone(), number.as_str(), body.clone(), Source::Box, None);
-            for line in self.lines.values_mut().filter(|l| l.queue.back() == Some(&id)) {
-                line.queue.rotate_right(1);
-            }
+            self.say_first(cx, number.as_str(), body.clone());
         }
     }
 

@@ -130,6 +130,13 @@ impl Shop {
                 errors.push(format!("`{key}` names no published flow; there are {}", names.join(", ")));
             }
         }
+        let plan = self.setup.calls.as_ref().map(|ground| ground.plan(&next)).transpose();
+        // A plan that was wrong before is no reason to refuse what does not touch it.
+        let touched = values.keys().any(|key| key.starts_with("calls.") || key.starts_with("shop."));
+        let plan = plan.unwrap_or_else(|problems| {
+            errors.extend(problems.into_iter().filter(|_| touched));
+            None
+        });
         if !errors.is_empty() {
             return Err(errors.join("\n"));
         }
@@ -144,6 +151,9 @@ impl Shop {
             }));
         }
         self.settings = next;
+        if let Some(plan) = plan.filter(|_| touched) {
+            self.plan_changed(plan);
+        }
         self.call_clock(cx);
         Ok(json!({ "changed": values.len() }))
     }

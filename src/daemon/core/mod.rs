@@ -18,7 +18,6 @@ mod sending;
 mod shop;
 mod timers;
 
-pub use calls::CallSetup;
 pub use commands::Command;
 pub use shop::{DealerSetup, ShopSetup};
 
@@ -201,10 +200,11 @@ impl Core {
         };
         for setup in setups {
             let calls = setup.calls.as_ref();
-            for line in setup.lines.iter().chain(calls.iter().flat_map(|c| &c.trunks)) {
+            let trunks = calls.iter().flat_map(|c| &c.lines).map(|l| &l.id);
+            for line in setup.lines.iter().chain(trunks) {
                 core.line_shop.insert(line.clone(), setup.id.clone());
             }
-            for device in calls.iter().flat_map(|c| &c.devices) {
+            for device in calls.iter().flat_map(|c| &c.extensions).flat_map(|e| &e.devices) {
                 core.device_shop.insert(device.clone(), setup.id.clone());
             }
             core.shops.insert(setup.id.clone(), Shop::new(setup));
@@ -303,7 +303,8 @@ impl Core {
     }
 
     fn calls_due(&mut self, id: EventId, now: Now, step: &mut Step) {
-        let due = |s: &Shop| s.calls.as_ref().and_then(|c| c.poll_timeout()).is_some_and(|(at, _)| at <= now.mono);
+        let due =
+            |s: &Shop| s.calls.as_ref().and_then(|c| c.poll_timeout()).is_some_and(|(at, _)| at <= now.mono);
         let shops: Vec<ShopId> = self.shops.values().filter(|s| due(s)).map(|s| s.id.clone()).collect();
         for shop in shops {
             self.with_shop(&shop, id, now, step, Shop::calls_due);

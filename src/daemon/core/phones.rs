@@ -88,8 +88,12 @@ impl Shop {
         }
     }
 
+    fn devices(&self) -> impl Iterator<Item = &DeviceId> {
+        self.setup.calls.iter().flat_map(|ground| &ground.extensions).flat_map(|e| &e.devices)
+    }
+
     fn has_device(&self, device: &DeviceId) -> bool {
-        self.setup.calls.as_ref().is_some_and(|setup| setup.devices.contains(device))
+        self.devices().any(|own| own == device)
     }
 
     /// The edge says where a phone is reached now.
@@ -116,8 +120,7 @@ impl Shop {
 
     /// Each phone of the shop and where it is reached.
     pub(super) fn phone_status(&self) -> Value {
-        let Some(setup) = &self.setup.calls else { return Value::Null };
-        let phones = setup.devices.iter().map(|device| {
+        let phones = self.devices().map(|device| {
             let contacts = self.bindings.get(device).map_or(&[][..], Vec::as_slice).iter().map(|b| {
                 json!({
                     "address": b.route.hop.addr.to_string(),

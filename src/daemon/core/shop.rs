@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::calls::{CallSetup, Calls};
+use super::calls::Calls;
 use super::fetching::Fetch;
 use super::orders::Placed;
 use super::runs::Run;
@@ -13,14 +13,15 @@ use super::sending::{Line, Outgoing};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::config::ShopSettings;
+use crate::daemon::calls_setup::PlanGround;
 use crate::dealer::DealerCommand;
 use crate::flow::{Definition, Env, Limits, lizzy};
 use crate::messaging::Conversation;
 use crate::sip::agent::Binding;
 use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
 use crate::types::{
-    Capabilities, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, Now, OrderId, PartId, PhoneNumber,
-    ShopId, derive_sid,
+    Capabilities, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, Now, OrderId, PartId,
+    PhoneNumber, ShopId, derive_sid,
 };
 
 /// What the technician's file says about a shop.
@@ -32,8 +33,8 @@ pub struct ShopSetup {
     pub lines: Vec<LineId>,
     /// Its dealer's API, if it has one.
     pub dealer: Option<DealerSetup>,
-    /// Its calls, if it has a trunk or a phone.
-    pub calls: Option<CallSetup>,
+    /// What its dial plan follows from, if it has a trunk or a phone.
+    pub calls: Option<PlanGround>,
     /// Settings that the technician fixed: they win over the owner's.
     pub fixed: Map<String, Value>,
 }
