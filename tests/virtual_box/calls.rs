@@ -439,3 +439,31 @@ async fn a_plan_that_names_what_is_not_there_is_refused_and_a_good_one_counts_at
     b.leg("jane", from_outside(JANE)).await;
     b.dialled(&Via::Device(DeviceId::from("main-back")));
 }
+
+#[tokio::test]
+async fn when_too_much_waits_for_the_disk_only_calls_for_help_begin() {
+    let mut b = one_shop().await;
+    b.store().set_max_bytes(Some(1));
+    let mut refused = 0;
+    for n in 0..7000 {
+        let leg = format!("c{n}");
+        b.leg(&leg, from_outside(OUTSIDE)).await;
+        if b.was_told(&leg, &LegCommand::Hangup { cause: EndCause::Unavailable }) {
+            refused += 1;
+        } else {
+            b.leg(&leg, LegEvent::Ended { cause: EndCause::Cancelled }).await;
+        }
+        b.told.clear();
+    }
+    assert!((1000..6000).contains(&refused), "{refused} were refused");
+    b.leg("help", from_phone(front(), "911")).await;
+    let out = b.dialled(&trunk());
+    b.leg(&out, LegEvent::Answered).await;
+    assert!(b.was_told("help", &LegCommand::Answer));
+    b.store().set_max_bytes(None);
+    b.pump().await;
+    b.leg("after", from_outside(OUTSIDE)).await;
+    b.dialled(&front());
+    let records = records(&b).await;
+    assert_eq!(records.iter().filter(|r| cause(r) == Some(EndCause::Cancelled)).count(), 7000 - refused);
+}

@@ -134,7 +134,7 @@ impl Shop {
         let stopping = self.stopping;
         let Some(calls) = &mut self.calls else { return };
         let Some(trunk) = calls.trunks.get_mut(id) else { return };
-        if (trunk.up && !up || !up && trunk.why != why) && !stopping {
+        if !up && !stopping && (trunk.up || trunk.why != why) {
             cx.step.alarms.push(format!("line {id} takes no calls: {why}"));
         }
         *trunk = Trunk { up, why };

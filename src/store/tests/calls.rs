@@ -61,7 +61,7 @@ fn the_next_start_learns_of_open_calls_and_of_what_the_day_has_cost() {
     let (snapshot, notices) = wait(store.load(NOW)).unwrap();
     assert_eq!(notices, []);
     assert_eq!(snapshot.calls_open, [open]);
-    assert_eq!(snapshot.calls_charged, [spent.clone()]);
+    assert_eq!(snapshot.calls_charged, std::slice::from_ref(&spent));
     assert_eq!(snapshot.bindings, [bindings(&shop, "front", json!([{"contact": "sip:front@192.0.2.1"}]))]);
     // Nobody knows what day it is: nothing is too old.
     let (snapshot, _) = wait(store.load(Now { wall: Wall(0), wall_sure: false, ..NOW })).unwrap();

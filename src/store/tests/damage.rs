@@ -290,8 +290,10 @@ fn copies_are_numbered_and_the_oldest_go() {
     assert_eq!(left, copies[2..]);
 }
 
+type Released = (&'static str, &'static [fn() -> &'static str]);
+
 /// Each released version that changed the schema, and what makes its tables.
-const RELEASED: [(&str, &[fn() -> &'static str]); 2] =
+const RELEASED: [Released; 2] =
     [("0.1.0", &[schema::first_for_tests]), ("0.2.0", &[schema::first_for_tests, schema::calls_for_tests])];
 
 fn fixture(version: &str) -> PathBuf {
