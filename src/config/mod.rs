@@ -1,5 +1,7 @@
 //! Two kinds of settings: the technician's one TOML file ([`file`]) and the registry of the owner's ([`settings`]).
 
+#[cfg(test)]
+mod calls_tests;
 pub mod file;
 mod modem;
 mod network;

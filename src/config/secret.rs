@@ -34,38 +34,40 @@ impl fmt::Debug for Secret {
 
 impl Reader<'_> {
     pub(super) fn secret(&mut self, table: &DeTable<'_>, name: &str) -> Option<Secret> {
+        self.secret_file(table, name).map(|(_, secret)| secret)
+    }
+
+    /// A secret, and the file that it was read from.
+    pub(super) fn secret_file(&mut self, table: &DeTable<'_>, name: &str) -> Option<(PathBuf, Secret)> {
         let (file, credential) = (format!("{name}_file"), format!("{name}_credential"));
-        let named = self.string(table, &file).map(|p| (file.clone(), PathBuf::from(p)));
+        let named = self.string(table, &file).map(PathBuf::from);
         let granted = self.string(table, &credential);
         let (key, path) = match (named, granted) {
-            (Some((key, _)), Some(_)) => {
-                let at = place(0, table, &key);
-                self.fault(at, format!("`{key}` and `{credential}` say the same: write one of them"));
+            (Some(_), Some(_)) => {
+                let text = format!("`{file}` and `{credential}` say the same: write one of them");
+                self.fault(place(0, table, &file), text);
                 return None;
             }
-            (Some(found), None) => found,
+            (Some(path), None) => (file, path),
             (None, Some(granted)) => match self.credentials {
                 Some(directory) => (credential, directory.join(granted)),
                 None => {
-                    let at = place(0, table, &credential);
-                    self.fault(
-                        at,
-                        format!("`{credential}` needs systemd's LoadCredential=; use `{file}` elsewhere"),
-                    );
+                    let text =
+                        format!("`{credential}` needs systemd's LoadCredential=; use `{file}` elsewhere");
+                    self.fault(place(0, table, &credential), text);
                     return None;
                 }
             },
             (None, None) => return None,
         };
+        let at = place(0, table, &key);
         match std::fs::read_to_string(&path) {
             Ok(text) if text.trim().is_empty() => {
-                let at = place(0, table, &key);
                 self.fault(at, format!("{} is empty", path.display()));
                 None
             }
-            Ok(text) => Some(Secret(text.trim().to_owned())),
+            Ok(text) => Some((path, Secret(text.trim().to_owned()))),
             Err(error) => {
-                let at = place(0, table, &key);
                 self.fault(at, format!("{} cannot be read: {error}", path.display()));
                 None
             }

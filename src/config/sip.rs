@@ -9,7 +9,6 @@ use toml::de::DeTable;
 
 use super::network::Network;
 use super::reader::{Item, Reader, place};
-use super::secret::Secret;
 use crate::types::AudioCodec;
 
 /// The networks that shops are built with (RFC 1918, 3927, 4193, 4291), and this machine.
@@ -58,12 +57,10 @@ pub struct SipSection {
 /// What a TLS listener shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
-    /// Where it was read from.
+    /// PEM: our own first, then those that lead to a root.
     pub path: PathBuf,
-    /// The chain in PEM, our own first.
-    pub chain: String,
-    /// Its private key in PEM.
-    pub key: Secret,
+    /// PEM: its private key.
+    pub key: PathBuf,
 }
 
 /// `[media]`
@@ -168,7 +165,7 @@ impl Reader<'_> {
 
     fn certificate(&mut self, at: usize, table: &DeTable<'_>, wanted: bool) -> Option<Certificate> {
         let path = self.string(table, "certificate").map(PathBuf::from);
-        let key = self.secret(table, "certificate_key");
+        let key = self.secret_file(table, "certificate_key");
         let key_named =
             ["certificate_key_file", "certificate_key_credential"].iter().any(|k| table.get(*k).is_some());
         if wanted && !table.contains_key("certificate") {
@@ -180,31 +177,26 @@ impl Reader<'_> {
             let text = "`certificate` needs its private key: write `certificate_key_file`".to_owned();
             self.fault(place(at, table, "certificate"), text);
         }
-        let chain = match std::fs::read_to_string(&path) {
-            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => Some(text),
-            Ok(_) => {
-                let text = format!("{} is no certificate in PEM form", path.display());
-                self.fault(place(at, table, "certificate"), text);
-                None
-            }
-            Err(error) => {
-                let text = format!("{} cannot be read: {error}", path.display());
-                self.fault(place(at, table, "certificate"), text);
-                None
-            }
-        };
-        if let Some(key) = &key
-            && !key.expose().contains("PRIVATE KEY-----")
-        {
+        self.certificates_in(place(at, table, "certificate"), &path);
+        let (key, secret) = key?;
+        if !secret.expose().contains("PRIVATE KEY-----") {
             let named = if table.contains_key("certificate_key_file") {
                 "certificate_key_file"
             } else {
                 "certificate_key_credential"
             };
             self.fault(place(at, table, named), format!("`{named}` names no private key in PEM form"));
-            return None;
         }
-        Some(Certificate { path, chain: chain?, key: key? })
+        Some(Certificate { path, key })
+    }
+
+    /// Notes a file that holds no certificate.
+    pub(super) fn certificates_in(&mut self, at: usize, path: &Path) {
+        match std::fs::read_to_string(path) {
+            Ok(text) if text.contains("-----BEGIN CERTIFICATE-----") => {}
+            Ok(_) => self.fault(at, format!("{} is no certificate in PEM form", path.display())),
+            Err(error) => self.fault(at, format!("{} cannot be read: {error}", path.display())),
+        }
     }
 
     fn listeners(&mut self, table: &DeTable<'_>, key: &str) -> Option<Vec<SocketAddr>> {

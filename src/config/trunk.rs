@@ -1,5 +1,6 @@
 //! `[[line]]` of kind `sip`: a trunk.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeTable;
@@ -42,12 +43,14 @@ pub struct TrunkLine {
     pub shop: ShopId,
     /// `domain`, the provider's: Request-URI and To of calls.
     pub domain: String,
-    /// `proxy`: the host that is spoken to instead of the domain's own.
+    /// `proxy`: the host (IPv6 without brackets) that is spoken to instead of the domain's own.
     pub proxy: Option<String>,
     /// The port behind `proxy`; without one DNS says.
     pub port: Option<u16>,
     /// `transport`; without it DNS says (RFC 3263).
     pub transport: Option<SipTransport>,
+    /// `ca`: over TLS only the authorities in this PEM file are believed; the system's when it is not said.
+    pub ca: Option<PathBuf>,
     /// `username` with `password_file` or `password_credential`.
     pub login: Option<(String, Secret)>,
     /// `user`, of our own address there; the login's name when it is not said.
@@ -80,13 +83,14 @@ pub struct TrunkLine {
     pub codecs: Option<Vec<AudioCodec>>,
 }
 
-const KEYS: [&str; 23] = [
+const KEYS: [&str; 24] = [
     "id",
     "shop",
     "kind",
     "domain",
     "proxy",
     "transport",
+    "ca",
     "username",
     "password_file",
     "password_credential",
@@ -118,6 +122,10 @@ impl Reader<'_> {
             let text = "`register` needs a `username` and a `password_file`".to_owned();
             self.fault(place(at, table, "register"), text);
         }
+        let ca = self.string(table, "ca").map(PathBuf::from);
+        if let Some(path) = &ca {
+            self.certificates_in(place(at, table, "ca"), path);
+        }
         let number = self.string(table, "number").and_then(|text| {
             let read = PhoneNumber::parse(&text, None);
             if let Err(error) = &read {
@@ -136,6 +144,7 @@ impl Reader<'_> {
             proxy,
             port,
             transport: self.word(table, "transport", &ways),
+            ca,
             login,
             user: self.user_part(table),
             register,
@@ -228,7 +237,8 @@ impl Reader<'_> {
                 format!("`{key}` takes a host, or a host and a port, as sbc.example.com:5061, not {text:?}");
             self.fault(place(0, table, key), what);
         }
-        read
+        let bare = |host: String| host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        read.map(|(host, port)| (bare(host), port))
     }
 }
 

@@ -2,6 +2,8 @@
 //! and no disk delays a packet. Implements [`crate::types::MediaPorts`] for who signals, and takes
 //! [`crate::types::MediaCommand`] from the loop.
 
+pub mod sentences;
+
 use crate::types::{LegEvent, LegId, MediaEvent};
 
 /// What the edge reports to the loop.

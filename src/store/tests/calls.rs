@@ -81,3 +81,39 @@ fn a_record_of_a_form_that_is_not_known_is_left_out_and_reported() {
     assert_eq!(snapshot.calls_open, []);
     assert!(matches!(notices.as_slice(), [Notice::BadRow { table: "call", .. }]), "{notices:?}");
 }
+
+/// `cargo test --release --lib measure_calls -- --ignored --nocapture`
+#[test]
+#[ignore = "measures"]
+fn measure_calls() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    let cpu = || rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    let micros = |t: rustix::time::Timespec| t.tv_sec * 1_000_000 + t.tv_nsec / 1000;
+    let began = micros(cpu());
+    let calls = 20_000_u32;
+    let mut last = Ticket(0);
+    for n in 0..calls {
+        let mut record = call(&shop, &format!("CA{n:032x}"));
+        record.legs.push(record.legs[0].clone());
+        for moment in 0..3 {
+            let record = if moment == 2 { ended(record.clone(), EndCause::Hangup) } else { record.clone() };
+            let mut transaction = Transaction { ops: vec![Op::PutCall(Box::new(record))] };
+            loop {
+                match store.submit(transaction) {
+                    Ok(ticket) => {
+                        last = ticket;
+                        break;
+                    }
+                    Err(full) => {
+                        wait(store.committed(last)).unwrap();
+                        transaction = full.into_transaction();
+                    }
+                }
+            }
+        }
+    }
+    wait(store.committed(last)).unwrap();
+    println!("{} us of CPU a call of three writes", (micros(cpu()) - began) / i64::from(calls));
+}
