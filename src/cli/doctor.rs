@@ -234,7 +234,7 @@ fn daemon(config: &Config, report: &mut Report) {
                 for (line, state) in state["lines"].as_object().into_iter().flatten() {
                     line_state(shop, line, state, report);
                 }
-                calls(shop, state, report);
+                trunks_and_phones(shop, state, report);
                 if state["dealer"]["configured"] == true && state["dealer"]["reachable"] == false {
                     report.wrong(&format!("shop {shop}: the dealer's API does not answer; customers are served from what is kept"));
                 }
@@ -257,7 +257,7 @@ fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
 }
 
 /// Lines that carry calls, and phones.
-fn calls(shop: &str, state: &Value, report: &mut Report) {
+fn trunks_and_phones(shop: &str, state: &Value, report: &mut Report) {
     for (line, trunk) in state["calls"]["trunks"].as_object().into_iter().flatten() {
         let why = trunk["why"].as_str().unwrap_or_default();
         if trunk["up"] == true {
