@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use tokio::sync::mpsc;
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::call::CallRecord;
 use crate::media::MediaReport;
+use crate::sip::agent::Binding;
 use crate::store::{BindingsRow, Op, Transaction};
 use crate::trunk::{TrunkCommand, TrunkEvent};
 use crate::types::{CallId, DeviceId, MediaCommand, ShopId};
@@ -19,8 +21,8 @@ const CHUNK: usize = 64;
 pub enum TrunkLife {
     /// It takes commands here.
     Began(mpsc::Sender<TrunkCommand>),
-    /// Its legs are gone.
-    Died,
+    /// Its legs are gone. Who starts it again is told where phones are registered.
+    Died(oneshot::Sender<Vec<(DeviceId, Vec<Binding>)>>),
 }
 
 /// The loop's ends towards the edges that carry calls.
@@ -33,6 +35,8 @@ pub struct CallEnds {
     pub media_reports: mpsc::Receiver<MediaReport>,
     /// To the media edge; never blocks.
     pub media: Box<dyn FnMut(MediaCommand) + Send>,
+    /// What both edges have counted.
+    pub counters: Box<dyn Fn() -> Value + Send>,
 }
 
 impl CallEnds {
@@ -44,6 +48,7 @@ impl CallEnds {
             trunk_lives: mpsc::channel(1).1,
             media_reports: mpsc::channel(1).1,
             media: Box::new(|_| {}),
+            counters: Box::new(|| Value::Null),
         }
     }
 }

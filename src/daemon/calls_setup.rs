@@ -47,11 +47,17 @@ pub fn agent_settings(config: &Config, countries: &BTreeSet<String>) -> AgentSet
         register_most: sip.register_most,
         contacts: sip.contacts,
         session_expires: sip.session_timer,
-        legs: sip.calls.saturating_mul(LEGS_A_CALL),
+        legs: legs(config),
         product: "Backroom".to_owned(),
         emergency_numbers: emergency.into_iter().collect(),
         lan,
     }
+}
+
+/// Legs at a time.
+#[must_use]
+pub fn legs(config: &Config) -> usize {
+    config.sip.calls.saturating_mul(LEGS_A_CALL)
 }
 
 /// All phones of all shops.

@@ -7,6 +7,7 @@ pub mod control;
 pub mod core;
 mod run;
 mod supervise;
+mod telephony;
 mod turns;
 
 pub use calls::{CallEnds, TrunkLife};

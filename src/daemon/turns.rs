@@ -306,7 +306,7 @@ impl Turns {
     fn trunk_life(&mut self, life: TrunkLife) {
         match life {
             TrunkLife::Began(sender) => self.trunk.began(sender),
-            TrunkLife::Died => {
+            TrunkLife::Died(bindings) => {
                 // What it said before it died comes first.
                 while let Ok(event) = self.ends.calls.trunk_events.try_recv() {
                     self.trunk_batch.push(event);
@@ -314,6 +314,8 @@ impl Turns {
                 self.trunk_events();
                 self.trunk.died();
                 self.step(Event::LegsLost);
+                // Who asked may be stopping.
+                let _gone = bindings.send(self.core.bindings());
             }
         }
     }
@@ -481,6 +483,7 @@ impl Turns {
             let disk = self.store.disk_state();
             let answer = json!({
                 "shops": self.core.status(),
+                "edges": (self.ends.calls.counters)(),
                 "storage": { "stalled": state.stalled, "free_mib": disk.free >> 20, "low": disk.low },
                 "loop": {
                     "events": self.counters.events,

@@ -410,6 +410,8 @@ async fn phones_are_known_again_after_a_power_cut() {
         expires: Wall(BEGIN + 3_600_000),
         q: 1000,
         path: Vec::new(),
+        instance: None,
+        reg_id: None,
         agent: Some("Yealink".to_owned()),
     };
     let device = DeviceId::from("main-front");

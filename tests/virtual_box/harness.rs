@@ -352,6 +352,7 @@ impl VirtualBox {
                 trunk_lives: trunk_life_rx,
                 media_reports: mpsc::channel(1).1,
                 media: Box::new(move |command| media_tx.send(command).unwrap()),
+                counters: Box::new(|| Value::Null),
             },
         };
         let turns = Turns::new(core, first, store.clone(), self.clock.clone(), ends, Box::new(seed));
@@ -628,7 +629,7 @@ impl VirtualBox {
         let machine = self.machine.as_mut().unwrap();
         let (sender, receiver) = mpsc::channel(4);
         machine.trunk = receiver;
-        machine.trunk_lives.try_send(TrunkLife::Died).unwrap();
+        machine.trunk_lives.try_send(TrunkLife::Died(oneshot::channel().0)).unwrap();
         machine.trunk_lives.try_send(TrunkLife::Began(sender)).unwrap();
         self.pump().await;
     }

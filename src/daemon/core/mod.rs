@@ -297,6 +297,12 @@ impl Core {
         all.map(|(device, bindings)| (device.clone(), bindings.clone())).collect()
     }
 
+    /// The shops' countries, for the numbers that call for help.
+    #[must_use]
+    pub fn countries(&self) -> BTreeSet<String> {
+        self.shops.values().map(|s| s.settings.text("calls.country").to_owned()).collect()
+    }
+
     /// While so much waits for the disk that no more may: new calls are refused, but for calls for help.
     pub fn set_overloaded(&mut self, overloaded: bool) {
         self.overloaded = overloaded;

@@ -27,6 +27,10 @@ struct Contact {
     #[serde(default)]
     path: Vec<String>,
     #[serde(default)]
+    instance: Option<String>,
+    #[serde(default)]
+    reg_id: Option<u32>,
+    #[serde(default)]
     agent: Option<String>,
 }
 
@@ -42,6 +46,8 @@ impl From<&Binding> for Contact {
             expires: binding.expires,
             q: binding.q,
             path: binding.path.clone(),
+            instance: binding.instance.clone(),
+            reg_id: binding.reg_id,
             agent: binding.agent.clone(),
         }
     }
@@ -61,6 +67,8 @@ impl Contact {
             expires: self.expires,
             q: self.q,
             path: self.path,
+            instance: self.instance,
+            reg_id: self.reg_id,
             agent: self.agent,
         })
     }
@@ -152,6 +160,8 @@ mod tests {
             expires: Wall(1_795_197_600_000),
             q: 1000,
             path: vec!["<sip:edge.example;lr>".to_owned()],
+            instance: Some("<urn:uuid:00000000-0000-1000-8000-000a95a0e128>".to_owned()),
+            reg_id: Some(1),
             agent: Some("Yealink SIP-T46U".to_owned()),
         };
         let json = serde_json::to_value(vec![Contact::from(&binding)]).unwrap();
