@@ -1,4 +1,5 @@
 //! The agent on a simulated clock and network.
 
 mod calls;
+mod torture;
 mod world;
