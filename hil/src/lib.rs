@@ -4,9 +4,11 @@
 //! cannot hide by being made twice.
 
 pub mod dealer;
+pub mod emergency;
 pub mod modem;
 pub mod phone;
 pub mod rtp;
 pub mod sip;
 pub mod text;
+pub mod trunk;
 pub mod ua;
