@@ -15,8 +15,8 @@ use super::route::{Route, Wish};
 use super::timers::{Timer, Timers};
 use super::{Cx, Desk, Effect};
 use crate::types::{
-    Address, CallId, DeviceId, EndCause, EventId, LegCommand, LegEvent, LegId, LineId, MediaEvent, Mono, Now,
-    Offer, PhoneNumber, PromptId, ShopId, TransferTarget, Via,
+    Address, CallId, DeviceId, Dialled, EndCause, EventId, LegCommand, LegEvent, LegId, LineId, MediaEvent,
+    Mono, Now, Offer, PhoneNumber, PromptId, ShopId, TransferTarget, Via,
 };
 
 /// Timers that one [`CallControl::handle_timeout`] takes, so that a thousand at once do not make one long step.
@@ -235,6 +235,17 @@ impl CallControl {
     /// The calls that there are.
     pub fn calls(&self) -> impl Iterator<Item = &CallId> {
         self.calls.keys()
+    }
+
+    /// The legs of all calls.
+    pub fn legs(&self) -> impl Iterator<Item = &LegId> {
+        self.desk.index.keys()
+    }
+
+    /// Whether this is how people call for help here.
+    #[must_use]
+    pub fn is_emergency(&self, to: &Dialled) -> bool {
+        self.desk.plan.is_emergency(to)
     }
 
     /// The call that a leg belongs to.

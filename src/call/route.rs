@@ -50,6 +50,11 @@ pub(super) enum Wish {
 }
 
 impl Plan {
+    /// Whether this is how people call for help.
+    pub(super) fn is_emergency(&self, text: &Dialled) -> bool {
+        matches!(self.wish(text), Ok(Wish::Emergency(_)))
+    }
+
     /// Reads what a phone of the shop dialled. Help comes first: nothing in the plan can hide it.
     pub(super) fn wish(&self, text: &Dialled) -> Result<Wish, EndCause> {
         let Some(text) = dialled(text.as_str()) else { return Err(EndCause::BadNumber) };

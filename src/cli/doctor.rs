@@ -234,6 +234,7 @@ fn daemon(config: &Config, report: &mut Report) {
                 for (line, state) in state["lines"].as_object().into_iter().flatten() {
                     line_state(shop, line, state, report);
                 }
+                trunks_and_phones(shop, state, report);
                 if state["dealer"]["configured"] == true && state["dealer"]["reachable"] == false {
                     report.wrong(&format!("shop {shop}: the dealer's API does not answer; customers are served from what is kept"));
                 }
@@ -252,5 +253,32 @@ fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
         report.fine(&format!("{name}: up, {} {operator}, {} dBm", text("registration"), state["signal_dbm"]));
     } else {
         report.wrong(&format!("{name}: down: {}", text("why_down")));
+    }
+}
+
+/// Lines that carry calls, and phones.
+fn trunks_and_phones(shop: &str, state: &Value, report: &mut Report) {
+    for (line, trunk) in state["calls"]["trunks"].as_object().into_iter().flatten() {
+        let why = trunk["why"].as_str().unwrap_or_default();
+        if trunk["up"] == true {
+            report.fine(&format!("shop {shop}, line {line}: takes calls, {why}; {} now", trunk["calls"]));
+        } else {
+            report.wrong(&format!("shop {shop}, line {line}: takes no calls: {why}"));
+        }
+    }
+    for (phone, contacts) in state["phones"].as_object().into_iter().flatten() {
+        let contacts = contacts.as_array().map_or(&[][..], Vec::as_slice);
+        for contact in contacts {
+            let text = |key: &str| contact[key].as_str().unwrap_or_default().to_owned();
+            report.fine(&format!(
+                "shop {shop}, phone {phone}: registered from {} by {}, {}",
+                text("address"),
+                text("transport"),
+                text("agent")
+            ));
+        }
+        if contacts.is_empty() {
+            report.note(&format!("shop {shop}, phone {phone}: is not registered; it cannot ring"));
+        }
     }
 }

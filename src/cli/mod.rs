@@ -7,6 +7,7 @@ pub mod liquid;
 pub mod pdu;
 pub mod segments;
 
+mod calls;
 mod certificate;
 #[cfg(feature = "demo")]
 mod demo;
@@ -58,6 +59,8 @@ enum Command {
         #[command(subcommand)]
         command: texts::Sms,
     },
+    /// Calls: which there were and are, and how each ended
+    Calls(calls::Calls),
     /// Orders to the dealer: list, settle doubts
     Orders {
         #[command(subcommand)]
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&cli.config, &options),
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
+        Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
         Command::Phone { command } => {

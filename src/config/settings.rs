@@ -76,6 +76,12 @@ pub const SETTINGS: &[Setting] = &[
         "where help is to come when somebody in the shop calls for it: street, number, floor",
     ),
     setting(
+        "calls.missed_text",
+        Kind::Text,
+        "\"Sorry we missed your call to {shop}. You can text us here instead.\"",
+        "what a caller reads whom nobody answered; {shop} stands for the shop's name",
+    ),
+    setting(
         "calls.plan",
         Kind::Document,
         "{}",
@@ -535,8 +541,7 @@ impl ShopSettings {
     #[must_use]
     pub fn hours_on(&self, wall: Wall) -> &str {
         let Some(now) = self.civil(wall) else { return "" };
-        let date = now.date().to_string();
-        if self.text("holidays").split(',').any(|d| d.trim() == date) {
+        if self.is_holiday(wall) {
             return "closed";
         }
         self.text(match now.weekday() {
@@ -548,6 +553,14 @@ impl ShopSettings {
             Weekday::Saturday => "hours.saturday",
             Weekday::Sunday => "hours.sunday",
         })
+    }
+
+    /// Whether `wall` falls on one of the shop's holidays.
+    #[must_use]
+    pub fn is_holiday(&self, wall: Wall) -> bool {
+        let Some(now) = self.civil(wall) else { return false };
+        let date = now.date().to_string();
+        self.text("holidays").split(',').any(|d| d.trim() == date)
     }
 
     /// Whether the shop is open at `wall`.

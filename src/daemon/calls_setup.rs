@@ -10,8 +10,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use crate::call::{
-    DialPlan, Extension, Group, Inbound, Line, Member, Outbound, OutboundLine, Plan, RingOrder, Target,
-    emergency_numbers,
+    DialPlan, Extension, Group, Inbound, Line, Member, Nobody, Outbound, OutboundLine, Plan, RingOrder,
+    Target, emergency_numbers,
 };
 use crate::config::{self, CallerStyle, Config, ShopSettings};
 use crate::sip::agent::{AgentSettings, DeviceSetup, IdentityStyle, TrunkSetup};
@@ -47,11 +47,17 @@ pub fn agent_settings(config: &Config, countries: &BTreeSet<String>) -> AgentSet
         register_most: sip.register_most,
         contacts: sip.contacts,
         session_expires: sip.session_timer,
-        legs: sip.calls.saturating_mul(LEGS_A_CALL),
+        legs: legs(config),
         product: "Backroom".to_owned(),
         emergency_numbers: emergency.into_iter().collect(),
         lan,
     }
+}
+
+/// Legs at a time.
+#[must_use]
+pub fn legs(config: &Config) -> usize {
+    config.sip.calls.saturating_mul(LEGS_A_CALL)
 }
 
 /// All phones of all shops.
@@ -124,6 +130,8 @@ pub struct PlanGround {
     pub lines: Vec<Line>,
     /// One an extension number, with all its phones.
     pub extensions: Vec<Extension>,
+    /// The shop has a line that texts: who was missed is texted.
+    pub texts: bool,
 }
 
 impl PlanGround {
@@ -161,7 +169,11 @@ impl PlanGround {
                 }),
             }
         }
-        Self { lines: config.trunks.iter().filter(|l| l.shop == *shop).map(line).collect(), extensions }
+        Self {
+            lines: config.trunks.iter().filter(|l| l.shop == *shop).map(line).collect(),
+            extensions,
+            texts: config.lines.iter().any(|l| l.shop == *shop),
+        }
     }
 
     /// True when the shop has nobody to call with.
@@ -203,6 +215,8 @@ impl PlanGround {
         });
         let outbound = Outbound { prefix: String::new(), lines: all.collect() };
         let lines = !self.lines.is_empty();
+        let mut nobody = Nobody::default();
+        nobody.text_flow.take_if(|_| !self.texts);
         DialPlan {
             country,
             area_code: area_code.filter(|_| north_america),
@@ -216,7 +230,7 @@ impl PlanGround {
             outbound: if lines { vec![outbound] } else { Vec::new() },
             allow: Default::default(),
             caps: Default::default(),
-            nobody: Default::default(),
+            nobody,
             longest_min: 240,
         }
     }

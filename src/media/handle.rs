@@ -187,6 +187,15 @@ impl Media {
         MediaCounters { open, unused, ..self.shared.counts.read() }
     }
 
+    /// Whoever signalled is gone: closes every leg.
+    pub fn close_all(&self) {
+        let legs: Vec<LegId> = lock(&self.directory).legs.keys().cloned().collect();
+        for leg in legs {
+            // What was measured is for who signalled.
+            let _facts = self.close(&leg);
+        }
+    }
+
     /// Says goodbye to every far end and ends the thread. Again it does nothing.
     pub fn stop(&self) {
         self.shared.order(Order::Stop, false);

@@ -27,6 +27,8 @@ pub use facts::MediaCounters;
 pub use handle::{Media, MediaConfig, MediaError};
 pub use prompt::{Prompt, PromptError};
 
+pub use crate::rtp::tones::Region;
+
 pub mod sentences;
 
 use crate::types::{LegEvent, LegId, MediaEvent};

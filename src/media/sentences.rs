@@ -1,6 +1,8 @@
 //! The sentences and the music that the program carries, put together from clips that `scripts/prompts` makes. An
 //! owner's WAV file of the same name stands in for any of them.
 
+use super::Prompt;
+use crate::rtp::codec::Rate;
 use crate::rtp::g711::Law;
 use crate::types::PromptId;
 
@@ -56,6 +58,15 @@ pub fn samples(prompt: &PromptId) -> Option<Vec<i16>> {
         samples.extend(clip.iter().map(|code| Law::Mu.decode_sample(*code)));
     }
     Some(samples)
+}
+
+/// All of them, ready to be played.
+pub fn prompts() -> impl Iterator<Item = (PromptId, Prompt)> {
+    names().filter_map(|name| {
+        let id = PromptId::from(name);
+        let prompt = Prompt::new(Rate::Narrow, samples(&id)?);
+        Some((id, prompt))
+    })
 }
 
 #[cfg(test)]

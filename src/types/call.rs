@@ -130,6 +130,35 @@ impl EndCause {
         Self::Crash,
     ];
 
+    /// The word in rows, in JSON and for people: `no_answer`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hangup => "hangup",
+            Self::Transferred => "transferred",
+            Self::Elsewhere => "elsewhere",
+            Self::Cancelled => "cancelled",
+            Self::BadNumber => "bad_number",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Declined => "declined",
+            Self::Unreachable => "unreachable",
+            Self::Nobody => "nobody",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::LineDown => "line_down",
+            Self::LineBusy => "line_busy",
+            Self::MediaLost => "media_lost",
+            Self::NoCodec => "no_codec",
+            Self::Barred => "barred",
+            Self::Capped => "capped",
+            Self::Cleared => "cleared",
+            Self::TooLong => "too_long",
+            Self::Stopped => "stopped",
+            Self::Crash => "crash",
+        }
+    }
+
     /// Who it lies with.
     #[must_use]
     pub fn fault(self) -> Fault {
@@ -435,6 +464,9 @@ mod tests {
         let names: std::collections::BTreeSet<String> =
             EndCause::ALL.iter().map(|c| serde_json::to_string(c).unwrap()).collect();
         assert_eq!(names.len(), EndCause::ALL.len());
+        for cause in EndCause::ALL {
+            assert_eq!(serde_json::to_string(&cause).unwrap(), format!("\"{}\"", cause.as_str()));
+        }
         assert!(!EndCause::Busy.another_line_may_help());
         assert!(EndCause::Unavailable.another_line_may_help());
     }

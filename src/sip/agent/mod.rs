@@ -2,6 +2,9 @@
 //! Messages, commands and time in; messages, leg events and media orders out.
 
 mod api;
+mod gate;
+mod registrar;
+mod registration;
 
 pub use api::{AgentSettings, Binding, DeviceSetup, IdentityStyle, Offence, Output, Route, TrunkSetup};
 
