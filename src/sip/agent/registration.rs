@@ -248,6 +248,11 @@ impl Registration {
         })
     }
 
+    /// The user part of our contacts there.
+    pub(super) fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Whether a Request-URI with this user part is for this trunk.
     pub(super) fn has_token(&self, user: &str) -> bool {
         self.token == user

@@ -1,0 +1,4 @@
+//! The agent on a simulated clock and network.
+
+mod calls;
+mod world;
