@@ -387,7 +387,11 @@ impl Hunt {
             return Next::Go(Phase::InFlow { leg: self.caller.clone(), prompt: None });
         }
         let stranger = call.legs.get(&self.caller).is_some_and(|l| l.via.line().is_some());
-        if stranger { Phase::announce(call, cx, self.caller.clone()) } else { Next::End(cause) }
+        if stranger {
+            Phase::announce(call, cx, self.caller.clone())
+        } else {
+            Phase::refuse(call, cx, self.caller.clone(), cause)
+        }
     }
 
     /// Tells who asked for a transfer how it came out, and lets go of him when it did.

@@ -29,8 +29,8 @@ pub(super) enum Phase {
     Rescue(Rescue),
     /// Two talk.
     Bridged(Bridge),
-    /// The caller hears why nobody is there.
-    Announcing { leg: LegId, prompt: PromptId },
+    /// The caller hears why nobody is there; then the call ends so.
+    Announcing { leg: LegId, prompt: PromptId, cause: EndCause },
     /// A flow has the caller.
     InFlow { leg: LegId, prompt: Option<PromptId> },
     /// The caller tries his phone.
@@ -70,8 +70,8 @@ impl Phase {
             Self::Hunting(hunt) => hunt.leg(call, cx, leg, ask),
             Self::Rescue(rescue) => rescue.leg(call, cx, leg, ask),
             Self::Bridged(bridge) => bridge.leg(call, cx, leg, ask),
-            Self::Announcing { .. } => match ask {
-                Ask::Over(_) => Next::End(EndCause::Nobody),
+            Self::Announcing { cause, .. } => match ask {
+                Ask::Over(_) => Next::End(cause),
                 Ask::Transfer(_) => self.no_transfer(cx, leg),
                 Ask::Progress(_) | Ask::Answered | Ask::Key { .. } | Ask::Silent => Next::Go(self),
             },
@@ -113,7 +113,7 @@ impl Phase {
         match self {
             Self::Hunting(hunt) => hunt.timer(call, cx, timer),
             Self::Rescue(rescue) => rescue.timer(call, cx, timer),
-            Self::Announcing { .. } if *timer == Timer::Prompt => Next::End(EndCause::Nobody),
+            Self::Announcing { cause, .. } if *timer == Timer::Prompt => Next::End(cause),
             Self::Bridged(_) | Self::Announcing { .. } | Self::InFlow { .. } | Self::Testing { .. } => {
                 Next::Go(self)
             }
@@ -123,7 +123,7 @@ impl Phase {
     /// A prompt that a leg heard is over.
     pub(super) fn played(self, call: &Call, cx: &mut Cx<'_>) -> Next {
         match self {
-            Self::Announcing { .. } => Next::End(EndCause::Nobody),
+            Self::Announcing { cause, .. } => Next::End(cause),
             Self::InFlow { leg, prompt } => {
                 if let Some(prompt) = prompt {
                     let call = call.id.clone();
@@ -142,7 +142,7 @@ impl Phase {
             Self::Hunting(hunt) => hunt.hears(call),
             Self::Rescue(rescue) => rescue.hears(call, cx),
             Self::Bridged(bridge) => bridge.hears(call),
-            Self::Announcing { leg, prompt } => prompted(call, leg, prompt),
+            Self::Announcing { leg, prompt, .. } => prompted(call, leg, prompt),
             Self::InFlow { leg, prompt: Some(prompt) } => prompted(call, leg, prompt),
             Self::InFlow { prompt: None, .. } => BTreeMap::new(),
             Self::Testing { leg, test } => {
@@ -160,7 +160,18 @@ impl Phase {
         let prompt = call.sentence(cx);
         call.lift(cx, &leg);
         cx.desk.timers.set(&call.id, Timer::Prompt, cx.now.mono + PROMPT_MOST);
-        Next::Go(Self::Announcing { leg, prompt })
+        Next::Go(Self::Announcing { leg, prompt, cause: EndCause::Nobody })
+    }
+
+    /// A phone of the shop is told why its call does not come about: before an answer, because there is none.
+    pub(super) fn refuse(call: &mut Call, cx: &mut Cx<'_>, leg: LegId, cause: EndCause) -> Next {
+        let unanswered = call.legs.get(&leg).is_some_and(|l| matches!(l.state, LegState::Offered(_)));
+        let Some(name) = spoken(cause).filter(|_| unanswered && cx.desk.plan.data.spoken_reasons) else {
+            return Next::End(cause);
+        };
+        call.open_early(cx, &leg);
+        cx.desk.timers.set(&call.id, Timer::Prompt, cx.now.mono + PROMPT_MOST);
+        Next::Go(Self::Announcing { leg, prompt: PromptId::from(name), cause })
     }
 
     /// A flow takes the caller.
@@ -188,6 +199,31 @@ impl Over {
             EndCause::Hangup | EndCause::Cancelled => EndCause::Cancelled,
             other => other,
         }
+    }
+}
+
+/// The sentence for a cause that a phone has no tone for.
+fn spoken(cause: EndCause) -> Option<&'static str> {
+    match cause {
+        EndCause::Barred | EndCause::Capped => Some("barred"),
+        EndCause::LineDown | EndCause::LineBusy => Some("lines-busy"),
+        EndCause::BadNumber | EndCause::Unreachable | EndCause::Rejected | EndCause::Unavailable => {
+            Some("unreachable")
+        }
+        EndCause::Hangup
+        | EndCause::Transferred
+        | EndCause::Elsewhere
+        | EndCause::Cancelled
+        | EndCause::Busy
+        | EndCause::NoAnswer
+        | EndCause::Declined
+        | EndCause::Nobody
+        | EndCause::MediaLost
+        | EndCause::NoCodec
+        | EndCause::Cleared
+        | EndCause::TooLong
+        | EndCause::Stopped
+        | EndCause::Crash => None,
     }
 }
 

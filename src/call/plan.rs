@@ -51,6 +51,10 @@ pub struct DialPlan {
     /// What a caller hears and gets when nobody takes the call.
     #[serde(default)]
     pub nobody: Nobody,
+    /// A phone of the shop hears a sentence before its call is refused: not allowed, not reached, lines busy. Else it
+    /// makes its own tone, at once.
+    #[serde(default)]
+    pub spoken_reasons: bool,
     /// A call of any kind but emergency ends after this, in minutes.
     #[serde(default = "longest_min")]
     pub longest_min: u32,

@@ -80,7 +80,10 @@ mod tests {
         match u8::try_from(inside.len()) {
             Ok(short @ 0..=0x7f) => out.push(short),
             Ok(byte) => out.extend([0x81, byte]),
-            Err(_) => out.extend([0x82, (inside.len() >> 8) as u8, inside.len() as u8]),
+            Err(_) => {
+                out.push(0x82);
+                out.extend(u16::try_from(inside.len()).unwrap().to_be_bytes());
+            }
         }
         out.extend(inside);
         out

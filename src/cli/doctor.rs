@@ -12,6 +12,7 @@ use super::texts::wall_now;
 use crate::config::{Config, Port, ShopConfig};
 use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::{self, Ask};
+use crate::media::{Prompt, sentences};
 use crate::store::{self, Reader};
 
 #[derive(Default)]
@@ -159,8 +160,28 @@ fn calls(config: &Config, report: &mut Report) {
         }
     }
     listeners(config, report);
+    prompts(&config.media.prompts, report);
     for shop in &config.shops {
         plan(config, shop, report);
+    }
+}
+
+/// The owner's own sentences.
+fn prompts(directory: &Path, report: &mut Report) {
+    let Ok(files) = std::fs::read_dir(directory) else { return };
+    for path in files.flatten().map(|file| file.path()) {
+        let place = path.display();
+        let known = path.file_stem().is_some_and(|stem| sentences::names().any(|name| stem == name));
+        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("wav")) {
+            report.note(&format!("{place} is no WAV file and is not played"));
+            continue;
+        }
+        let read = std::fs::read(&path).map_err(|e| e.to_string());
+        match read.and_then(|bytes| Prompt::from_wav(&bytes).map_err(|e| e.to_string())) {
+            Ok(_) if known => report.fine(&format!("{place} is played in the place of ours")),
+            Ok(_) => report.note(&format!("{place} is played when a flow or the dial plan names it")),
+            Err(why) => report.wrong(&format!("{place} cannot be played: {why}")),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `[sip]` and `[media]`: where signalling listens, what is granted to phones, where sound goes. Nothing listens
 //! while there is no `[[phone]]` and no `[[line]]` of kind `sip`.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,8 +36,6 @@ pub struct SipSection {
     pub certificate: Option<Certificate>,
     /// `realm`, that phones are asked for; default `backroom`.
     pub realm: String,
-    /// `external_address`: ours as the Internet sees it, when a router forwards to it.
-    pub external: Option<IpAddr>,
     /// `lan`: where phones are, and where their sound may be; default the private networks.
     pub lan: Vec<Network>,
     /// `register_least`, seconds; default 60.
@@ -85,7 +83,6 @@ impl SipSection {
             tls: Vec::new(),
             certificate: None,
             realm: "backroom".to_owned(),
-            external: None,
             lan: PRIVATE.iter().filter_map(|n| n.parse().ok()).collect(),
             register_least: Duration::from_secs(60),
             register_most: Duration::from_secs(3600),
@@ -119,7 +116,6 @@ impl Reader<'_> {
             "certificate_key_file",
             "certificate_key_credential",
             "realm",
-            "external_address",
             "lan",
             "register_least",
             "register_most",
@@ -140,14 +136,6 @@ impl Reader<'_> {
             }
             sip.realm = realm;
         }
-        sip.external = self.string(table, "external_address").and_then(|text| {
-            let read = text.parse().ok().filter(|ip: &IpAddr| !ip.is_unspecified() && !ip.is_multicast());
-            if read.is_none() {
-                let what = format!("`external_address` takes an address such as 203.0.113.7, not {text:?}");
-                self.fault(place(0, table, "external_address"), what);
-            }
-            read
-        });
         sip.lan = self.networks(table, "lan").unwrap_or(sip.lan);
         sip.register_least =
             self.seconds_in(table, "register_least", 10, 86_400).unwrap_or(sip.register_least);

@@ -231,6 +231,7 @@ impl PlanGround {
             allow: Default::default(),
             caps: Default::default(),
             nobody,
+            spoken_reasons: false,
             longest_min: 240,
         }
     }

@@ -57,3 +57,30 @@ fn a_customer_can_be_handed_to_a_test_and_a_flow_can_hand_over_to_one() {
     desk.command(Command::Connect { call, to: Target::Echo });
     assert_eq!(desk.heard()[&flow], "echo");
 }
+
+#[test]
+fn a_shop_that_wants_it_hears_in_words_why_a_call_is_refused() {
+    let mut plan = data();
+    plan.spoken_reasons = true;
+    for (number, sentence, cause) in [
+        ("011442079460000", "barred", EndCause::Barred),
+        ("555", "unreachable", EndCause::BadNumber),
+        ("2065550111", "lines-busy", EndCause::LineDown),
+    ] {
+        let mut desk = Desk::with(plan.clone());
+        desk.line("trunk", false);
+        desk.line("sim1", false);
+        let phone = desk.phone("desk", number);
+        assert_eq!(desk.told(&phone), [LegCommand::EarlyMedia], "{number}");
+        assert_eq!(desk.heard()[&phone], format!("prompt {sentence}"));
+        desk.played(&phone, sentence);
+        assert_eq!(desk.hung_up(&phone), Some(cause));
+        assert_eq!((desk.ends(), desk.records(Moment::Answered).len()), (vec![cause], 0));
+        desk.is_empty();
+    }
+    let mut desk = Desk::with(plan);
+    let phone = desk.phone("desk", "102");
+    let other = desk.one("shop");
+    desk.refuse(&other, EndCause::Busy);
+    assert_eq!(desk.hung_up(&phone), Some(EndCause::Busy), "for that a phone has a tone");
+}
