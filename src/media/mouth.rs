@@ -230,7 +230,9 @@ impl Mouth {
             return Said::Kept;
         }
         if self.pressing.is_some() {
-            self.rewriter.swallow(StreamId(self.stream), header, now);
+            if self.mode == Mode::Straight {
+                self.rewriter.swallow(StreamId(self.stream), header, now);
+            }
             return Said::Kept;
         }
         if let Some((from, to)) = payload

@@ -146,11 +146,13 @@ impl Worker {
                 }
             }
             self.now = self.clock();
+            // Orders first: what was ordered before a packet was sent is done before it is received.
+            if events.iter().any(|event| event.data.u64() == BELL) && !self.obey(&mut orders) {
+                return self.stop();
+            }
             for event in &events {
                 match event.data.u64() {
-                    // In its turn: what was ordered before a packet was sent is done before it is received.
-                    BELL if self.obey(&mut orders) => {}
-                    BELL => return self.stop(),
+                    BELL => {}
                     TIMER => self.armed = None,
                     token => self.readable(token),
                 }
