@@ -2,6 +2,8 @@
 //! [--keep DIRECTORY] [TARGET...]`. An input that fails is written out, one that never ends stops the run.
 //! `scripts/prove fuzz` builds it with overflow checks and debug assertions.
 
+#[path = "../tests/fuzz/calls.rs"]
+mod calls;
 #[path = "../tests/fuzz/engine.rs"]
 mod engine;
 #[path = "../tests/fuzz/samples.rs"]
@@ -45,7 +47,7 @@ fn wanted() -> Option<Wanted> {
 }
 
 fn all() -> Vec<Target> {
-    signalling::TARGETS.into_iter().chain(sound::TARGETS).collect()
+    signalling::TARGETS.into_iter().chain(sound::TARGETS).chain(calls::TARGETS).collect()
 }
 
 /// Ends the process when one input does not end.
@@ -100,7 +102,10 @@ fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|_| ()));
     let watch = watch(wanted.keep.clone());
     println!("seed {}, {} s each, corpus and novelty by behaviour", wanted.seed, wanted.seconds);
-    println!("{:<16} {:>12} {:>10} {:>9} {:>9}", "target", "executions", "behaviours", "slowest/ms", "failures");
+    println!(
+        "{:<16} {:>12} {:>10} {:>9} {:>9}",
+        "target", "executions", "behaviours", "slowest/ms", "failures"
+    );
     let mut failed = 0;
     for target in &targets {
         let report = fuzz(target, wanted.seed, Budget::Time(Duration::from_secs(wanted.seconds)));

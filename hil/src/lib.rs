@@ -3,10 +3,14 @@
 //! Nothing here depends on `backroom`: AT, PDU, SIP, RTP and HTTP are spoken by codecs of its own, so that a mistake
 //! cannot hide by being made twice.
 
+pub mod bench;
 pub mod dealer;
+pub mod emergency;
 pub mod modem;
 pub mod phone;
 pub mod rtp;
 pub mod sip;
+pub mod sipp;
 pub mod text;
+pub mod trunk;
 pub mod ua;

@@ -1,6 +1,7 @@
 //! A short and always equal run of every fuzz target. `scripts/prove fuzz` runs the same targets for as long as one
 //! likes.
 
+mod calls;
 mod engine;
 mod samples;
 mod signalling;
@@ -59,6 +60,11 @@ fn reports_of_any_bytes() {
 #[test]
 fn keys_of_any_bytes() {
     survives(&sound::TARGETS, "telephone-event", 10_000);
+}
+
+#[test]
+fn calls_in_any_state() {
+    survives(&calls::TARGETS, "agent", 1500);
 }
 
 /// The harness itself: it finds what it is for.

@@ -137,19 +137,67 @@ pub fn streams() -> Vec<Vec<u8>> {
     let mut both = b"\r\n\r\n".to_vec();
     all.iter().for_each(|m| both.extend_from_slice(m));
     both.extend_from_slice(b"\r\n\r\n\r\n");
-    let mut seeds: Vec<_> = all.iter().zip(all.iter().rev()).map(|(a, b)| [a.as_slice(), b].concat()).collect();
+    let mut seeds: Vec<_> =
+        all.iter().zip(all.iter().rev()).map(|(a, b)| [a.as_slice(), b].concat()).collect();
     seeds.push(both);
     seeds
 }
 
 /// Words of messages.
 pub const SIP_WORDS: &[&str] = &[
-    "\r\n\r\n", "\r\n ", "\n", "SIP/2.0", "SIP/3.0", "sip:", "sips:", "tel:", "urn:", "INVITE ", "ACK ", "BYE ",
-    "CANCEL ", "OPTIONS ", "REGISTER ", "PRACK ", "UPDATE ", "Via: SIP/2.0/UDP h;branch=z9hG4bK", "z9hG4bK",
-    ";rport", ";received=", ";branch=", ";tag=", ";lr", ";q=0.", ";expires=", "Contact: ", "Contact: *\r\n",
-    "Content-Length: ", "l: ", "Content-Type: ", "multipart/mixed;boundary=x", "Require: ", "Max-Forwards: ",
-    "Route: <sip:h;lr>\r\n", "Replaces: ", "Authorization: Digest ", "Call-ID: ", "CSeq: ", "From: ", "To: ",
-    "\"", "\\\"", "<", ">", "%00", "%", "[::1]", "[::ffff:1.2.3.4]", ",", ", ,", "\0", "\u{20ac}",
+    "\r\n\r\n",
+    "\r\n ",
+    "\n",
+    "SIP/2.0",
+    "SIP/3.0",
+    "sip:",
+    "sips:",
+    "tel:",
+    "urn:",
+    "INVITE ",
+    "ACK ",
+    "BYE ",
+    "CANCEL ",
+    "OPTIONS ",
+    "REGISTER ",
+    "PRACK ",
+    "UPDATE ",
+    "Via: SIP/2.0/UDP h;branch=z9hG4bK",
+    "z9hG4bK",
+    ";rport",
+    ";received=",
+    ";branch=",
+    ";tag=",
+    ";lr",
+    ";q=0.",
+    ";expires=",
+    "Contact: ",
+    "Contact: *\r\n",
+    "Content-Length: ",
+    "l: ",
+    "Content-Type: ",
+    "multipart/mixed;boundary=x",
+    "Require: ",
+    "Max-Forwards: ",
+    "Route: <sip:h;lr>\r\n",
+    "Replaces: ",
+    "Authorization: Digest ",
+    "Call-ID: ",
+    "CSeq: ",
+    "From: ",
+    "To: ",
+    "\"",
+    "\\\"",
+    "<",
+    ">",
+    "%00",
+    "%",
+    "[::1]",
+    "[::ffff:1.2.3.4]",
+    ",",
+    ", ,",
+    "\0",
+    "\u{20ac}",
 ];
 
 /// URIs, name-addrs, Vias.
@@ -177,9 +225,44 @@ pub fn addresses() -> Vec<Vec<u8>> {
 
 /// Words of addresses.
 pub const ADDRESS_WORDS: &[&str] = &[
-    "sip:", "sips:", "tel:", "urn:", "@", ":", ";", "?", "&", "=", "%", "%00", "%2", "%zz", "[", "]", "[::1]",
-    "[:::1]", "[::1%25eth0]", "1.2.3.4", "999.1.1.1", ":0", ":65536", ";lr", ";transport=", ";maddr=", "\"", "\\",
-    "<", ">", "SIP/2.0/UDP ", ";branch=z9hG4bK", ";received=", ";rport=", "(", ")", "\u{e9}", "\0",
+    "sip:",
+    "sips:",
+    "tel:",
+    "urn:",
+    "@",
+    ":",
+    ";",
+    "?",
+    "&",
+    "=",
+    "%",
+    "%00",
+    "%2",
+    "%zz",
+    "[",
+    "]",
+    "[::1]",
+    "[:::1]",
+    "[::1%25eth0]",
+    "1.2.3.4",
+    "999.1.1.1",
+    ":0",
+    ":65536",
+    ";lr",
+    ";transport=",
+    ";maddr=",
+    "\"",
+    "\\",
+    "<",
+    ">",
+    "SIP/2.0/UDP ",
+    ";branch=z9hG4bK",
+    ";received=",
+    ";rport=",
+    "(",
+    ")",
+    "\u{e9}",
+    "\0",
 ];
 
 /// Descriptions.
@@ -204,10 +287,42 @@ pub fn descriptions() -> Vec<Vec<u8>> {
 
 /// Words of descriptions.
 pub const SDP_WORDS: &[&str] = &[
-    "v=0\r\n", "o=", "s=-\r\n", "c=IN IP4 ", "c=IN IP6 ", "t=0 0\r\n", "m=audio ", "m=", " RTP/AVP ", " RTP/SAVP ",
-    " RTP/AVPF ", "a=rtpmap:", "a=fmtp:", "a=ptime:", "a=crypto:", "inline:", "a=rtcp:", "a=rtcp-mux\r\n",
-    "a=sendonly\r\n", "telephone-event/8000", "PCMU/8000", "G722/8000", "CN/8000", "b=AS:", "r=", "z=", "k=", "/",
-    "0.0.0.0", "::", "127", "128", "\r\n", "=", "\0", "\u{e9}",
+    "v=0\r\n",
+    "o=",
+    "s=-\r\n",
+    "c=IN IP4 ",
+    "c=IN IP6 ",
+    "t=0 0\r\n",
+    "m=audio ",
+    "m=",
+    " RTP/AVP ",
+    " RTP/SAVP ",
+    " RTP/AVPF ",
+    "a=rtpmap:",
+    "a=fmtp:",
+    "a=ptime:",
+    "a=crypto:",
+    "inline:",
+    "a=rtcp:",
+    "a=rtcp-mux\r\n",
+    "a=sendonly\r\n",
+    "telephone-event/8000",
+    "PCMU/8000",
+    "G722/8000",
+    "CN/8000",
+    "b=AS:",
+    "r=",
+    "z=",
+    "k=",
+    "/",
+    "0.0.0.0",
+    "::",
+    "127",
+    "128",
+    "\r\n",
+    "=",
+    "\0",
+    "\u{e9}",
 ];
 
 /// Challenges and credentials.
@@ -230,9 +345,38 @@ pub fn credentials() -> Vec<Vec<u8>> {
 
 /// Words of challenges and credentials.
 pub const DIGEST_WORDS: &[&str] = &[
-    "Digest ", "realm=", "nonce=", "qop=", "auth", "auth-int", "nc=", "cnonce=", "response=", "uri=", "username=",
-    "algorithm=", "MD5", "MD5-sess", "SHA-256", "SHA-256-sess", "SHA-512-256", "stale=", "true", "opaque=", ", ",
-    "\"\"", "\"", "\\\"", "=", "==", "00000001", "ffffffff", "backroom", "\r\n", "\0", "\u{e9}",
+    "Digest ",
+    "realm=",
+    "nonce=",
+    "qop=",
+    "auth",
+    "auth-int",
+    "nc=",
+    "cnonce=",
+    "response=",
+    "uri=",
+    "username=",
+    "algorithm=",
+    "MD5",
+    "MD5-sess",
+    "SHA-256",
+    "SHA-256-sess",
+    "SHA-512-256",
+    "stale=",
+    "true",
+    "opaque=",
+    ", ",
+    "\"\"",
+    "\"",
+    "\\\"",
+    "=",
+    "==",
+    "00000001",
+    "ffffffff",
+    "backroom",
+    "\r\n",
+    "\0",
+    "\u{e9}",
 ];
 
 fn packet(sequence: u8, payload_type: u8, payload: &[u8]) -> Vec<u8> {
@@ -248,7 +392,8 @@ fn listed(datagrams: &[Vec<u8>]) -> Vec<u8> {
 /// RTP: several datagrams each, with their lengths before them.
 pub fn packets() -> Vec<Vec<u8>> {
     let audio: Vec<_> = (0..30).map(|n| packet(n, 0, &[0xd5; 160])).collect();
-    let mixed: Vec<_> = (0..20).map(|n| packet(n, [0, 13, 101, 96][usize::from(n) % 4], &[n, 10, 3, 32])).collect();
+    let mixed: Vec<_> =
+        (0..20).map(|n| packet(n, [0, 13, 101, 96][usize::from(n) % 4], &[n, 10, 3, 32])).collect();
     let mut extended = packet(1, 0, &[0xbe, 0xde, 0, 1, 0x10, 0xff, 0, 0, 1, 2, 3, 4]);
     extended[0] = 0x90;
     let mut sources = packet(2, 0, &[0, 0, 0, 1, 0, 0, 0, 2, 9, 9, 0, 2]);
@@ -272,7 +417,9 @@ pub fn reports() -> Vec<Vec<u8>> {
 /// Packets of telephone-events; see the target.
 pub fn keys() -> Vec<Vec<u8>> {
     let key = |event: u8, step: u8| -> Vec<u8> {
-        (0..8).flat_map(|n| [1, if n == 0 { 2 } else { 20 }, event, if n > 5 { 0x8a } else { 10 }, 0, step * n]).collect()
+        (0..8)
+            .flat_map(|n| [1, if n == 0 { 2 } else { 20 }, event, if n > 5 { 0x8a } else { 10 }, 0, step * n])
+            .collect()
     };
     vec![key(1, 20), [key(11, 10), key(11, 30), key(16, 5)].concat(), key(255, 31)]
 }

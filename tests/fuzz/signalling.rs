@@ -3,8 +3,8 @@
 use backroom::sip::digest::{Client, Login, Server, ServerSettings, Verdict};
 use backroom::sip::message::{Auth, Contacts, Fault, Message, Method, Name, NameAddr, Via};
 use backroom::sip::sdp::{
-    Capabilities, Connection, Crypto, Description, Direction, Local, Network, Origin, TargetPolicy, agree, answer,
-    offer, refuse_all,
+    Capabilities, Connection, Crypto, Description, Direction, Local, Network, Origin, TargetPolicy, agree,
+    answer, offer, refuse_all,
 };
 use backroom::sip::uri::{Uri, escape_header, unescape};
 use backroom::sip::wire::{Limits, Opener, Received, StreamReader, read_datagram};
@@ -136,7 +136,11 @@ fn address(bytes: &[u8]) -> u64 {
     }
     let name = text.parse::<NameAddr>();
     if let Ok(name) = &name {
-        assert_eq!(name.to_string().parse::<NameAddr>().as_ref(), Ok(name), "what is printed is read the same");
+        assert_eq!(
+            name.to_string().parse::<NameAddr>().as_ref(),
+            Ok(name),
+            "what is printed is read the same"
+        );
         drop((name.display(), name.expires(), name.q()));
     }
     let via = text.parse::<Via>();
@@ -149,7 +153,13 @@ fn address(bytes: &[u8]) -> u64 {
     assert_eq!(unescape(&escape_header(&text)), text, "what is escaped comes back");
     drop(text.parse::<Network>());
     let shape = uri.as_ref().ok().and_then(Uri::sip).map(|u| {
-        (u.user.is_some(), u.password.is_some(), u.port.is_some(), u.host.ip().is_some(), u.params.0.len().min(3))
+        (
+            u.user.is_some(),
+            u.password.is_some(),
+            u.port.is_some(),
+            u.host.ip().is_some(),
+            u.params.0.len().min(3),
+        )
     });
     let parts = name.as_ref().ok().map(|n| (n.display().is_some(), n.params.0.len().min(3), n.q() == 1000));
     hash_of(&(format!("{:?}", uri.as_ref().err()), shape, parts, via.is_ok(), name.is_ok()))
@@ -172,7 +182,11 @@ fn description(bytes: &[u8]) -> u64 {
     };
     let printed = description.to_bytes();
     let again = Description::parse(&printed);
-    assert_eq!(again.as_ref().map(Description::to_bytes), Ok(printed), "what is printed prints the same again");
+    assert_eq!(
+        again.as_ref().map(Description::to_bytes),
+        Ok(printed),
+        "what is printed prints the same again"
+    );
     let capabilities = Capabilities::default();
     let policy = TargetPolicy::default();
     let mut seen = vec![description.is_hold()];

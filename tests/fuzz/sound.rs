@@ -35,13 +35,13 @@ fn datagrams(bytes: &[u8]) -> Vec<&[u8]> {
 }
 
 fn packets(bytes: &[u8]) -> u64 {
-    let payloads =
-        PlayoutPayloads { codec: Codec::Pcmu, audio: 0, noise: Some(13), event: Some(101) };
+    let payloads = PlayoutPayloads { codec: Codec::Pcmu, audio: 0, noise: Some(13), event: Some(101) };
     let mut playout = Playout::new(payloads, 20_000, 200_000, 1);
     let mut reception = Reception::new(7, 8000, 0);
     let mut rewriter = Rewriter::new(1, 65_535, u32::MAX, 8000);
     let key = MasterKey::from_bytes(&[7; 30]);
-    let (mut sender, mut receiver) = (SrtpSender::new(Suite::Sha1Tag80, &key), SrtpReceiver::new(Suite::Sha1Tag80, &key));
+    let (mut sender, mut receiver) =
+        (SrtpSender::new(Suite::Sha1Tag80, &key), SrtpReceiver::new(Suite::Sha1Tag80, &key));
     let mut now = Micros(0);
     let mut seen = Vec::new();
     let mut frame = [0; 160];
@@ -75,7 +75,9 @@ fn packets(bytes: &[u8]) -> u64 {
             drop(playout.push(&packet, now));
         }
         if datagram.len().is_multiple_of(2) {
-            seen.push(10 + u8::try_from(format!("{:?}", playout.pull(now, &mut frame)).len() % 20).unwrap_or(0));
+            seen.push(
+                10 + u8::try_from(format!("{:?}", playout.pull(now, &mut frame)).len() % 20).unwrap_or(0),
+            );
         }
     }
     drop(reception.report(now));
@@ -108,7 +110,9 @@ fn reports(bytes: &[u8]) -> u64 {
                     50
                 }
                 Rtcp::Description(name) => 100 + u64::from(name.is_some()),
-                Rtcp::Goodbye(sources, reason) => 110 + u64::from(reason.is_some()) + sources.iter().count() as u64,
+                Rtcp::Goodbye(sources, reason) => {
+                    110 + u64::from(reason.is_some()) + sources.iter().count() as u64
+                }
                 Rtcp::Other(_) => 200,
             });
         }

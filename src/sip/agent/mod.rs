@@ -258,10 +258,9 @@ impl Agent {
             return cx.say(id, event);
         }
         match &via {
-            Via::Line(line) => match cx.trunks.get(line) {
-                Some(trunk) => dial.ways = trunk_ways(trunk, &dial),
-                None => {}
-            },
+            Via::Line(line) => {
+                dial.ways = cx.trunks.get(line).map(|trunk| trunk_ways(trunk, &dial)).unwrap_or_default();
+            }
             Via::Device(device) => dial.ways = device_ways(cx.registrar.contacts(device, cx.now)),
         }
         let Some(first) = dial.ways.front() else {

@@ -216,16 +216,6 @@ impl Registration {
         }
     }
 
-    /// As it was set up.
-    pub(super) fn setup(&self) -> &TrunkSetup {
-        &self.setup
-    }
-
-    /// Whether it takes calls.
-    pub(super) fn is_up(&self) -> bool {
-        self.line == Some(true)
-    }
-
     /// The way that requests to it go now.
     pub(super) fn route(&self) -> Option<Route> {
         self.routes.get(self.at).copied()

@@ -35,6 +35,12 @@ fn usual() -> Route {
     route("203.0.113.1:5060", "192.0.2.1:5060")
 }
 
+impl Registration {
+    fn is_up(&self) -> bool {
+        self.line == Some(true)
+    }
+}
+
 /// Our side and the clock.
 struct World {
     ours: Registration,

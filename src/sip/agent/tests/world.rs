@@ -325,6 +325,14 @@ impl World {
     /// Nothing of any call is left anywhere, and every leg had one end.
     pub(super) fn assert_clean(&mut self) {
         self.run(200_000);
+        let now = self.at();
+        for (n, node) in self.nodes.iter_mut().enumerate() {
+            let held = node.agent.holdings();
+            assert_eq!((held.legs, held.dialogs, held.timers, held.tags), (0, 0, 0, 0), "node {n}: {:?}", node.agent);
+            // Registrations go on by themselves.
+            node.agent.stop(now);
+        }
+        self.run(100_000);
         for (n, node) in self.nodes.iter().enumerate() {
             assert!(node.agent.is_idle(), "node {n}: {:?}", node.agent);
             assert!(node.open.is_empty(), "node {n}: {:?}", node.open);
