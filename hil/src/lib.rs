@@ -5,10 +5,12 @@
 
 pub mod bench;
 pub mod dealer;
+pub mod emergency;
 pub mod modem;
 pub mod phone;
 pub mod rtp;
 pub mod sip;
 pub mod sipp;
 pub mod text;
+pub mod trunk;
 pub mod ua;

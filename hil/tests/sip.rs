@@ -4,6 +4,8 @@
 
 #[path = "sip/calls.rs"]
 mod calls;
+#[path = "sip/trunk.rs"]
+mod trunk;
 
 use hil::phone::{Auto, Call, Phone, PhoneConfig, Protocol};
 use std::net::SocketAddr;

@@ -15,11 +15,12 @@
 //! # }
 //! ```
 //!
-//! It dials what it is told, emergency numbers too: what a box does with them is what it tests. That nobody real
-//! answers is the part of the trunk simulator, and of the address that the box is given.
+//! It dials no emergency number, unless it is told that it may, and then only at a box on loopback: whether such a
+//! box has a line to the world is for who starts it to know.
 //!
 //! Absent: several lines in one phone (start several phones), codecs beyond G.711.
 
+pub use crate::emergency::{Emergency, is_emergency};
 pub use crate::rtp::{How, Key, Law};
 pub use crate::sip::{Path, Protocol, Timers};
 pub use crate::ua::{By, Call, End, Error, Outgoing, Phase, Ring};
@@ -74,7 +75,11 @@ pub struct PhoneConfig {
     pub events: bool,
     /// SRTP with keys in the description, or no call.
     pub secure: bool,
+    /// Calls URIs that hold an address directly, not through its server.
+    pub direct: bool,
     pub auto: Auto,
+    /// Whether it dials emergency numbers at a server on loopback.
+    pub emergency: Emergency,
     /// Frequencies that each of its calls plays from the start, in Hz.
     pub tone: Vec<f32>,
     /// Seconds that a registration is asked for.
@@ -108,7 +113,9 @@ impl PhoneConfig {
             codecs: vec![Law::Mu, Law::A],
             events: true,
             secure: false,
+            direct: false,
             auto: Auto::Nothing,
+            emergency: Emergency::Refuse,
             tone: Vec::new(),
             expires: 300,
             session_expires: None,
@@ -137,6 +144,8 @@ impl PhoneConfig {
             session_expires: self.session_expires,
             min_se: self.min_se,
             follows: true,
+            direct: self.direct,
+            trying: true,
             software: "hil phone".into(),
         }
     }
@@ -263,7 +272,7 @@ impl Phone {
     /// Calls a number or a URI. What becomes of it is told by the [`Call`].
     ///
     /// # Errors
-    /// There is no socket for its sound.
+    /// There is no socket for its sound, or it is an emergency number.
     pub async fn call(&self, number: &str) -> Result<Call, Error> {
         self.call_with(Outgoing { to: number.into(), ..Outgoing::default() }).await
     }
@@ -271,8 +280,12 @@ impl Phone {
     /// Calls in another way than usual.
     ///
     /// # Errors
-    /// There is no socket for its sound.
+    /// As for [`Phone::call`].
     pub async fn call_with(&self, mut outgoing: Outgoing) -> Result<Call, Error> {
+        let dials = self.config.emergency == Emergency::Answer && self.config.server.ip().is_loopback();
+        if !dials && is_emergency(&outgoing.to) {
+            return Err(Error::Emergency(outgoing.to));
+        }
         if outgoing.tone.is_empty() {
             outgoing.tone.clone_from(&self.config.tone);
         }

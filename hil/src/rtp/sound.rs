@@ -239,6 +239,12 @@ impl Sound {
         lock(&self.state).sent
     }
 
+    /// Where its packets go.
+    #[must_use]
+    pub fn sends_to(&self) -> Option<SocketAddr> {
+        lock(&self.state).remote.as_ref().map(|remote| remote.address)
+    }
+
     /// Who the last packet came from.
     #[must_use]
     pub fn heard_from(&self) -> Option<SocketAddr> {

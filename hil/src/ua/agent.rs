@@ -41,6 +41,10 @@ pub struct Settings {
     pub min_se: Option<u32>,
     /// Follows a 3xx to its Contact.
     pub follows: bool,
+    /// Calls URIs that hold an address directly, not through its server.
+    pub direct: bool,
+    /// Says 100 to every INVITE at once.
+    pub trying: bool,
     /// As in User-Agent and Server.
     pub software: String,
 }
@@ -221,6 +225,13 @@ impl Shared {
         lock(&self.calls).retain(|inside| !std::ptr::eq(&raw const **inside, ended));
     }
 
+    /// Whether a dialog is one of a call's further forks; its BYE is the last that it hears.
+    fn is_fork(&self, call_id: &str, tag: &str) -> bool {
+        let calls = lock(&self.calls);
+        let of_call = calls.iter().filter(|inside| inside.call_id == call_id);
+        of_call.map(|inside| lock(&inside.state).end_fork(tag)).any(|ended| ended)
+    }
+
     /// The call whose dialog has this Call-ID and this local tag.
     pub(super) fn call(&self, call_id: &str, local_tag: &str) -> Option<Call> {
         let calls = lock(&self.calls);
@@ -260,6 +271,9 @@ async fn request(shared: &Arc<Shared>, served: Served) {
     if let Some(tag) = served.request.to_tag() {
         match shared.call(served.request.call_id(), &tag) {
             Some(call) => call.within(&method, served),
+            None if shared.is_fork(served.request.call_id(), &tag) => {
+                served.refuse(if method == "BYE" { 200 } else { 481 });
+            }
             None => served.refuse(481),
         }
         return;
@@ -268,7 +282,9 @@ async fn request(shared: &Arc<Shared>, served: Served) {
         // Nobody listens any more: the agent is about to go.
         return drop(shared.up.send(Event::Request(served)));
     }
-    served.respond(&served.response(100, ""));
+    if shared.settings.trying {
+        served.respond(&served.response(100, ""));
+    }
     match called::arrive(shared, served).await {
         Some((call, Some(replaced))) => {
             if call.answer().is_ok() {

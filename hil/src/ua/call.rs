@@ -87,6 +87,21 @@ pub(super) struct State {
     pub(super) quirks: Quirks,
     /// Re-INVITEs and UPDATEs of the other end that were answered.
     pub(super) refreshed: u32,
+    /// Tags of further forks that answered, and whether the caller has hung up on each.
+    pub(super) forks: Vec<(String, bool)>,
+}
+
+impl State {
+    /// Who the call was set up with.
+    pub(super) fn peer(&self, otherwise: Peer) -> Peer {
+        let called = self.served.as_ref().map(|served| served.from);
+        called.or_else(|| self.invite.as_ref().map(|(_, peer)| *peer)).unwrap_or(otherwise)
+    }
+
+    pub(super) fn end_fork(&mut self, tag: &str) -> bool {
+        let fork = self.forks.iter_mut().find(|(known, _)| known == tag);
+        fork.map(|(_, ended)| *ended = true).is_some()
+    }
 }
 
 /// What this end does wrong on purpose.
@@ -164,6 +179,7 @@ impl Call {
             transfer: watch::channel(None).0,
             quirks: Quirks::default(),
             refreshed: 0,
+            forks: Vec::new(),
         };
         let inside = Arc::new(Inside {
             shared: Arc::downgrade(shared),
@@ -204,6 +220,11 @@ impl Call {
         lock(&self.inside.state).served.as_ref().map(|served| served.request.clone())
     }
 
+    /// The other end's INVITE with who sent it.
+    pub(crate) fn served(&self) -> Option<Served> {
+        lock(&self.inside.state).served.clone()
+    }
+
     /// Provisional statuses of the other end in order, without 100.
     #[must_use]
     pub fn provisional(&self) -> Vec<u16> {
@@ -214,6 +235,13 @@ impl Call {
     #[must_use]
     pub fn refreshed(&self) -> u32 {
         lock(&self.inside.state).refreshed
+    }
+
+    /// Further forks that answered and were hung up on, of all that answered.
+    #[must_use]
+    pub fn forks_ended(&self) -> (usize, usize) {
+        let state = lock(&self.inside.state);
+        (state.forks.iter().filter(|(_, ended)| *ended).count(), state.forks.len())
     }
 
     /// Whether the other end neither sends nor receives, or only sends: this end is on hold.

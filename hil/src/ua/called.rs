@@ -78,6 +78,16 @@ fn replaces(shared: &Shared, text: &str) -> Option<Call> {
 }
 
 impl Call {
+    /// Says 100.
+    ///
+    /// # Errors
+    /// The call is not waiting for an answer of this end.
+    pub fn trying(&self) -> Result<(), Error> {
+        let served = self.waiting("say 100")?;
+        served.respond(&served.response(100, ""));
+        Ok(())
+    }
+
     /// Says 180.
     ///
     /// # Errors
@@ -169,6 +179,9 @@ impl Call {
             response = response.with_body("application/sdp", body);
         }
         super::within::confirm_timer(&served.request, &mut response);
+        if let Some(fork) = fork {
+            lock(&self.inside.state).forks.push((fork.to_owned(), false));
+        }
         served.respond(&response);
         if fork.is_none() {
             self.enter(Phase::Answered);

@@ -5,7 +5,7 @@ use super::agent::{Agent, Shared};
 use super::call::{By, Call, End, Phase};
 use super::{Error, within};
 use crate::sip::dialog::hop;
-use crate::sip::{Dialog, Heard, Message, NameAddr, Sdp, Uri, lock};
+use crate::sip::{Dialog, Heard, Message, NameAddr, Peer, Sdp, Uri, lock};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +17,8 @@ const TRIES: usize = 6;
 pub struct Outgoing {
     /// A number, or a whole URI.
     pub to: String,
+    /// Another way than the agent's own.
+    pub peer: Option<Peer>,
     /// Another From than the agent's own.
     pub from: Option<NameAddr>,
     /// More headers, as written.
@@ -55,7 +57,10 @@ impl Shared {
         for (name, value) in &outgoing.headers {
             invite = invite.with(name, value);
         }
-        invite.set("Contact", self.contact(self.settings.peer));
+        let target = Uri::read(&uri).filter(|_| whole && self.settings.direct);
+        let way = target.map_or(self.settings.peer, |uri| hop(&uri, self.settings.peer));
+        let peer = outgoing.peer.unwrap_or(way);
+        invite.set("Contact", self.contact(peer));
         invite.set("Allow", within::METHODS);
         let expires = self.settings.session_expires;
         invite
@@ -72,13 +77,12 @@ impl Shared {
                 invite = invite.with_body("application/sdp", offer);
             }
         }
-        tokio::spawn(drive(call.clone(), invite, outgoing.late_offer));
+        tokio::spawn(drive(call.clone(), invite, peer, outgoing.late_offer));
         Ok(call)
     }
 }
 
-async fn drive(call: Call, mut invite: Message, late: bool) {
-    let Ok(mut peer) = call.shared().map(|shared| shared.settings.peer) else { return };
+async fn drive(call: Call, mut invite: Message, mut peer: Peer, late: bool) {
     for _ in 0..TRIES {
         let mut responses = {
             let Ok(shared) = call.shared() else { return };
@@ -113,7 +117,7 @@ async fn drive(call: Call, mut invite: Message, late: bool) {
 }
 
 /// Whether the INVITE is to be tried anew, and how.
-fn again(shared: &Shared, invite: &mut Message, response: &Message, peer: &mut crate::sip::Peer) -> bool {
+fn again(shared: &Shared, invite: &mut Message, response: &Message, peer: &mut Peer) -> bool {
     if shared.authorize(invite, response) {
         return true;
     }
@@ -179,6 +183,7 @@ impl Call {
             state.early.push((dialog, 0));
             state.early.len() - 1
         });
+        let peer = state.invite.as_ref().map_or(shared.settings.peer, |(_, peer)| *peer);
         let Some((dialog, heard)) = state.early.get_mut(place) else { return false };
         if number <= *heard {
             return false;
@@ -186,7 +191,7 @@ impl Call {
         *heard = number;
         let cseq = invite.cseq().map_or(1, |(number, _)| number);
         let prack = dialog.request("PRACK").with("RAck", format!("{number} {cseq} INVITE"));
-        let to = dialog.next_hop(shared.settings.peer);
+        let to = dialog.next_hop(peer);
         drop(shared.endpoint.request(prack, to));
         true
     }
@@ -201,6 +206,7 @@ impl Call {
             dialog.sequence = known.sequence;
         }
         let number = invite.cseq().map_or(1, |(number, _)| number);
+        let peer = state.invite.as_ref().map_or(shared.settings.peer, |(_, peer)| *peer);
         let ours = state.dialog.as_ref().map(|known| known.remote_tag() == dialog.remote_tag());
         match ours {
             // The answer once more: the ACK was lost.
@@ -216,8 +222,8 @@ impl Call {
             // Another fork answered too: it is told that it came second (RFC 3261 §13.2.2.4).
             Some(false) => {
                 drop(state);
-                acknowledge(&shared, &mut dialog, number, None);
-                let to = dialog.next_hop(shared.settings.peer);
+                acknowledge(&shared, &mut dialog, peer, number, None);
+                let to = dialog.next_hop(peer);
                 return drop(shared.endpoint.request(dialog.request("BYE"), to));
             }
             None => {}
@@ -233,7 +239,7 @@ impl Call {
             None => (!late && !state.early.is_empty(), None),
         };
         if !state.quirks.never_acknowledges {
-            state.ack = Some(acknowledge(&shared, &mut dialog, number, answer));
+            state.ack = Some(acknowledge(&shared, &mut dialog, peer, number, answer));
         }
         let cancelling = state.cancelling;
         state.dialog = Some(dialog);
@@ -286,15 +292,16 @@ impl Call {
 fn acknowledge(
     shared: &Shared,
     dialog: &mut Dialog,
+    peer: Peer,
     number: u32,
     answer: Option<Vec<u8>>,
-) -> (u32, Message, crate::sip::Peer) {
+) -> (u32, Message, Peer) {
     let mut ack = dialog.request("ACK");
     ack.set("CSeq", format!("{number} ACK"));
     if let Some(answer) = answer {
         ack = ack.with_body("application/sdp", answer);
     }
-    let to = dialog.next_hop(shared.settings.peer);
+    let to = dialog.next_hop(peer);
     shared.endpoint.send(ack.clone(), to);
     (number, ack, to)
 }
@@ -304,8 +311,9 @@ impl Call {
     pub(super) fn acknowledge_offer(&self, number: u32) {
         let Ok(shared) = self.shared() else { return };
         let mut state = lock(&self.inside.state);
+        let peer = state.peer(shared.settings.peer);
         if let Some(dialog) = &mut state.dialog {
-            let sent = acknowledge(&shared, dialog, number, None);
+            let sent = acknowledge(&shared, dialog, peer, number, None);
             state.ack = Some(sent);
         }
     }

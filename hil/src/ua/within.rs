@@ -61,7 +61,7 @@ impl Call {
             let shared = self.shared()?;
             let responses = {
                 let mut state = lock(&self.inside.state);
-                let peer = state.served.as_ref().map_or(shared.settings.peer, |served| served.from);
+                let peer = state.peer(shared.settings.peer);
                 let dialog = state.dialog.as_mut().ok_or(Error::NotNow("send a request within the call"))?;
                 let mut request = dialog.request(method).with("User-Agent", &shared.settings.software);
                 for (name, value) in headers {

@@ -1,0 +1,6 @@
+//! The agent on a simulated clock and network.
+
+mod calls;
+mod storm;
+mod torture;
+mod world;
