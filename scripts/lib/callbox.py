@@ -26,6 +26,10 @@ BOX, TRUNK, PHONE = "127.61.0.1", "127.61.0.2", "127.0.0.1"
 PHONE_PORT = 56072
 
 
+# A plan has a rule for every call.
+NOBODY = {"open": "nobody", "closed": "nobody"}
+
+
 def password(phone):
     """Of the phone with this number."""
     return f"{PASSWORD}-{phone:04}"
@@ -63,7 +67,7 @@ class Box:
     @staticmethod
     def plan():
         ring = {"extension": "1000"}
-        return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}]}
+        return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}, NOBODY]}
 
     def start(self):
         """Starts it; milliseconds from exec to the first answered OPTIONS."""
