@@ -81,7 +81,7 @@ def with_kamailio(proof):
     line = (f'[[line]]\nid = "k"\nkind = "sip"\ndomain = "{PROVIDER}"\nproxy = "{PROVIDER}:5060"\ntransport = "udp"\n'
             f'username = "{ACCOUNT}"\npassword_file = "{folder}/provider-password"\nexpires = 60\n'
             f'number = "{ACCOUNT}"\nchannels = 20\nnat = false\n')
-    ring = {"extension": "1000"}
+    ring = {"extension": "4000"}
     plan = {"inbound": [{"open": ring, "closed": ring}], "outbound": [{"prefix": "", "lines": [{"line": "k"}]}]}
     box = Box(proof.arguments.backroom, folder, lines=line, plan=plan, priority=False, level="info")
     box.start()
@@ -148,7 +148,7 @@ def with_baresip(proof):
 
 
 def talk(proof, alice, bob):
-    alice.dials("1001")
+    alice.dials("4001")
     alice.hears_of("CALL_ESTABLISHED", 15)
     bob.hears_of("CALL_ESTABLISHED", 15)
     time.sleep(3)
@@ -198,8 +198,8 @@ def soak(proof, minutes):
     folder = proof.folder("soak")
     other = "+12065550101"
     plan = {"inbound": [
-        {"number": NUMBER, "open": {"extension": "1000"}, "closed": {"extension": "1000"}},
-        {"number": other, "open": {"extension": "1001"}, "closed": {"extension": "1001"}},
+        {"number": NUMBER, "open": {"extension": "4000"}, "closed": {"extension": "4000"}},
+        {"number": other, "open": {"extension": "4001"}, "closed": {"extension": "4001"}},
         NOBODY,
     ]}
     box = Box(proof.arguments.backroom, folder, phones=50, plan=plan, priority=False)
