@@ -25,6 +25,11 @@ BOX, TRUNK, PHONE = "127.61.0.1", "127.61.0.2", "127.0.0.1"
 PHONE_PORT = 56072
 
 
+def password(phone):
+    """Of the phone with this number."""
+    return f"{PASSWORD}-{phone:04}"
+
+
 def realtime(command):
     """With a real-time priority where that is allowed: then only telephony is measured, not who else runs."""
     return ["chrt", "-r", "10", *command] if os.geteuid() == 0 else list(command)
@@ -39,7 +44,6 @@ class Box:
         self.binary, self.folder, self.data = binary, Path(folder), Path(folder) / "data"
         self.config = self.folder / "backroom.toml"
         self.priority, self.level = priority, level
-        (self.folder / "password").write_text(PASSWORD)
         self.phones = [f"phone{n:04}" for n in range(phones)]
         text = (
             f'[storage]\npath = "{self.data}"\n[sip]\nudp = ["{BOX}:5060"]\ntcp = ["{BOX}:5060"]\ncalls = 5000\n'
@@ -50,7 +54,9 @@ class Box:
         )
         for n, phone in enumerate(self.phones):
             text += f'[[phone]]\nid = "{phone}"\nextension = "{1000 + n}"\n'
-            text += f'password_file = "{self.folder}/password"\n'
+            secret = self.folder / f"{phone}.password"
+            secret.write_text(password(n))
+            text += f'password_file = "{secret}"\n'
         self.config.write_text(text)
 
     @staticmethod
@@ -85,6 +91,13 @@ class Box:
         """How many calls ended with each cause."""
         return dict(self.query("SELECT coalesce(cause, 'open'), count(*) FROM call GROUP BY 1"))
 
+    def users(self, first=0):
+        """The phones from `first` on, as SIPp reads them."""
+        path = self.folder / f"users-{first}.csv"
+        lines = (f"{phone};{password(first + n)};\n" for n, phone in enumerate(self.phones[first:]))
+        path.write_text("SEQUENTIAL\n" + "".join(lines))
+        return path
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -96,7 +109,7 @@ class Box:
         done = subprocess.run(
             ["sipp", f"{BOX}:5060", "-sf", SCENARIOS / "register.xml", "-i", host, "-p", str(port), "-t", "u1",
              "-m", "1", "-key", "way", "UDP", "-key", "box", BOX, "-key", "phone", self.phones[phone],
-             "-au", self.phones[phone], "-ap", PASSWORD, "-key", "contact_port", str(port), "-ci", "127.61.0.9", "-nostdin",
+             "-au", self.phones[phone], "-ap", password(phone), "-key", "contact_port", str(port), "-ci", "127.61.0.9", "-nostdin",
              "-timeout", "10", "-timeout_error", "-trace_err", "-error_file", Path(folder) / "register.err"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, check=False,
         )

@@ -108,7 +108,7 @@ pub fn shop_of_device<'c>(config: &'c Config, device: &DeviceId) -> Option<&'c S
 }
 
 /// An address block reads the same in both rooms.
-fn networks(list: &[config::Network]) -> Vec<Network> {
+pub(super) fn networks(list: &[config::Network]) -> Vec<Network> {
     list.iter().filter_map(|n| n.to_string().parse().ok()).collect()
 }
 

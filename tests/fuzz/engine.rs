@@ -122,6 +122,11 @@ fn execute(target: &Target, input: &[u8], report: &mut Report) -> Option<u64> {
     None
 }
 
+/// Takes a value that had to be made and is not looked at, so that making it is not optimised away.
+pub fn consider<T>(value: T) {
+    std::hint::black_box(&value);
+}
+
 /// A number for how something went, from whatever shows it.
 pub fn hash_of(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();

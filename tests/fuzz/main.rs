@@ -64,7 +64,7 @@ fn keys_of_any_bytes() {
 
 #[test]
 fn calls_in_any_state() {
-    survives(&calls::TARGETS, "agent", 1500);
+    survives(&calls::TARGETS, "agent", 300);
 }
 
 /// The harness itself: it finds what it is for.

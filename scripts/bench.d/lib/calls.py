@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
-from callbox import BOX, NUMBER, PASSWORD, PHONE, PHONE_PORT, SCENARIOS, TRUNK, Box, Sipp, listening, realtime
+from callbox import BOX, NUMBER, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening, realtime
 from programs import Use, end, eventually
 
 RELAY, LEGS = "127.61.0.4", "127.61.0.5"
@@ -226,8 +226,7 @@ def registrations(bench):
     box = bench.box(phones=500)
     box.start()
     folder = box.folder
-    users = folder / "users.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{phone};{PASSWORD};\n" for phone in box.phones))
+    users = box.users()
     for rate in bench.arguments.register_rates:
         count = rate * bench.arguments.rate_seconds
         before = box.use.cpu()
@@ -263,8 +262,7 @@ def growth(bench):
     bench.row(f"{a.many_calls} short calls: failed", a.many_calls - near["good"], "", 0)
     bench.row(f"{a.many_calls} short calls: RSS after", box.rss_mb(), "MB", 64, f"before {memory:.1f}")
     bench.row(f"{a.many_calls} short calls: descriptors more", box.descriptors() - fds, "", 0)
-    users = box.folder / "users.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{phone};{PASSWORD};\n" for phone in box.phones))
+    users = box.users()
     register_many(box.folder, users, 1600, 2000)
     time.sleep(35)
     memory = box.rss_mb()

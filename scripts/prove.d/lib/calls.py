@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "lib"))
 
 import sound  # noqa: E402
-from callbox import BOX, NUMBER, PASSWORD, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening  # noqa: E402
+from callbox import BOX, NUMBER, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening, password  # noqa: E402
 from programs import end, eventually  # noqa: E402
 
 from baresip import Baresip  # noqa: E402
@@ -104,7 +104,7 @@ def with_kamailio(proof):
     far = Sipp(folder, "answer", OUTSIDE, 5060, 3)
     listening(OUTSIDE, 5060)
     phone = Sipp(folder, "phone_call", PHONE, PHONE_PORT + 2, 3, far=f"{BOX}:5060", rate=2, service=FAR_NUMBER,
-                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", PASSWORD])
+                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", password(0)])
     proof.check("Kamailio: a phone calls out through it, which asks for digest", phone.wait(30) == 0, str(phone.figures()))
     proof.check("Kamailio: the far side heard of each call and its end", far.wait(30) == 0, str(far.figures()))
 
@@ -128,8 +128,8 @@ def with_baresip(proof):
     folder = proof.folder("baresip")
     box = Box(proof.arguments.backroom, folder, phones=2, priority=False, level="info")
     box.start()
-    alice = Baresip(folder / "alice", box.phones[0], PASSWORD, BOX, 57000, 440)
-    bob = Baresip(folder / "bob", box.phones[1], PASSWORD, BOX, 57200, 1000, answers=True)
+    alice = Baresip(folder / "alice", box.phones[0], password(0), BOX, 57000, 440)
+    bob = Baresip(folder / "bob", box.phones[1], password(1), BOX, 57200, 1000, answers=True)
     try:
         for phone in (alice, bob):
             phone.hears_of("REGISTER_OK", 15)
@@ -205,8 +205,7 @@ def soak(proof, minutes):
     box.start()
     box.register(folder)
     box.register(folder, phone=1, port=PHONE_PORT + 10)
-    users = folder / "users.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{phone};{PASSWORD};\n" for phone in box.phones[2:]))
+    users = box.users(first=2)
     began, seconds = time.monotonic(), minutes * 60
     failed, samples, played, lost, calls = 0, [], 0, 0, 0
     while (left := began + seconds - time.monotonic()) > 0:

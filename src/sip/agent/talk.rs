@@ -347,14 +347,20 @@ impl Leg {
     /// A 2xx to an INVITE of ours that came again wants its ACK again. False when it is another dialog's.
     pub(super) fn acknowledge_again(&mut self, cx: &mut Core, response: &Response) -> bool {
         let Phase::Up(talk) = &self.phase else { return false };
-        let Some((cseq, (bytes, hop))) = &talk.ack else { return false };
         let same = talk.dialog.is(&response.head.call_id, response.head.to.tag())
-            && Some(talk.dialog.tag()) == response.head.from.tag()
-            && *cseq == response.head.cseq.number;
-        if same {
-            cx.tx.send_ack_again(bytes, *hop);
+            && Some(talk.dialog.tag()) == response.head.from.tag();
+        if !same {
+            return false;
         }
-        same
+        let number = response.head.cseq.number;
+        match &talk.ack {
+            Some((cseq, (bytes, hop))) if *cseq == number => cx.tx.send_ack_again(bytes, *hop),
+            // A re-INVITE has been answered since.
+            Some(_) | None => {
+                cx.ack(talk.dialog.ack(number), talk.dialog.route());
+            }
+        }
+        true
     }
 
     /// Our 2xx goes out until its ACK comes.

@@ -97,6 +97,8 @@ pub(super) struct World {
     /// Everything that was sent: from, to, text.
     pub(super) log: Vec<(u64, SocketAddr, SocketAddr, String)>,
     pub(super) keep_log: bool,
+    /// Print what is sent, to find out how a seed failed (`BACKROOM_LOG`).
+    tells: bool,
     /// Messages to this node are lost.
     pub(super) dead: BTreeSet<SocketAddr>,
 }
@@ -111,6 +113,7 @@ impl World {
             weather: Box::new(|now| vec![now + 10]),
             log: Vec::new(),
             keep_log: true,
+            tells: std::env::var("BACKROOM_LOG").is_ok(),
             dead: BTreeSet::new(),
         }
     }
@@ -167,6 +170,9 @@ impl World {
 
     pub(super) fn command(&mut self, node: usize, leg: &LegId, command: LegCommand) {
         let now = self.at();
+        if self.tells {
+            println!("{} node {node}: {leg} is told {command:?}", self.now);
+        }
         self.nodes[node].agent.handle_command(leg, command, now);
         self.drain(node);
     }
@@ -208,7 +214,12 @@ impl World {
                 Output::Transmit(transmit) => {
                     self.send(address_of(&self.nodes[n]), transmit.to, transmit.bytes)
                 }
-                Output::Leg(leg, event) => self.nodes[n].hear(leg, event),
+                Output::Leg(leg, event) => {
+                    if self.tells {
+                        println!("{} node {n}: {leg} {event:?}", self.now);
+                    }
+                    self.nodes[n].hear(leg, event);
+                }
                 Output::OpenMedia { leg, local, secure } => {
                     let node = &mut self.nodes[n];
                     node.ports += 2;
@@ -232,6 +243,12 @@ impl World {
     }
 
     fn send(&mut self, from: SocketAddr, to: Hop, bytes: Vec<u8>) {
+        if self.tells {
+            let text = String::from_utf8_lossy(&bytes);
+            let find = |name: &str| text.lines().find(|l| l.starts_with(name)).unwrap_or_default().to_owned();
+            let first = text.lines().next().unwrap_or_default();
+            println!("{} {from} {} {first} | {} | {}", self.now, to.addr, find("Call-ID"), find("CSeq"));
+        }
         if self.keep_log {
             self.log.push((self.now, from, to.addr, String::from_utf8_lossy(&bytes).into_owned()));
         }
