@@ -185,18 +185,16 @@ fn loudest(group: &[f32]) -> Option<(usize, f32)> {
     alone.then_some((at, power))
 }
 
-/// Squared magnitudes at the eight frequencies, side by side: one after the other, each would wait for its own last
-/// product, sample by sample (and `mul_add` is a call where the processor at hand is not known to have it).
+/// Squared magnitudes at eight frequencies: side by side, so that the processor does them at once.
 fn goertzel(block: &[f32], turns: &[f32; 8]) -> [f32; 8] {
     let (mut last, mut before) = ([0.0f32; 8], [0.0f32; 8]);
     for sample in block {
-        let mut value = [*sample; 8];
-        for ((value, turn), (last, before)) in value.iter_mut().zip(turns).zip(last.iter().zip(&before)) {
-            *value += turn * last - before;
+        for ((last, before), turn) in last.iter_mut().zip(&mut before).zip(turns) {
+            let value = turn * *last + (sample - *before);
+            (*before, *last) = (*last, value);
         }
-        (before, last) = (last, value);
     }
-    let mut powers = [0.0f32; 8];
+    let mut powers = [0.0; 8];
     for ((power, turn), (last, before)) in powers.iter_mut().zip(turns).zip(last.iter().zip(&before)) {
         *power = last * last + before * before - turn * last * before;
     }
