@@ -81,10 +81,10 @@ class Baresip:
         seen = [e.get("type", e.get("data", "")) for e in self.past][-12:]
         raise TimeoutError(f"{self.user}: no {kind} within {patience} s; there were {seen}")
 
-    def writes(self, text, patience=10):
-        """Waits until its log has this: keys that it hears are told there and nowhere else."""
+    def writes(self, text, patience=10, times=1):
+        """Waits until its log has this so often: what happened before anybody listened for events is told there."""
         until = time.monotonic() + patience
-        while text not in (self.folder / "baresip.log").read_text(errors="replace"):
+        while (self.folder / "baresip.log").read_text(errors="replace").count(text) < times:
             if time.monotonic() > until:
                 raise TimeoutError(f"{self.user}: never wrote {text!r}")
             time.sleep(0.05)

@@ -80,7 +80,7 @@ def with_kamailio(proof):
     (folder / "provider-password").write_text(PROVIDER_PASSWORD)
     line = (f'[[line]]\nid = "k"\nkind = "sip"\ndomain = "{PROVIDER}"\nproxy = "{PROVIDER}:5060"\ntransport = "udp"\n'
             f'username = "{ACCOUNT}"\npassword_file = "{folder}/provider-password"\nexpires = 60\n'
-            f'number = "{ACCOUNT}"\nchannels = 20\nnat = false\n')
+            f'number = "{ACCOUNT}"\nchannels = 20\nnat = false\nmedia_networks = ["{OUTSIDE}/32"]\n')
     ring = {"extension": "4000"}
     plan = {"inbound": [{"open": ring, "closed": ring}], "outbound": [{"prefix": "", "lines": [{"line": "k"}]}]}
     box = Box(proof.arguments.backroom, folder, lines=line, plan=plan, priority=False, level="info")
@@ -104,7 +104,8 @@ def with_kamailio(proof):
     far = Sipp(folder, "answer", OUTSIDE, 5060, 3)
     listening(OUTSIDE, 5060)
     phone = Sipp(folder, "phone_call", PHONE, PHONE_PORT + 2, 3, far=f"{BOX}:5060", rate=2, service=FAR_NUMBER,
-                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", password(0)])
+                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", password(0),
+                        "-auth_uri", f"{FAR_NUMBER}@{BOX}"])
     proof.check("Kamailio: a phone calls out through it, which asks for digest", phone.wait(30) == 0, str(phone.figures()))
     proof.check("Kamailio: the far side heard of each call and its end", far.wait(30) == 0, str(far.figures()))
 
@@ -132,7 +133,7 @@ def with_baresip(proof):
     bob = Baresip(folder / "bob", box.phones[1], password(1), BOX, 57200, 1000, answers=True)
     try:
         for phone in (alice, bob):
-            phone.hears_of("REGISTER_OK", 15)
+            phone.writes("200 OK", 15)
         proof.check("baresip: two phones register with digest", True)
         talk(proof, alice, bob)
         echo(proof, alice)
@@ -161,7 +162,7 @@ def talk(proof, alice, bob):
     alice.does("resume")
     time.sleep(3)
     alice.does("hangup")
-    bob.hears_of("CALL_CLOSED", 10)
+    bob.writes("terminated (duration")
     time.sleep(0.5)
     for phone, other, tone, own in [(alice, "bob", 1000, 440), (bob, "alice", 440, 1000)]:
         path = phone.recording()
@@ -183,7 +184,7 @@ def echo(proof, alice):
     alice.hears_of("CALL_ESTABLISHED", 15)
     time.sleep(3)
     alice.does("hangup")
-    alice.hears_of("CALL_CLOSED", 10)
+    alice.writes("terminated (duration", times=2)
     time.sleep(0.5)
     new = sorted(set(alice.folder.glob("dump-*dec*.wav")) - before)
     blocks = sound.heard(new[-1], 440) if new else []
