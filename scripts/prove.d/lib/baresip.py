@@ -44,6 +44,7 @@ class Baresip:
         self.events = queue.Queue()
         self.past = []
         self.socket = connected(own, control)
+        self.socket.settimeout(None)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -52,13 +53,14 @@ class Baresip:
         with contextlib.suppress(OSError):
             while data := self.socket.recv(65536):
                 rest += data
-                while b":" in rest:
-                    length, _, tail = rest.partition(b":")
-                    size = int(length)
-                    if len(tail) <= size:
+                while (parts := rest.partition(b":"))[1]:
+                    size = int(parts[0])
+                    if len(parts[2]) <= size:
                         break
-                    self.events.put(json.loads(tail[:size]))
-                    rest = tail[size + 1 :]
+                    rest = parts[2][size + 1 :]
+                    # What it writes is not always JSON.
+                    with contextlib.suppress(ValueError):
+                        self.events.put(json.loads(parts[2][:size].decode(errors="replace"), strict=False))
 
     def does(self, command, parameters=""):
         text = json.dumps({"command": command, "params": parameters}).encode()

@@ -165,6 +165,8 @@ def talk(proof, alice, bob):
     bob.writes("terminated (duration")
     time.sleep(0.5)
     for phone, other, tone, own in [(alice, "bob", 1000, 440), (bob, "alice", 440, 1000)]:
+        # baresip 1.0 plays nothing after a hold of its own, also when two of them talk without a box between.
+        wanted = [True] if phone is alice else [True, False, True]
         path = phone.recording()
         there = sound.spells(sound.heard(path, tone))
         shape = [spell for spell, _ in there]
@@ -173,7 +175,7 @@ def talk(proof, alice, bob):
             shape.pop(0)
         while shape and not shape[-1]:
             shape.pop()
-        proof.check(f"baresip: {other}'s {tone} Hz are heard, not during hold, and again", shape == [True, False, True],
+        proof.check(f"baresip: {other}'s {tone} Hz are heard{', not during hold, and again' if len(wanted) > 1 else ''}", shape == wanted,
                     str(there))
         proof.check(f"baresip: and nobody hears himself ({own} Hz)", not any(sound.heard(path, own)))
 
