@@ -68,7 +68,7 @@ pub const CASES: &[Case] = &[
     },
     Case { name: "UPDATE", caller: "update", ..PLAIN },
     Case { name: "late offer", caller: "late_offer", ..PLAIN },
-    Case { name: "302 within the trunk", callees: &["moved"], ..PLAIN },
+    Case { name: "302 within the trunk", callees: &["moved"], taken: &[2], ..PLAIN },
     Case { name: "302 to a stranger", callees: &["moved_away"], end: Some("nobody"), ..PLAIN },
     Case { name: "several 18x", callees: &["progress"], ..PLAIN },
     Case { name: "glare 491, theirs", caller: "glare_update", ..PLAIN },
