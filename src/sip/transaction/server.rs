@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::ids::Key;
 use super::timers::{Owner, Timer};
 use super::{Event, Hop, Out, ServerFailure, ServerId, Settings};
 use crate::sip::message::{Method, Request, Response, Status};
@@ -13,7 +14,7 @@ pub(super) struct Server {
     pub(super) id: ServerId,
     /// Where responses go.
     pub(super) hop: Hop,
-    pub(super) key: String,
+    pub(super) key: Key,
     /// The To tag of our responses.
     pub(super) tag: String,
     pub(super) state: State,
@@ -37,7 +38,7 @@ pub(super) enum State {
 impl Server {
     /// A request that is new.
     pub(super) fn start(
-        (id, hop, key, tag): (ServerId, Hop, String, String),
+        (id, hop, key, tag): (ServerId, Hop, Key, String),
         request: &Request,
         (set, now): (&Settings, Mono),
         out: &mut Out,
@@ -127,9 +128,11 @@ impl Server {
                 if !self.hop.transport.is_reliable() {
                     out.timers.start(owner, Timer::G, now + set.t1);
                 }
-                out.transmit(self.hop, bytes.clone());
+                // The copy has no spare room.
+                let last = bytes.clone();
+                out.transmit(self.hop, bytes);
                 let tag = response.head.to.tag().map(str::to_owned);
-                Some(Self { state: State::Refused { last: bytes, wait: set.t1, tag }, ..self })
+                Some(Self { state: State::Refused { last, wait: set.t1, tag }, ..self })
             }
             State::Accepted if (200..300).contains(&code) => {
                 out.transmit(self.hop, bytes);
@@ -141,8 +144,9 @@ impl Server {
             }
             State::Asked { .. } => {
                 out.timers.stop(owner);
-                out.transmit(self.hop, bytes.clone());
-                self.linger(State::Answered { last: bytes }, Timer::J, set.give_up(), now, out)
+                let last = bytes.clone();
+                out.transmit(self.hop, bytes);
+                self.linger(State::Answered { last }, Timer::J, set.give_up(), now, out)
             }
             State::Accepted | State::Refused { .. } | State::Confirmed | State::Answered { .. } => {
                 out.counters.late_responses += 1;

@@ -1,6 +1,12 @@
 //! The agent on a simulated clock and network.
 
 mod calls;
+mod dialled;
+mod hostile;
+mod load;
+mod offered;
+mod script;
 mod storm;
+mod talking;
 mod torture;
 mod world;

@@ -332,20 +332,18 @@ impl World {
             .collect()
     }
 
-    /// The whole of the messages from one node to another that begin so.
-    pub(super) fn sent(&self, from: usize, to: usize, start: &str) -> Vec<String> {
-        let (from, to) = (address(from), address(to));
-        let all = self.log.iter().filter(|(_, f, t, text)| (*f, *t) == (from, to) && text.starts_with(start));
-        all.map(|(.., text)| text.clone()).collect()
-    }
-
     /// Nothing of any call is left anywhere, and every leg had one end.
     pub(super) fn assert_clean(&mut self) {
         self.run(200_000);
         let now = self.at();
         for (n, node) in self.nodes.iter_mut().enumerate() {
             let held = node.agent.holdings();
-            assert_eq!((held.legs, held.dialogs, held.timers, held.tags), (0, 0, 0, 0), "node {n}: {:?}", node.agent);
+            assert_eq!(
+                (held.legs, held.dialogs, held.timers, held.tags),
+                (0, 0, 0, 0),
+                "node {n}: {:?}",
+                node.agent
+            );
             // Registrations go on by themselves.
             node.agent.stop(now);
         }
@@ -361,6 +359,14 @@ impl World {
 }
 
 impl Node {
+    /// What is over need not be remembered, in tests with very many calls.
+    pub(super) fn forget(&mut self) {
+        self.events.clear();
+        self.media.clear();
+        self.ends.clear();
+        self.known.clear();
+    }
+
     fn hear(&mut self, leg: LegId, event: LegEvent) {
         assert!(!self.ends.contains_key(&leg), "{leg} said {event:?} after its end");
         if matches!(event, LegEvent::Ended { .. } | LegEvent::Refused { .. }) {
