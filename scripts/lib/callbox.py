@@ -2,6 +2,7 @@
 
 Every number here is one that the numbering plan keeps for examples; no emergency number is ever dialled."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -23,6 +24,10 @@ PASSWORD = "k7Qz-mm2W-9xTb-vR4n"
 # The box and a trunk that it trusts. Phones are on 127.0.0.1, which no rate limit is for.
 BOX, TRUNK, PHONE = "127.61.0.1", "127.61.0.2", "127.0.0.1"
 PHONE_PORT = 56072
+
+
+# A plan has a rule for every call.
+NOBODY = {"open": "nobody", "closed": "nobody"}
 
 
 def password(phone):
@@ -47,7 +52,7 @@ class Box:
         self.phones = [f"phone{n:04}" for n in range(phones)]
         text = (
             f'[storage]\npath = "{self.data}"\n[sip]\nudp = ["{BOX}:5060"]\ntcp = ["{BOX}:5060"]\ncalls = 5000\n'
-            '[media]\nports = "20000-29999"\n[[shop]]\nid = "main"\n[shop.settings]\nshop.name = "Green Valley"\n'
+            '[media]\nports = "10000-59999"\n[[shop]]\nid = "main"\n[shop.settings]\nshop.name = "Green Valley"\n'
             f'calls.location = "1 Main St"\ncalls.plan = {json.dumps(json.dumps(plan or self.plan()))}\n{settings}\n'
             f'[[line]]\nid = "a"\nkind = "sip"\ndomain = "{TRUNK}"\nproxy = "{TRUNK}:5060"\ntransport = "udp"\n'
             f'networks = ["{TRUNK}/32"]\nchannels = 1000\noptions_every = 0\nnat = false\n{lines}\n'
@@ -62,7 +67,7 @@ class Box:
     @staticmethod
     def plan():
         ring = {"extension": "1000"}
-        return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}]}
+        return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}, NOBODY]}
 
     def start(self):
         """Starts it; milliseconds from exec to the first answered OPTIONS."""
@@ -75,6 +80,8 @@ class Box:
             realtime(command) if self.priority else command, stdout=self.log, stderr=self.log,
             env={**os.environ, "RUST_LOG": self.level},
         )
+        # Also when something here goes wrong.
+        atexit.register(end, self.process)
         self.use = Use(self.process)
         took = answered(probe, BOX, began)
         probe.close()
@@ -157,9 +164,10 @@ class Sipp:
                    f"{self.base}.err", "-mi", own, *map(str, extra)]
         if rate:
             # Calls that are spread evenly over each second, and as many at once as it takes.
-            command += ["-r", str(rate), "-l", "100000"]
+            command += ["-r", str(rate), "-l", "10000"]
         self.process = subprocess.Popen(realtime(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         cwd=folder)
+        atexit.register(end, self.process)
 
     def wait(self, seconds):
         try:

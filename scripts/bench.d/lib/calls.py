@@ -79,11 +79,11 @@ def through_relay(bench, calls):
         end(relay)
 
 
-def through(bench, calls, pids, peer, caller, callee, number):
+def through(bench, calls, pids, peer, caller, callee, number, *more):
     """The same calls with a B2BUA between."""
     watched = [word for pid in pids for word in ("--pid", pid)]
     return bench.hil("rtp", "--calls", calls, "--seconds", bench.arguments.seconds, "--port", SOUND_PORT, *watched,
-                     "call", "--peer", peer, "--caller", caller, "--callee", callee, "--number", number)
+                     "call", "--peer", peer, "--caller", caller, "--callee", callee, "--number", number, *more)
 
 
 def sound(bench, name, pids, ends):
@@ -112,6 +112,9 @@ def sound(bench, name, pids, ends):
         packets = sum(r["sent"] for r in box)
         bench.row(f"{calls} calls: packets lost, {name}", sum(r["lost"] for r in box), f"of {packets}", 0,
                   f"relay {sum(r['lost'] for r in floor)}")
+        inband = through(bench, calls, pids, *ends, "--inband")
+        bench.fact(what="sound without telephone-events", calls=calls, box=inband)
+        bench.row(f"{calls} calls whose keys are tones: CPU per packet, {name}", cpu(inband), "us")
         threads = {}
         for r in box:
             for thread, percent in r["threads_percent"].items():

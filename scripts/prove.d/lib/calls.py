@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "lib"))
 
 import sound  # noqa: E402
-from callbox import BOX, NUMBER, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening, password  # noqa: E402
+from callbox import BOX, NOBODY, NUMBER, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening, password  # noqa: E402
 from programs import end, eventually  # noqa: E402
 
 from baresip import Baresip  # noqa: E402
@@ -200,6 +200,7 @@ def soak(proof, minutes):
     plan = {"inbound": [
         {"number": NUMBER, "open": {"extension": "1000"}, "closed": {"extension": "1000"}},
         {"number": other, "open": {"extension": "1001"}, "closed": {"extension": "1001"}},
+        NOBODY,
     ]}
     box = Box(proof.arguments.backroom, folder, phones=50, plan=plan, priority=False)
     box.start()
