@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ impl TheBox {
     }
 }
 
-fn command(config: &PathBuf) -> Command {
+fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
     command.arg("--config").arg(config);
     command
