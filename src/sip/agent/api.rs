@@ -122,6 +122,10 @@ pub struct Binding {
     pub q: u16,
     /// Path of the REGISTER (RFC 3327), first to be visited first.
     pub path: Vec<String>,
+    /// `+sip.instance` without quotes (RFC 5626 §4.1): the phone itself, whatever its address.
+    pub instance: Option<String>,
+    /// `reg-id` (RFC 5626 §4.2): which of its flows.
+    pub reg_id: Option<u32>,
     /// User-Agent, for the console.
     pub agent: Option<String>,
 }

@@ -120,6 +120,8 @@ impl Status {
     pub const INTERVAL_TOO_SMALL: Self = Self(422);
     /// 423 Interval Too Brief.
     pub const INTERVAL_TOO_BRIEF: Self = Self(423);
+    /// 439 First Hop Lacks Outbound Support, RFC 5626.
+    pub const FIRST_HOP_LACKS_OUTBOUND: Self = Self(439);
     /// 480 Temporarily Unavailable.
     pub const UNAVAILABLE: Self = Self(480);
     /// 481 Call/Transaction Does Not Exist.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::timers::{Owner, Timer};
 use super::{ClientId, Event, Failure, Hop, Out, Settings};
-use crate::sip::message::{Method, Request, Response};
+use crate::sip::message::{Method, Name, Request, Response};
 use crate::sip::uri::Host;
 use crate::types::Mono;
 
@@ -22,7 +22,7 @@ pub(super) struct Client {
 
 pub(super) enum State {
     /// INVITE: nothing came yet. A CANCEL waits for the first provisional response (§9.1).
-    Calling { request: Box<Request>, wait: Duration, cancel: bool },
+    Calling { request: Box<Request>, wait: Duration, cancel: Option<Box<Request>> },
     /// INVITE: a provisional response came.
     Ringing { request: Box<Request>, cancelled: bool },
     /// INVITE: a final response other than 2xx came and is acknowledged as often as it comes.
@@ -73,7 +73,7 @@ impl Client {
         out.timers.start(owner, give_up, now + set.give_up());
         out.transmit(hop, bytes.clone());
         let state = if invite {
-            State::Calling { request: Box::new(request), wait: set.t1, cancel: false }
+            State::Calling { request: Box::new(request), wait: set.t1, cancel: None }
         } else {
             State::Trying { bytes, wait: set.t1, asked_by }
         };
@@ -95,9 +95,9 @@ impl Client {
     fn on_invite_response(self, response: Response, set: &Settings, now: Mono, out: &mut Out) -> Next {
         let (id, owner) = (self.id, Owner::Client(self.id));
         let code = response.status.code();
-        let (request, cancel, first) = match self.state {
-            State::Calling { request, cancel, .. } => (request, cancel, true),
-            State::Ringing { request, cancelled } => (request, cancelled, false),
+        let (request, (cancel, asked), first) = match self.state {
+            State::Calling { request, cancel, .. } => (request, (cancel.is_some(), cancel), true),
+            State::Ringing { request, cancelled } => (request, (cancelled, None), false),
             State::Refused { request } => {
                 if code >= 300 {
                     out.counters.absorbed += 1;
@@ -124,7 +124,6 @@ impl Client {
                 out.timers.start(owner, Timer::C, now + set.ringing);
             }
             out.events.push_back(Event::Provisional { id, response: Box::new(response) });
-            let asked = (first && cancel).then(|| Box::new(request.cancel()));
             let state = State::Ringing { request, cancelled: cancel };
             return match asked {
                 Some(asked) => {
@@ -207,10 +206,14 @@ impl Client {
                 out.retransmit(self.hop, bytes.clone());
                 Next::Keep(Self { state: State::Proceeding { bytes, asked_by }, ..self })
             }
-            (Timer::C, state @ State::Ringing { .. }) => Self { state, ..self }.cancel(set, now, out),
+            (Timer::C, state @ State::Ringing { .. }) => Self { state, ..self }.cancel(None, set, now, out),
             (Timer::B | Timer::F, state) => Self { state, ..self }.fail(Failure::Timeout, out),
             (Timer::Cancel, state) => Self { state, ..self }.fail(Failure::CancelUnanswered, out),
-            (Timer::D | Timer::K | Timer::M, _) => Next::End,
+            (Timer::M, _) => {
+                out.events.push_back(Event::AcceptedOver { id: self.id });
+                Next::End
+            }
+            (Timer::D | Timer::K, _) => Next::End,
             // A state that is left stops its timers; the others are the server's.
             (
                 Timer::A
@@ -229,16 +232,24 @@ impl Client {
     }
 
     /// The user, or Timer C, wants the INVITE cancelled. Once is enough.
-    pub(super) fn cancel(self, set: &Settings, now: Mono, out: &mut Out) -> Next {
+    pub(super) fn cancel(self, reason: Option<&str>, set: &Settings, now: Mono, out: &mut Out) -> Next {
         let owner = Owner::Client(self.id);
+        let cancel = |request: &Request| {
+            let mut cancel = Box::new(request.cancel());
+            if let Some(reason) = reason {
+                cancel.headers.push(Name::Reason, reason);
+            }
+            cancel
+        };
         match self.state {
-            State::Calling { request, wait, .. } => {
-                Next::Keep(Self { state: State::Calling { request, wait, cancel: true }, ..self })
+            State::Calling { request, wait, cancel: before } => {
+                let cancel = before.unwrap_or_else(|| cancel(&request));
+                Next::Keep(Self { state: State::Calling { request, wait, cancel: Some(cancel) }, ..self })
             }
             State::Ringing { request, cancelled: false } => {
                 out.timers.stop(owner);
                 out.timers.start(owner, Timer::Cancel, now + set.give_up());
-                let asked = Box::new(request.cancel());
+                let asked = cancel(&request);
                 Next::Cancel(Self { state: State::Ringing { request, cancelled: true }, ..self }, asked)
             }
             state => Next::Keep(Self { state, ..self }),

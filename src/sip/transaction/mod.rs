@@ -144,6 +144,11 @@ pub enum Event {
         /// The response.
         response: Box<Response>,
     },
+    /// No further 2xx to an INVITE is told: its transaction has ended (Timer M).
+    AcceptedOver {
+        /// The request.
+        id: ClientId,
+    },
     /// There is no final response and none will come.
     Failed {
         /// The request.
@@ -302,8 +307,9 @@ impl Transactions {
 
     /// Cancels an INVITE, as soon as it has a provisional response (§9.1). How it ended comes as its `Final` or
     /// `Failed`: 487, or a 2xx that crossed, which then wants ACK and BYE. Other requests and what has ended are let be.
-    pub fn cancel(&mut self, id: ClientId, now: Now) {
-        self.step_client(id, |client, set, out| client.cancel(set, now.mono, out), now.mono);
+    /// `reason` is the CANCEL's Reason (RFC 3326).
+    pub fn cancel(&mut self, id: ClientId, reason: Option<&str>, now: Now) {
+        self.step_client(id, |client, set, out| client.cancel(reason, set, now.mono, out), now.mono);
     }
 
     /// Sends the ACK of a 2xx, with a branch of its own (§13.2.2.4), and gives back its bytes for

@@ -70,6 +70,7 @@ fn an_accepted_invite_hands_up_every_2xx_and_acknowledges_none() {
     assert_eq!(events(&mut core), ["final 200", "again 200", "again 202"]);
     assert_eq!(core.poll_timeout(), Some((Mono(32_100), "timer M: takes further 2xx")));
     assert!(run(&mut core, 60_000).is_empty() && core.is_empty());
+    assert_eq!(events(&mut core), ["over"]);
 }
 
 #[test]
@@ -87,8 +88,8 @@ fn a_request_that_is_being_worked_on_is_sent_every_4_s() {
 #[test]
 fn a_cancel_waits_until_the_invite_was_heard() {
     let (mut core, id, out) = start("INVITE", Transport::Udp);
-    core.cancel(id, at(10));
-    core.cancel(id, at(20));
+    core.cancel(id, Some("SIP;cause=200"), at(10));
+    core.cancel(id, None, at(20));
     assert!(sent(&mut core).is_empty());
     assert_eq!(feed(&mut core, &out, 100, 100), ["CANCEL"]);
     feed(&mut core, &out.cancel(), 200, 200);
@@ -102,7 +103,7 @@ fn a_cancel_waits_until_the_invite_was_heard() {
 fn a_cancelled_invite_that_nobody_ends_is_given_up() {
     let (mut core, id, out) = start("INVITE", Transport::Udp);
     feed(&mut core, &out, 180, 100);
-    core.cancel(id, at(1000));
+    core.cancel(id, None, at(1000));
     assert_eq!(sent(&mut core), ["CANCEL"]);
     feed(&mut core, &out.cancel(), 481, 1100);
     feed(&mut core, &out, 180, 2000);
@@ -159,7 +160,7 @@ fn a_full_table_sends_nothing_new_but_still_cancels() {
     let more = core.send_request(request("BYE", ""), hop(2, Transport::Udp), at(0));
     assert_eq!(more, Err(SendError::Full));
     feed(&mut core, &out, 180, 10);
-    core.cancel(id, at(20));
+    core.cancel(id, None, at(20));
     assert_eq!(sent(&mut core), ["CANCEL"]);
     let ack = core.send_request(request("ACK", ""), hop(2, Transport::Udp), at(0));
     assert_eq!(ack, Err(SendError::NotARequest));

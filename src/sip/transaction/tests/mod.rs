@@ -66,6 +66,7 @@ pub(super) fn name(event: &Event) -> String {
         Event::Provisional { response, .. } => format!("provisional {}", response.status),
         Event::Final { response, .. } => format!("final {}", response.status),
         Event::AcceptedAgain { response, .. } => format!("again {}", response.status),
+        Event::AcceptedOver { .. } => "over".into(),
         Event::Failed { why, .. } => format!("failed {why:?}"),
     }
 }

@@ -131,7 +131,7 @@ impl World {
             now = now.max(next);
             if cancel.is_some_and(|at| at <= now) {
                 cancel = None;
-                self.near.cancel(id, at(now));
+                self.near.cancel(id, None, at(now));
             }
             self.near.handle_timeout(at(now));
             self.far.handle_timeout(at(now));
@@ -191,6 +191,7 @@ impl World {
                     self.outcomes.push(response.status.to_string());
                 }
             }
+            Event::AcceptedOver { .. } => {}
             Event::Failed { why, .. } => self.outcomes.push(format!("{why:?}")),
             Event::Provisional { .. } => {
                 assert!(self.outcomes.is_empty(), "a provisional response after the end")

@@ -1,0 +1,5 @@
+//! The agent on a simulated clock and network.
+
+mod calls;
+mod storm;
+mod world;
