@@ -198,3 +198,77 @@ fn sending_without_a_daemon_says_what_to_do_and_doctor_says_that_it_does_not_run
     let doctor = backroom(&["--config", &path, "doctor"], "");
     assert!(out(&doctor).contains("does not run"), "{}", out(&doctor));
 }
+
+#[test]
+fn a_new_phone_gets_a_password_nobody_guesses_in_a_file_of_its_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = config(dir.path(), "");
+    let made = backroom(&["--config", &path, "phone", "new", "front", "--name", "Front desk"], "");
+    assert!(made.status.success(), "{}", err(&made));
+    let said = out(&made);
+    let secret = dir.path().join("phone-front");
+    let password = std::fs::read_to_string(&secret).unwrap().trim().to_owned();
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(password.len() >= 12 && said.contains(&password), "{said}");
+    // What it prints is what the file takes.
+    let entry: String = said
+        .lines()
+        .skip_while(|l| *l != "[[phone]]")
+        .take_while(|l| !l.is_empty())
+        .map(|l| format!("{l}\n"))
+        .collect();
+    let path = config(dir.path(), &entry);
+    let checked = backroom(&["--config", &path, "check"], "");
+    assert!(checked.status.success(), "{}", err(&checked));
+    assert!(out(&checked).contains("1 phones: fine"));
+    let again = backroom(&["--config", &path, "phone", "new", "front"], "");
+    assert!(!again.status.success() && err(&again).contains("already"));
+    let next = backroom(&["--config", &path, "phone", "new", "back"], "");
+    assert!(out(&next).contains("extension = \"102\""), "{}", out(&next));
+}
+
+#[test]
+fn the_dial_plan_in_force_is_shown_and_a_bad_one_is_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("secret"), "k7qzmm2w9xtbvr4n").unwrap();
+    let phone = format!("[[phone]]\nid = \"101\"\npassword_file = {:?}\n", dir.path().join("secret"));
+    let path = config(dir.path(), &phone);
+    let shown = backroom(&["--config", &path, "plan"], "");
+    let plan: Value = serde_json::from_slice(&shown.stdout).unwrap();
+    assert_eq!((&plan["extensions"][0]["number"], &plan["numbers"]["*43"]), (&json!("101"), &json!("echo")));
+    let set = |value: &str| backroom(&["--config", &path, "settings", "set", "calls.plan", value], "");
+    let refused = set(
+        r#"{"extensions": [{"number": "101", "otherwise": {"group": "ghosts"}}], "lines": [{"id": "x"}]}"#,
+    );
+    assert!(!refused.status.success());
+    assert!(err(&refused).contains("lines.0"), "{}", err(&refused));
+    let refused = set(r#"{"extensions": [{"number": "101", "otherwise": {"group": "ghosts"}}]}"#);
+    assert!(err(&refused).contains("there is no group \"ghosts\""), "{}", err(&refused));
+    let taken = set(r#"{"extensions": [{"number": "101", "name": "Desk"}]}"#);
+    assert!(taken.status.success(), "{}", err(&taken));
+    let plan: Value = serde_json::from_slice(&backroom(&["--config", &path, "plan"], "").stdout).unwrap();
+    assert_eq!(plan["extensions"][0]["name"], "Desk");
+    // The technician may fix it in the file, as a table; its mistakes are the file's.
+    let fixed = format!("[shop.settings.calls.plan]\noutside_prefix = \"x\"\ncountry = \"QQ\"\n{phone}");
+    let checked = backroom(&["--config", &config(dir.path(), &fixed), "check"], "");
+    let said = err(&checked);
+    assert!(!checked.status.success() && said.contains("outside_prefix") && said.contains("QQ"), "{said}");
+}
+
+#[test]
+fn doctor_says_what_calls_still_want() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("secret"), "k7qzmm2w9xtbvr4n").unwrap();
+    let taken = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let more = format!(
+        "[[phone]]\nid = \"101\"\npassword_file = {:?}\n[sip]\nudp = [\"127.0.0.1:{port}\"]\ntcp = []\n",
+        dir.path().join("secret")
+    );
+    let output = backroom(&["--config", &config(dir.path(), &more), "doctor"], "");
+    let said = out(&output);
+    assert!(!output.status.success());
+    assert!(said.contains(&format!("WRONG udp 127.0.0.1:{port} cannot be used")), "{said}");
+    assert!(said.contains("where help is to come") && said.contains("no help either"), "{said}");
+}

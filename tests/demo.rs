@@ -158,3 +158,80 @@ fn what_cannot_be_is_said_and_nothing_starts() {
         assert!(!demo(arguments, "").status.success(), "{arguments:?}");
     }
 }
+
+/// A demonstration that goes on until it is dropped, and what it says of its telephones.
+struct Phones {
+    child: std::process::Child,
+    /// Open, though nobody reads what comes later: it fits into the pipe.
+    _output: std::io::BufReader<std::process::ChildStdout>,
+    _directory: tempfile::TempDir,
+    server: std::net::SocketAddr,
+    passwords: Vec<(String, String)>,
+}
+
+impl Drop for Phones {
+    fn drop(&mut self) {
+        // Its standard input ends, and it with it.
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
+    }
+}
+
+fn phones(arguments: &[&str]) -> Phones {
+    use std::io::{BufRead, BufReader};
+    let directory = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_backroom"))
+        .arg("demo")
+        .args(arguments)
+        .env("TMPDIR", directory.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = String::new();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    while !said.contains("You are ") {
+        assert_ne!(output.read_line(&mut said).unwrap(), 0, "it ended: {said}");
+    }
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let server = words.iter().find_map(|w| w.parse().ok()).unwrap_or_else(|| panic!("no server in {said}"));
+    let users = words.windows(4).filter(|w| (w[0], w[2]) == ("user", "password"));
+    let passwords = users.map(|w| (w[1].trim_matches(',').to_owned(), w[3].to_owned())).collect();
+    Phones { child, _output: output, _directory: directory, server, passwords }
+}
+
+#[tokio::test]
+async fn two_telephones_with_the_printed_passwords_call_each_other_hear_themselves_and_a_tone() {
+    use hil::phone::{Auto, Phone, PhoneConfig};
+    let patience = std::time::Duration::from_secs(10);
+    let demo = phones(&[]);
+    assert!(demo.server.ip().is_loopback(), "the network is let in only when asked for");
+    let mut started = Vec::new();
+    for (user, password) in &demo.passwords {
+        let phone = Phone::start(PhoneConfig::new(demo.server, user, password)).await.unwrap();
+        phone.register(patience).await.unwrap();
+        started.push(phone);
+    }
+    let [front, workshop] = started.as_slice() else { panic!("two telephones") };
+    let echo = front.call("*43").await.unwrap();
+    echo.answered(patience).await.unwrap();
+    echo.play(&[440.0]);
+    echo.wait_hears(440.0, patience).await.unwrap();
+    echo.hangup(patience).await.unwrap();
+    let tone = front.call("*44").await.unwrap();
+    tone.answered(patience).await.unwrap();
+    tone.wait_hears(1004.0, patience).await.unwrap();
+    tone.hangup(patience).await.unwrap();
+    workshop.set_auto(Auto::Answer);
+    let call = front.call("102").await.unwrap();
+    call.answered(patience).await.unwrap();
+    let other = workshop.incoming(patience).await.unwrap();
+    call.play(&[440.0]);
+    other.play(&[620.0]);
+    other.wait_hears(440.0, patience).await.unwrap();
+    call.wait_hears(620.0, patience).await.unwrap();
+    other.hangup(patience).await.unwrap();
+    call.ended(patience).await.unwrap();
+    let stranger = PhoneConfig::new(demo.server, "101", "k7qzmm2w9xtbvr4n");
+    assert!(Phone::start(stranger).await.unwrap().register(patience).await.is_err());
+}

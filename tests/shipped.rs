@@ -12,6 +12,13 @@ fn shipped(path: &str) -> String {
     fs::read_to_string(root.join(path)).expect("the project has this file")
 }
 
+/// What every key that names a file is pointed at: a secret, a certificate and a key at once.
+const SECRET: &str = "1234\n-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
+/// Of two keys that say the same, one.
+const NO_CREDENTIALS: [&str; 5] =
+    ["token_credential", "pin_credential", "password_credential", "certificate_key_credential", "imei"];
+const NO_FILES: [&str; 5] = ["token_file", "pin_file", "password_file", "certificate_key_file", "port"];
+
 /// The example with every commented key in force. Where two say the same, `instead` is the one that is left out.
 fn all_keys(instead: &[&str], secret: &Path) -> String {
     let secret = secret.display().to_string();
@@ -19,9 +26,10 @@ fn all_keys(instead: &[&str], secret: &Path) -> String {
     shipped("firmware-config/backroom.toml")
         .lines()
         .map(|line| {
-            match line.strip_prefix('#').filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase())) {
+            let entry = line.strip_prefix('#');
+            match entry.filter(|l| l.starts_with(|c: char| c.is_ascii_lowercase() || c == '[')) {
                 Some(entry) if key(entry).is_some_and(|k| instead.contains(&k.as_str())) => line.to_owned(),
-                Some(entry) if entry.contains("_file = ") => {
+                Some(entry) if ["_file = ", "certificate = ", "ca = "].iter().any(|k| entry.contains(k)) => {
                     format!("{} = {secret:?}", key(entry).unwrap_or_default())
                 }
                 Some(entry) => entry.to_owned(),
@@ -36,31 +44,37 @@ fn all_keys(instead: &[&str], secret: &Path) -> String {
 fn the_example_configuration_is_read_as_it_is() {
     let config = file::parse(&shipped("firmware-config/backroom.toml"), None).expect("it has no mistake");
     assert_eq!((config.shops.len(), config.lines.len()), (1, 1));
+    assert!(!config.has_calls(), "a fresh box speaks SIP with nobody");
 }
 
 #[test]
 fn the_example_configuration_is_read_with_every_key_in_force() {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["dealer-token", "sim1-pin", "secret"] {
-        fs::write(directory.path().join(name), "1234\n").expect("a file");
+    for name in ["dealer-token", "sim1-pin", "trunk-password", "phone-front", "sip-key", "secret"] {
+        fs::write(directory.path().join(name), SECRET).expect("a file");
     }
-    for instead in [["token_credential", "pin_credential", "imei"], ["token_file", "pin_file", "port"]] {
+    for instead in [NO_CREDENTIALS, NO_FILES] {
         let text = all_keys(&instead, &directory.path().join("secret"));
         let config = file::parse(&text, Some(directory.path())).expect("it has no mistake");
         let secrets =
             (config.shops[0].dealer.as_ref().and_then(|d| d.token.clone()), config.lines[0].pin.clone());
         assert!(secrets.0.is_some() && secrets.1.is_some(), "{config:?}");
+        assert!(config.trunks[0].login.is_some() && config.sip.certificate.is_some(), "{config:?}");
+        assert_eq!(config.phones.len(), 1);
     }
 }
 
 #[test]
 fn the_example_configuration_names_every_key_and_its_default() {
     let directory = tempfile::tempdir().expect("a directory");
-    fs::write(directory.path().join("secret"), "1234\n").expect("a file");
-    let text = all_keys(&["token_credential", "pin_credential", "imei"], &directory.path().join("secret"));
-    let shown = file::parse(&text, None).expect("it has no mistake");
-    let bare = "[[shop]]\nid = \"main\"\n[shop.dealer]\nurl = \"https://dealer.example/lizzy\"\n[[line]]\nid = \"sim1\"\n";
-    let default = file::parse(bare, None).expect("it has no mistake");
+    let secret = directory.path().join("secret");
+    fs::write(&secret, SECRET).expect("a file");
+    let shown = file::parse(&all_keys(&NO_CREDENTIALS, &secret), None).expect("it has no mistake");
+    let bare = "[[shop]]\nid = \"main\"\n[shop.dealer]\nurl = \"https://dealer.example/lizzy\"\n[[line]]\nid = \"sim1\"\n\
+                [[line]]\nid = \"trunk\"\nkind = \"sip\"\ndomain = \"sip.example.com\"\nusername = \"x\"\npassword_file = SECRET\n\
+                [[phone]]\nid = \"front\"\nextension = \"101\"\npassword_file = SECRET\n";
+    let bare = bare.replace("SECRET", &format!("{:?}", secret.display().to_string()));
+    let default = file::parse(&bare, None).expect("it has no mistake");
     let values = |c: &Config| {
         let (dealer, line) = (c.shops[0].dealer.clone().expect("a dealer"), c.lines[0].clone());
         let times: [Duration; 3] = [dealer.connect, dealer.total, dealer.order];
@@ -68,9 +82,31 @@ fn the_example_configuration_names_every_key_and_its_default() {
         (storage, times, dealer.max_body, dealer.allow_http, line.shop, line.candidates, line.baud)
     };
     assert_eq!(values(&shown), values(&default));
+    let calls = |c: &Config| {
+        let (sip, trunk, phone) = (c.sip.clone(), c.trunks[0].clone(), c.phones[0].clone());
+        let trunk = (
+            (trunk.register, trunk.expires, trunk.channels, trunk.identity, trunk.pass_caller),
+            (trunk.options_every, trunk.srtp, trunk.nat),
+        );
+        let listening = (sip.udp, sip.tcp, sip.realm, sip.lan, sip.codecs);
+        let times = (sip.register_least, sip.register_most, sip.session_timer, sip.contacts, sip.calls);
+        (listening, times, trunk, phone.srtp, phone.withhold, phone.ring, c.media.clone())
+    };
+    assert_eq!(calls(&shown), calls(&default));
     let raw = shipped("firmware-config/backroom.toml");
     // Every key that the file knows: each misspelt one is answered with the list.
-    for table in ["", "[storage]", "[[shop]]", "[[shop]]\n[shop.dealer]", "[[line]]"] {
+    let sip = "[[line]]\nkind = \"sip\"";
+    for table in [
+        "",
+        "[storage]",
+        "[[shop]]",
+        "[[shop]]\n[shop.dealer]",
+        "[[line]]",
+        sip,
+        "[[phone]]",
+        "[sip]",
+        "[media]",
+    ] {
         let faults =
             file::parse(&format!("{table}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1"), None).expect_err("it is unknown");
         let known =

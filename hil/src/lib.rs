@@ -1,8 +1,16 @@
 //! Simulators for Backroom: the far sides that a shop's box talks to, on loopback and without hardware.
 //!
-//! Nothing here depends on `backroom`: AT, PDU and HTTP are spoken by codecs of its own, so that a mistake
+//! Nothing here depends on `backroom`: AT, PDU, SIP, RTP and HTTP are spoken by codecs of its own, so that a mistake
 //! cannot hide by being made twice.
 
+pub mod bench;
 pub mod dealer;
+pub mod emergency;
 pub mod modem;
+pub mod phone;
+pub mod rtp;
+pub mod sip;
+pub mod sipp;
 pub mod text;
+pub mod trunk;
+pub mod ua;

@@ -11,7 +11,7 @@ use super::timers::Timer;
 use super::{Cx, Effect, FlowEvent};
 use crate::types::{
     Address, CallId, Dialled, Dtmf, EndCause, Identity, LegCommand, LegId, LineId, MediaCommand, Mono, Now,
-    NumberKind, Offer, PromptId, Tone, Via,
+    NumberKind, Offer, PhoneNumber, PromptId, Tone, Via,
 };
 
 /// Leg records that a call keeps.
@@ -81,6 +81,8 @@ impl Leg {
 pub(super) enum Hears {
     Leg(LegId),
     Tone(Tone),
+    /// Itself.
+    Echo,
     Prompt(PromptId, bool),
 }
 
@@ -110,6 +112,8 @@ pub(super) struct Call {
     pub(super) transfers: Vec<TransferRecord>,
     /// Whom outgoing legs are counted against.
     pub(super) user: String,
+    /// It came in outside of business hours.
+    pub(super) closed: bool,
     media: BTreeMap<LegId, Hears>,
     started: (Stamp, Mono),
     rang: bool,
@@ -134,6 +138,7 @@ impl Call {
             emergency: None,
             transfers: Vec::new(),
             user,
+            closed: false,
             media: BTreeMap::new(),
             started: (cx.now.into(), cx.now.mono),
             rang: false,
@@ -315,6 +320,7 @@ impl Call {
                     MediaCommand::Join(leg.clone(), other.clone())
                 }
                 Hears::Tone(tone) => MediaCommand::Tone { leg: leg.clone(), tone: *tone },
+                Hears::Echo => MediaCommand::Echo { leg: leg.clone() },
                 Hears::Prompt(prompt, repeat) => {
                     MediaCommand::Play { leg: leg.clone(), prompt: prompt.clone(), repeat: *repeat }
                 }
@@ -331,7 +337,9 @@ impl Call {
                 self.media.remove(&other);
                 MediaCommand::Part(leg.clone(), other)
             }
-            Some(Hears::Tone(_) | Hears::Prompt(..)) => MediaCommand::StopPlaying { leg: leg.clone() },
+            Some(Hears::Tone(_) | Hears::Echo | Hears::Prompt(..)) => {
+                MediaCommand::StopPlaying { leg: leg.clone() }
+            }
         };
         cx.desk.effects.push_back(Effect::Media(command));
     }
@@ -364,8 +372,7 @@ impl Call {
         self.text_back(cx, cause);
     }
 
-    /// Decides on "sorry we missed you": who called from outside, was taken by nobody, and can be texted. Whether they
-    /// said STOP is for who carries the effect out.
+    /// Sends "sorry we missed you", once in a while a caller.
     fn text_back(&self, cx: &mut Cx<'_>, cause: EndCause) {
         let rule = &cx.desk.plan.data.nobody;
         let rang = cx.now.mono.since(self.started.1) >= Duration::from_secs(rule.text_after_s.into());
@@ -374,26 +381,39 @@ impl Call {
             EndCause::Cancelled => self.rang && rang,
             _ => false,
         };
-        let asked = missed && self.direction == Direction::Inbound && self.answered.is_none();
-        let (Some(flow), Some(Address::Phone(to)), Some(line)) =
-            (&rule.text_flow, &self.from.address, &self.line)
-        else {
-            return;
-        };
-        let ours = cx.desk.plan.data.lines.iter().any(|l| l.number.as_ref() == Some(to));
-        let landline = cx.desk.plan.country.kind(to, self.kind) == NumberKind::Landline;
-        if !asked || self.from.private || self.emergency.is_some() || ours || landline {
-            return;
-        }
+        let Some((line, to, flow)) = self.texted(cx).filter(|_| missed) else { return };
         let pause = Duration::from_secs(u64::from(rule.text_pause_min) * 60);
-        let effect = Effect::TextBack {
-            call: self.id.clone(),
-            line: line.clone(),
-            to: to.clone(),
-            flow: flow.clone(),
+        if cx.desk.may_text(&to, cx.now.mono, pause) {
+            cx.desk.effects.push_back(Effect::TextBack { call: self.id.clone(), line, to, flow });
+        }
+    }
+
+    /// Over which line, whom and with which flow: who called from outside, was taken by nobody, and can be texted.
+    /// Whether they said STOP is for who carries the effect out.
+    fn texted(&self, cx: &Cx<'_>) -> Option<(LineId, PhoneNumber, String)> {
+        let plan = &cx.desk.plan;
+        let (Some(flow), Some(Address::Phone(to)), Some(line)) =
+            (&plan.data.nobody.text_flow, &self.from.address, &self.line)
+        else {
+            return None;
         };
-        if cx.desk.may_text(to, cx.now.mono, pause) {
-            cx.desk.effects.push_back(effect);
+        let asked = self.direction == Direction::Inbound && self.answered.is_none();
+        let ours = plan.data.lines.iter().any(|l| l.number.as_ref() == Some(to));
+        let landline = plan.country.kind(to, self.kind) == NumberKind::Landline;
+        let may = asked && !self.from.private && self.emergency.is_none() && !ours && !landline;
+        may.then(|| (line.clone(), to.clone(), flow.clone()))
+    }
+
+    /// What a caller hears whom nobody takes.
+    pub(super) fn sentence(&self, cx: &Cx<'_>) -> PromptId {
+        let rule = &cx.desk.plan.data.nobody;
+        let pause = Duration::from_secs(u64::from(rule.text_pause_min) * 60);
+        let text = self.texted(cx).is_some_and(|(_, to, _)| !cx.desk.was_texted(&to, cx.now.mono, pause));
+        match (self.closed, text) {
+            (false, false) => rule.prompt.clone(),
+            (false, true) => rule.prompt_with_text.clone(),
+            (true, false) => rule.closed_prompt.clone(),
+            (true, true) => rule.closed_prompt_with_text.clone(),
         }
     }
 

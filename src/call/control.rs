@@ -15,8 +15,8 @@ use super::route::{Route, Wish};
 use super::timers::{Timer, Timers};
 use super::{Cx, Desk, Effect};
 use crate::types::{
-    Address, CallId, DeviceId, EndCause, EventId, LegCommand, LegEvent, LegId, LineId, MediaEvent, Mono, Now,
-    Offer, PhoneNumber, PromptId, ShopId, TransferTarget, Via,
+    Address, CallId, DeviceId, Dialled, EndCause, EventId, LegCommand, LegEvent, LegId, LineId, MediaEvent,
+    Mono, Now, Offer, PhoneNumber, PromptId, ShopId, TransferTarget, Via,
 };
 
 /// Timers that one [`CallControl::handle_timeout`] takes, so that a thousand at once do not make one long step.
@@ -86,6 +86,9 @@ pub struct Counters {
     pub repeated_offers: u64,
 }
 
+/// How long everybody rings when somebody calls back who may be the emergency service.
+const RING_CALLBACK: Duration = Duration::from_secs(60);
+
 /// All calls of one shop.
 ///
 /// The shell hands in what edges report, carries out all of [`CallControl::poll_effect`] in order, and calls
@@ -112,6 +115,7 @@ impl CallControl {
             timers: Timers::default(),
             index: BTreeMap::new(),
             texted: BTreeMap::new(),
+            callback: None,
             effects: VecDeque::new(),
             counters: Counters::default(),
         };
@@ -233,6 +237,17 @@ impl CallControl {
         self.calls.keys()
     }
 
+    /// The legs of all calls.
+    pub fn legs(&self) -> impl Iterator<Item = &LegId> {
+        self.desk.index.keys()
+    }
+
+    /// Whether this is how people call for help here.
+    #[must_use]
+    pub fn is_emergency(&self, to: &Dialled) -> bool {
+        self.desk.plan.is_emergency(to)
+    }
+
     /// The call that a leg belongs to.
     #[must_use]
     pub fn call_of(&self, leg: &LegId) -> Option<&CallId> {
@@ -258,9 +273,11 @@ impl CallControl {
     fn in_flow(&self, call: &CallId) -> Result<(), CommandError> {
         match self.there(call)?.phase {
             Phase::InFlow { .. } => Ok(()),
-            Phase::Hunting(_) | Phase::Rescue(_) | Phase::Bridged(_) | Phase::Announcing { .. } => {
-                Err(CommandError::NotNow)
-            }
+            Phase::Hunting(_)
+            | Phase::Rescue(_)
+            | Phase::Bridged(_)
+            | Phase::Announcing { .. }
+            | Phase::Testing { .. } => Err(CommandError::NotNow),
         }
     }
 
@@ -427,16 +444,22 @@ fn from_outside(cx: &mut Cx<'_>, leg: &LegId, offer: Offer, line: &LineId) -> (C
     let plan = &cx.desk.plan;
     let dialled = PhoneNumber::parse(offer.to.as_str(), Some(plan.country.calling_code())).ok();
     let number = dialled.or_else(|| plan.line(line).and_then(|l| l.number.clone()));
-    let target = plan.inbound(line, number.as_ref()).map_or(Target::Nobody, |rule| {
-        let hours = cx.desk.hours.get(rule.schedule.as_deref().unwrap_or_default());
-        match hours.copied().unwrap_or_default() {
-            Hours::Open => rule.open.clone(),
-            Hours::Closed => rule.closed.clone(),
-            Hours::Holiday => rule.holiday.as_ref().unwrap_or(&rule.closed).clone(),
-        }
+    let rule = plan.inbound(line, number.as_ref());
+    let schedule = rule.and_then(|r| r.schedule.as_deref()).unwrap_or_default();
+    let hours = cx.desk.hours.get(schedule).copied().unwrap_or_default();
+    let target = rule.map_or(Target::Nobody, |rule| match hours {
+        Hours::Open => rule.open.clone(),
+        Hours::Closed => rule.closed.clone(),
+        Hours::Holiday => rule.holiday.as_ref().unwrap_or(&rule.closed).clone(),
     });
-    let route = plan.route(&target);
+    let callback = cx.desk.callback.as_ref();
+    let callback = callback.filter(|c| cx.now.mono < c.until && Some(&c.number) == number.as_ref());
+    let route = match callback {
+        Some(callback) => plan.everybody(&callback.from, RING_CALLBACK, target),
+        None => plan.route(&target),
+    };
     let mut call = Call::new(cx, leg.clone(), offer, Direction::Inbound, format!("line:{line}"));
+    call.closed = hours != Hours::Open;
     begin(&call, cx);
     let next = Hunt::new(leg.clone()).go(&mut call, cx, route);
     (call, next)
@@ -454,7 +477,14 @@ fn from_inside(cx: &mut Cx<'_>, leg: &LegId, mut offer: Offer, device: &DeviceId
         Ok(
             Wish::Inside(Target::Number(_) | Target::Line { .. }) | Wish::Outside { .. } | Wish::Emergency(_),
         ) => Direction::Outbound,
-        Ok(Wish::Inside(Target::Extension(_) | Target::Group(_) | Target::Flow(_) | Target::Nobody))
+        Ok(Wish::Inside(
+            Target::Extension(_)
+            | Target::Group(_)
+            | Target::Flow(_)
+            | Target::Nobody
+            | Target::Echo
+            | Target::Tone,
+        ))
         | Err(_) => Direction::Internal,
     };
     // A phone is who the plan says it is, not who it says.

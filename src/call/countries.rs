@@ -82,6 +82,16 @@ pub(super) fn dialled(text: &str) -> Option<String> {
     (good && !kept.is_empty()).then_some(kept)
 }
 
+/// Everything that calls for help in a country: its own numbers and those of visitors, plain and with the common
+/// wrong digits in front. None when nothing is known of the country.
+#[must_use]
+pub fn emergency_numbers(country: &str) -> Vec<String> {
+    let Some(country) = Country::of(country) else { return Vec::new() };
+    let fronts = || std::iter::once("").chain(country.misdialled.iter().map(String::as_str));
+    let plain = country.emergency.iter().chain(&country.also).chain(&country.test);
+    plain.flat_map(|number| fronts().map(move |front| format!("{front}{number}"))).collect()
+}
+
 impl Country {
     /// The country of this ISO 3166 code, when the data has it.
     pub(super) fn of(code: &str) -> Option<Self> {
@@ -100,6 +110,14 @@ impl Country {
         exact.or_else(|| {
             let tails = self.misdialled.iter().filter_map(|p| digits.strip_prefix(p.as_str()));
             tails.filter_map(|tail| self.exact_emergency(tail)).next()
+        })
+    }
+
+    /// The same, also behind what the shop's people dial for a line.
+    pub(super) fn emergency_behind(&self, prefix: Option<&str>, dialled: &str) -> Option<EmergencyNumber> {
+        self.emergency(dialled).or_else(|| {
+            let (rest, _) = self.withheld(dialled);
+            self.emergency(rest.strip_prefix(prefix.filter(|p| !p.is_empty())?)?)
         })
     }
 
@@ -224,6 +242,23 @@ mod tests {
         for (text, number) in [("0112", "112"), ("110", "110"), ("0110", "110"), ("911", "112")] {
             assert_eq!(germany.emergency(text).map(|n| n.number).as_deref(), Some(number));
         }
+    }
+
+    #[test]
+    fn help_is_reached_behind_the_shops_own_prefix_for_a_line() {
+        let behind = |prefix, text| us().emergency_behind(prefix, text).map(|n| n.number);
+        assert_eq!(behind(Some("7"), "7911").as_deref(), Some("911"));
+        assert_eq!(behind(Some("7"), "71911").as_deref(), Some("911"));
+        assert_eq!(behind(Some(""), "7911"), None);
+        assert_eq!(behind(None, "7911"), None);
+    }
+
+    #[test]
+    fn every_listed_way_to_call_for_help_is_understood() {
+        let numbers = emergency_numbers("US");
+        assert!(["911", "9911", "112", "01911", "933"].iter().all(|n| numbers.iter().any(|l| l == n)));
+        assert!(numbers.iter().all(|n| us().emergency(n).is_some()));
+        assert_eq!(emergency_numbers("ZZ"), Vec::<String>::new());
     }
 
     #[test]

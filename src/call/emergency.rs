@@ -14,7 +14,7 @@ use super::countries::EmergencyNumber;
 use super::phase::{Ask, Next, Over, Phase};
 use super::record::EmergencyFact;
 use super::timers::Timer;
-use super::{Cx, Effect, EmergencyNotice};
+use super::{Callback, Cx, Effect, EmergencyNotice};
 use crate::types::{Address, EndCause, Identity, LegId, LineId, Progress, PromptId, Tone, Via};
 
 /// A line that says nothing for so long gets company: the next line is dialled beside it. It is not hung up, because a
@@ -22,6 +22,9 @@ use crate::types::{Address, EndCause, Identity, LegId, LineId, Progress, PromptI
 const COMPANY: Duration = Duration::from_secs(8);
 /// Between two rounds over all lines: each line has just said no.
 const ROUND: Duration = Duration::from_secs(1);
+/// So long after a call for help, a call to the number that was shown with it rings every phone of the shop, whatever
+/// the hours and the plan say: it may be the emergency service that was cut off.
+const CALLBACK: Duration = Duration::from_secs(1800);
 /// What the caller hears while no line of the box works: take another phone.
 const NO_LINE: &str = "emergency-no-line";
 
@@ -147,6 +150,13 @@ impl Rescue {
         cx.desk.timers.set(&call.id, Timer::Silence(leg), cx.now.mono + COMPANY);
         if let Some(fact) = &mut call.emergency {
             fact.attempts = fact.attempts.saturating_add(1);
+        }
+        if let (Some(number), false) = (&callback, self.number.test) {
+            cx.desk.callback = Some(Callback {
+                number: number.clone(),
+                from: self.from.clone(),
+                until: cx.now.mono + CALLBACK,
+            });
         }
         if !self.noticed {
             self.noticed = true;

@@ -105,6 +105,10 @@ impl Hunt {
                 self.release_transferor(call, cx, Ok(()));
                 Some(Phase::flow(call, cx, self.caller.clone(), flow))
             }
+            Route::Test(test) => {
+                self.release_transferor(call, cx, Ok(()));
+                Some(Phase::test(call, cx, self.caller.clone(), test))
+            }
             Route::Nobody => {
                 self.heard(EndCause::NoAnswer);
                 Some(self.exhausted(call, cx))
@@ -383,7 +387,11 @@ impl Hunt {
             return Next::Go(Phase::InFlow { leg: self.caller.clone(), prompt: None });
         }
         let stranger = call.legs.get(&self.caller).is_some_and(|l| l.via.line().is_some());
-        if stranger { Phase::announce(call, cx, self.caller.clone()) } else { Next::End(cause) }
+        if stranger {
+            Phase::announce(call, cx, self.caller.clone())
+        } else {
+            Phase::refuse(call, cx, self.caller.clone(), cause)
+        }
     }
 
     /// Tells who asked for a transfer how it came out, and lets go of him when it did.

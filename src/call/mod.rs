@@ -33,7 +33,7 @@ mod transfer;
 
 pub use caps::Charge;
 pub use control::{CallControl, Command, CommandError, Counters};
-pub use countries::NumberClass;
+pub use countries::{NumberClass, emergency_numbers};
 pub use plan::{
     Allow, Cap, Caps, DialPlan, Extension, Group, Hours, Inbound, Line, Member, Nobody, Outbound,
     OutboundLine, Plan, RingOrder, Target,
@@ -154,6 +154,16 @@ pub enum FlowEvent {
     },
 }
 
+/// Whoever took a call for help may call back, and then the shop must answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Callback {
+    /// What they were shown.
+    number: PhoneNumber,
+    /// The phone that called.
+    from: Via,
+    until: Mono,
+}
+
 /// Callers that were texted lately; the oldest is forgotten first.
 const TEXTED_MOST: usize = 4096;
 
@@ -170,6 +180,7 @@ struct Desk {
     timers: Timers,
     index: BTreeMap<LegId, CallId>,
     texted: BTreeMap<PhoneNumber, Mono>,
+    callback: Option<Callback>,
     effects: VecDeque<Effect>,
     counters: Counters,
 }
@@ -178,6 +189,10 @@ impl Desk {
     fn sid(&mut self, prefix: &str) -> String {
         self.serial += 1;
         derive_sid(prefix, &[self.shop.as_str(), &self.seed.to_string(), &self.serial.to_string()])
+    }
+
+    fn was_texted(&self, to: &PhoneNumber, now: Mono, pause: Duration) -> bool {
+        self.texted.get(to).is_some_and(|at| now.since(*at) < pause)
     }
 
     /// True once a caller in `pause`.

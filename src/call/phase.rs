@@ -10,9 +10,12 @@ use super::calls::{Branch, Call, Hears, LegState, Told};
 use super::emergency::Rescue;
 use super::hunt::Hunt;
 use super::record::Moment;
+use super::route::Test;
 use super::timers::Timer;
 use super::{Cx, Effect, FlowEvent};
-use crate::types::{Dtmf, EndCause, LegCommand, LegId, Progress, PromptId, TransferProgress, TransferTarget};
+use crate::types::{
+    Dtmf, EndCause, LegCommand, LegId, Progress, PromptId, Tone, TransferProgress, TransferTarget,
+};
 
 /// A sentence lasts no longer.
 const PROMPT_MOST: Duration = Duration::from_secs(90);
@@ -26,10 +29,12 @@ pub(super) enum Phase {
     Rescue(Rescue),
     /// Two talk.
     Bridged(Bridge),
-    /// The caller hears why nobody is there.
-    Announcing { leg: LegId, prompt: PromptId },
+    /// The caller hears why nobody is there; then the call ends so.
+    Announcing { leg: LegId, prompt: PromptId, cause: EndCause },
     /// A flow has the caller.
     InFlow { leg: LegId, prompt: Option<PromptId> },
+    /// The caller tries his phone.
+    Testing { leg: LegId, test: Test },
 }
 
 /// What a step comes to.
@@ -65,8 +70,8 @@ impl Phase {
             Self::Hunting(hunt) => hunt.leg(call, cx, leg, ask),
             Self::Rescue(rescue) => rescue.leg(call, cx, leg, ask),
             Self::Bridged(bridge) => bridge.leg(call, cx, leg, ask),
-            Self::Announcing { .. } => match ask {
-                Ask::Over(_) => Next::End(EndCause::Nobody),
+            Self::Announcing { cause, .. } => match ask {
+                Ask::Over(_) => Next::End(cause),
                 Ask::Transfer(_) => self.no_transfer(cx, leg),
                 Ask::Progress(_) | Ask::Answered | Ask::Key { .. } | Ask::Silent => Next::Go(self),
             },
@@ -80,6 +85,12 @@ impl Phase {
                 }
                 Ask::Transfer(_) => self.no_transfer(cx, leg),
                 Ask::Progress(_) | Ask::Answered => Next::Go(self),
+            },
+            Self::Testing { .. } => match ask {
+                Ask::Over(over) => Next::End(over.caller_cause(call)),
+                Ask::Silent => Next::End(EndCause::MediaLost),
+                Ask::Transfer(_) => self.no_transfer(cx, leg),
+                Ask::Progress(_) | Ask::Answered | Ask::Key { .. } => Next::Go(self),
             },
         }
     }
@@ -102,15 +113,17 @@ impl Phase {
         match self {
             Self::Hunting(hunt) => hunt.timer(call, cx, timer),
             Self::Rescue(rescue) => rescue.timer(call, cx, timer),
-            Self::Announcing { .. } if *timer == Timer::Prompt => Next::End(EndCause::Nobody),
-            Self::Bridged(_) | Self::Announcing { .. } | Self::InFlow { .. } => Next::Go(self),
+            Self::Announcing { cause, .. } if *timer == Timer::Prompt => Next::End(cause),
+            Self::Bridged(_) | Self::Announcing { .. } | Self::InFlow { .. } | Self::Testing { .. } => {
+                Next::Go(self)
+            }
         }
     }
 
     /// A prompt that a leg heard is over.
     pub(super) fn played(self, call: &Call, cx: &mut Cx<'_>) -> Next {
         match self {
-            Self::Announcing { .. } => Next::End(EndCause::Nobody),
+            Self::Announcing { cause, .. } => Next::End(cause),
             Self::InFlow { leg, prompt } => {
                 if let Some(prompt) = prompt {
                     let call = call.id.clone();
@@ -119,7 +132,7 @@ impl Phase {
                 Next::Go(Self::InFlow { leg, prompt: None })
             }
             // Music on hold, or the sentence of an emergency call without a line: from the beginning again.
-            Self::Hunting(_) | Self::Rescue(_) | Self::Bridged(_) => Next::Go(self),
+            Self::Hunting(_) | Self::Rescue(_) | Self::Bridged(_) | Self::Testing { .. } => Next::Go(self),
         }
     }
 
@@ -129,18 +142,36 @@ impl Phase {
             Self::Hunting(hunt) => hunt.hears(call),
             Self::Rescue(rescue) => rescue.hears(call, cx),
             Self::Bridged(bridge) => bridge.hears(call),
-            Self::Announcing { leg, prompt } => prompted(call, leg, prompt),
+            Self::Announcing { leg, prompt, .. } => prompted(call, leg, prompt),
             Self::InFlow { leg, prompt: Some(prompt) } => prompted(call, leg, prompt),
             Self::InFlow { prompt: None, .. } => BTreeMap::new(),
+            Self::Testing { leg, test } => {
+                let sound = match test {
+                    Test::Echo => Hears::Echo,
+                    Test::Tone => Hears::Tone(Tone::Milliwatt),
+                };
+                call.can_hear(leg).then(|| (leg.clone(), sound)).into_iter().collect()
+            }
         }
     }
 
     /// Somebody from outside hears that nobody is there.
     pub(super) fn announce(call: &mut Call, cx: &mut Cx<'_>, leg: LegId) -> Next {
-        let prompt = cx.desk.plan.data.nobody.prompt.clone();
+        let prompt = call.sentence(cx);
         call.lift(cx, &leg);
         cx.desk.timers.set(&call.id, Timer::Prompt, cx.now.mono + PROMPT_MOST);
-        Next::Go(Self::Announcing { leg, prompt })
+        Next::Go(Self::Announcing { leg, prompt, cause: EndCause::Nobody })
+    }
+
+    /// A phone of the shop is told why its call does not come about: before an answer, because there is none.
+    pub(super) fn refuse(call: &mut Call, cx: &mut Cx<'_>, leg: LegId, cause: EndCause) -> Next {
+        let unanswered = call.legs.get(&leg).is_some_and(|l| matches!(l.state, LegState::Offered(_)));
+        let Some(name) = spoken(cause).filter(|_| unanswered && cx.desk.plan.data.spoken_reasons) else {
+            return Next::End(cause);
+        };
+        call.open_early(cx, &leg);
+        cx.desk.timers.set(&call.id, Timer::Prompt, cx.now.mono + PROMPT_MOST);
+        Next::Go(Self::Announcing { leg, prompt: PromptId::from(name), cause })
     }
 
     /// A flow takes the caller.
@@ -150,6 +181,13 @@ impl Phase {
         call.taken(cx);
         cx.desk.effects.push_back(Effect::Flow(FlowEvent::Started { call: call.id.clone(), flow }));
         Next::Go(Self::InFlow { leg, prompt: None })
+    }
+
+    /// The box itself takes a caller who tries his phone.
+    pub(super) fn test(call: &mut Call, cx: &mut Cx<'_>, leg: LegId, test: Test) -> Next {
+        call.lift(cx, &leg);
+        call.taken(cx);
+        Next::Go(Self::Testing { leg, test })
     }
 }
 
@@ -161,6 +199,31 @@ impl Over {
             EndCause::Hangup | EndCause::Cancelled => EndCause::Cancelled,
             other => other,
         }
+    }
+}
+
+/// The sentence for a cause that a phone has no tone for.
+fn spoken(cause: EndCause) -> Option<&'static str> {
+    match cause {
+        EndCause::Barred | EndCause::Capped => Some("barred"),
+        EndCause::LineDown | EndCause::LineBusy => Some("lines-busy"),
+        EndCause::BadNumber | EndCause::Unreachable | EndCause::Rejected | EndCause::Unavailable => {
+            Some("unreachable")
+        }
+        EndCause::Hangup
+        | EndCause::Transferred
+        | EndCause::Elsewhere
+        | EndCause::Cancelled
+        | EndCause::Busy
+        | EndCause::NoAnswer
+        | EndCause::Declined
+        | EndCause::Nobody
+        | EndCause::MediaLost
+        | EndCause::NoCodec
+        | EndCause::Cleared
+        | EndCause::TooLong
+        | EndCause::Stopped
+        | EndCause::Crash => None,
     }
 }
 

@@ -51,6 +51,10 @@ pub struct DialPlan {
     /// What a caller hears and gets when nobody takes the call.
     #[serde(default)]
     pub nobody: Nobody,
+    /// A phone of the shop hears a sentence before its call is refused: not allowed, not reached, lines busy. Else it
+    /// makes its own tone, at once.
+    #[serde(default)]
+    pub spoken_reasons: bool,
     /// A call of any kind but emergency ends after this, in minutes.
     #[serde(default = "longest_min")]
     pub longest_min: u32,
@@ -172,6 +176,10 @@ pub enum Target {
     },
     /// Nobody: the sentence, and the text back.
     Nobody,
+    /// A test: the caller hears what he says.
+    Echo,
+    /// A test: the caller hears a steady tone of 1,004 Hz.
+    Tone,
 }
 
 /// A rule for calls from outside. One that names line and number goes before one that names a number, that before one
@@ -295,8 +303,14 @@ impl Default for Caps {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nobody {
-    /// The sentence.
+    /// The sentence in business hours.
     pub prompt: PromptId,
+    /// The same when a text is on its way.
+    pub prompt_with_text: PromptId,
+    /// The sentence outside of business hours and on holidays.
+    pub closed_prompt: PromptId,
+    /// The same when a text is on its way.
+    pub closed_prompt_with_text: PromptId,
     /// The flow behind "sorry we missed you"; no text back when there is none.
     pub text_flow: Option<String>,
     /// Who gave up ringing sooner gets no text, in seconds.
@@ -309,6 +323,9 @@ impl Default for Nobody {
     fn default() -> Self {
         Self {
             prompt: PromptId::from("nobody"),
+            prompt_with_text: PromptId::from("nobody-text"),
+            closed_prompt: PromptId::from("closed"),
+            closed_prompt_with_text: PromptId::from("closed-text"),
             text_flow: Some("Main_Menu".to_owned()),
             text_after_s: 5,
             text_pause_min: 60,

@@ -15,7 +15,7 @@ pub enum PlanProblem {
     #[error("location: say where help is to come: street, number, floor")]
     NoLocation,
     /// Nothing to call with.
-    #[error("lines: there is none")]
+    #[error("lines: there is none, and no extension either")]
     NoLine,
     /// Twice the same name or number.
     #[error("{at}: {name:?} is there twice")]
@@ -144,7 +144,7 @@ impl<'a> Check<'a> {
     }
 
     fn lines(&mut self) {
-        if self.plan.lines.is_empty() {
+        if self.plan.lines.is_empty() && self.plan.extensions.is_empty() {
             self.problems.push(PlanProblem::NoLine);
         }
         self.twice("lines", self.plan.lines.iter().map(|l| l.id.as_str()));
@@ -171,7 +171,8 @@ impl<'a> Check<'a> {
             let at = format!("{place}.{number}");
             match dialled(number) {
                 Some(text) if text == number && !number.starts_with('+') => {
-                    if country.is_some_and(|c| c.emergency(number).is_some()) {
+                    let prefix = self.plan.outside_prefix.as_deref();
+                    if country.is_some_and(|c| c.emergency_behind(prefix, number).is_some()) {
                         self.problems.push(PlanProblem::HidesEmergency { at, number: number.to_owned() });
                     }
                 }
@@ -240,7 +241,9 @@ impl<'a> Check<'a> {
                 | Target::Group(_)
                 | Target::Flow(_)
                 | Target::Number(_)
-                | Target::Nobody,
+                | Target::Nobody
+                | Target::Echo
+                | Target::Tone,
             )
             | None => {}
         }
@@ -292,7 +295,12 @@ impl<'a> Check<'a> {
             Target::Group(name) => {
                 plan.groups.iter().find(|g| g.name == *name).and_then(|g| g.otherwise.clone())
             }
-            Target::Flow(_) | Target::Number(_) | Target::Line { .. } | Target::Nobody => None,
+            Target::Flow(_)
+            | Target::Number(_)
+            | Target::Line { .. }
+            | Target::Nobody
+            | Target::Echo
+            | Target::Tone => None,
         };
         let extensions = plan
             .extensions

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::countries::{EmergencyNumber, NumberClass, Outside, dialled};
 use super::plan::{Member, Plan, RingOrder, Target};
-use crate::types::{DeviceId, Dialled, EndCause, LineId, PhoneNumber};
+use crate::types::{DeviceId, Dialled, EndCause, LineId, PhoneNumber, Via};
 
 /// How long an outside number may ring.
 const RING_OUTSIDE: Duration = Duration::from_secs(60);
@@ -29,8 +29,16 @@ pub(super) struct Step {
 pub(super) enum Route {
     Ring { steps: VecDeque<Step>, otherwise: Option<Target> },
     Flow(String),
+    Test(Test),
     Nobody,
     Refuse(EndCause),
+}
+
+/// What a caller hears who tries his phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Test {
+    Echo,
+    Tone,
 }
 
 /// What somebody in the shop dialled.
@@ -42,10 +50,16 @@ pub(super) enum Wish {
 }
 
 impl Plan {
+    /// Whether this is how people call for help.
+    pub(super) fn is_emergency(&self, text: &Dialled) -> bool {
+        matches!(self.wish(text), Ok(Wish::Emergency(_)))
+    }
+
     /// Reads what a phone of the shop dialled. Help comes first: nothing in the plan can hide it.
     pub(super) fn wish(&self, text: &Dialled) -> Result<Wish, EndCause> {
         let Some(text) = dialled(text.as_str()) else { return Err(EndCause::BadNumber) };
-        if let Some(number) = self.country.emergency(&text) {
+        let prefix = self.data.outside_prefix.as_deref();
+        if let Some(number) = self.country.emergency_behind(prefix, &text) {
             return Ok(Wish::Emergency(number));
         }
         if let Some(target) = self.data.numbers.get(&text) {
@@ -56,7 +70,7 @@ impl Plan {
         }
         let (rest, private) = self.country.withheld(&text);
         let area = self.data.area_code.as_deref();
-        let without = self.data.outside_prefix.as_deref().and_then(|p| rest.strip_prefix(p));
+        let without = prefix.and_then(|p| rest.strip_prefix(p));
         // With its prefix first: `9 1 206…` is also twelve digits that start like a number of elsewhere.
         let read = without.and_then(|rest| self.country.outside(rest, area));
         let outside = read.or_else(|| self.country.outside(rest, area)).ok_or(EndCause::BadNumber)?;
@@ -99,7 +113,22 @@ impl Plan {
             Target::Number(number) => self.number_route(number, None),
             Target::Line { line, number } => self.number_route(number, Some(line.clone())),
             Target::Nobody => Route::Nobody,
+            Target::Echo => Route::Test(Test::Echo),
+            Target::Tone => Route::Test(Test::Tone),
         }
+    }
+
+    /// Every phone of the shop at once, `first` among them.
+    pub(super) fn everybody(&self, first: &Via, ring_for: Duration, otherwise: Target) -> Route {
+        let mut tries: Vec<Try> = Vec::new();
+        if let Some(device) = first.device() {
+            let extension = self.extension_of(device).map(|e| e.number.clone()).unwrap_or_default();
+            tries.push(Try::Device { device: device.clone(), extension });
+        }
+        for extension in &self.data.extensions {
+            tries.extend(self.extension_tries(&extension.number));
+        }
+        Route::Ring { steps: VecDeque::from([Step { tries, ring_for }]), otherwise: Some(otherwise) }
     }
 
     /// An outside number that has been permitted.

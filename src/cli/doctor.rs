@@ -1,13 +1,18 @@
 //! `backroom doctor`: looks at everything a technician would ask about, and says what to do.
 
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
 use std::process::ExitCode;
 
 use serde_json::Value;
 
+use super::certificate::good_until;
+use super::settings::effective;
 use super::texts::wall_now;
-use crate::config::{Config, Port};
+use crate::config::{Config, Port, ShopConfig};
+use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::{self, Ask};
+use crate::media::{Prompt, sentences};
 use crate::store::{self, Reader};
 
 #[derive(Default)]
@@ -37,7 +42,9 @@ pub(super) fn run(path: &Path) -> ExitCode {
     };
     let mut report = Report::default();
     println!("configuration {}", path.display());
-    report.fine(&format!("{} shops, {} lines", config.shops.len(), config.lines.len()));
+    let lines = config.lines.len() + config.trunks.len();
+    let (shops, phones) = (config.shops.len(), config.phones.len());
+    report.fine(&format!("{shops} shops, {lines} lines, {phones} phones"));
     for shop in config.shops.iter().filter(|s| s.dealer.is_none()) {
         report.note(&format!("shop {} has no dealer: orders wait, customers get the friendly path", shop.id));
     }
@@ -45,6 +52,10 @@ pub(super) fn run(path: &Path) -> ExitCode {
     storage(&config, &mut report);
     println!("lines");
     ports(&config, &mut report);
+    if config.has_calls() {
+        println!("calls");
+        calls(&config, &mut report);
+    }
     println!("daemon");
     daemon(&config, &mut report);
     if report.bad { ExitCode::FAILURE } else { ExitCode::SUCCESS }
@@ -125,8 +136,109 @@ fn ports(config: &Config, report: &mut Report) {
             Port::Any => report.note(&format!("line {}: the first modem that answers", line.id)),
         }
     }
-    if config.lines.is_empty() {
+    if config.lines.is_empty() && config.trunks.is_empty() {
         report.note("no [[line]]: nothing can be received or sent");
+    }
+}
+
+/// A certificate that ends sooner than this is renewed today.
+const RENEW_DAYS: i64 = 21;
+
+fn calls(config: &Config, report: &mut Report) {
+    if let Some(certificate) = &config.sip.certificate {
+        match good_until(&certificate.path, &certificate.key) {
+            Ok(end) => {
+                let days = (end.as_second() - wall_now().0 / 1000).div_euclid(86_400);
+                let until = format!("{} is good until {end}", certificate.path.display());
+                match days {
+                    ..0 => report.wrong(&format!("{until}: it has expired, and phones refuse it; renew it")),
+                    0..RENEW_DAYS => report.wrong(&format!("{until}, {days} more days: renew it")),
+                    _ => report.fine(&until),
+                }
+            }
+            Err(why) => report.wrong(&why),
+        }
+    }
+    listeners(config, report);
+    prompts(&config.media.prompts, report);
+    for shop in &config.shops {
+        plan(config, shop, report);
+    }
+}
+
+/// The owner's own sentences.
+fn prompts(directory: &Path, report: &mut Report) {
+    let Ok(files) = std::fs::read_dir(directory) else { return };
+    for path in files.flatten().map(|file| file.path()) {
+        let place = path.display();
+        let known = path.file_stem().is_some_and(|stem| sentences::names().any(|name| stem == name));
+        if !path.extension().is_some_and(|e| e.eq_ignore_ascii_case("wav")) {
+            report.note(&format!("{place} is no WAV file and is not played"));
+            continue;
+        }
+        let read = std::fs::read(&path).map_err(|e| e.to_string());
+        match read.and_then(|bytes| Prompt::from_wav(&bytes).map_err(|e| e.to_string())) {
+            Ok(_) if known => report.fine(&format!("{place} is played in the place of ours")),
+            Ok(_) => report.note(&format!("{place} is played when a flow or the dial plan names it")),
+            Err(why) => report.wrong(&format!("{place} cannot be played: {why}")),
+        }
+    }
+}
+
+fn listeners(config: &Config, report: &mut Report) {
+    if matches!(control::ask(&config.storage.path, &Ask::Status), Ok(Some(_))) {
+        return report.note("the daemon runs: whether its ports are free is not tried");
+    }
+    let sip = &config.sip;
+    let mut tried: Vec<(String, std::io::Result<()>)> = Vec::new();
+    let udp = |at: SocketAddr| UdpSocket::bind(at).map(drop);
+    let tcp = |at: SocketAddr| TcpListener::bind(at).map(drop);
+    tried.extend(sip.udp.iter().map(|at| (format!("udp {at}"), udp(*at))));
+    tried.extend(sip.tcp.iter().map(|at| (format!("tcp {at}"), tcp(*at))));
+    tried.extend(sip.tls.iter().map(|at| (format!("tls {at}"), tcp(*at))));
+    for port in [config.media.first_port, config.media.last_port] {
+        let at = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        tried.push((format!("media port {port}"), udp(at)));
+    }
+    for (what, how) in tried {
+        match how {
+            Ok(()) => report.fine(&format!("{what} is free")),
+            Err(error) => report.wrong(&format!("{what} cannot be used: {error}")),
+        }
+    }
+}
+
+fn plan(config: &Config, shop: &ShopConfig, report: &mut Report) {
+    let ground = PlanGround::of(config, &shop.id);
+    if ground.is_empty() {
+        return;
+    }
+    let settings = match effective(config, shop) {
+        Ok(settings) => settings,
+        Err(why) => return report.wrong(&why),
+    };
+    match ground.plan(&settings) {
+        Ok(_) => report.fine(&format!("shop {}: the dial plan is whole (`backroom plan` shows it)", shop.id)),
+        Err(problems) => problems.iter().for_each(|p| report.wrong(&format!("shop {}: {p}", shop.id))),
+    }
+    if settings.text("calls.location").trim().is_empty() {
+        report.wrong(&format!(
+            "shop {}: nobody said where help is to come when somebody calls for it: backroom settings set \
+             calls.location \"12 Main Street, ground floor\"",
+            shop.id
+        ));
+    }
+    if ground.lines.is_empty() {
+        report.note(&format!(
+            "shop {}: no [[line]] of kind \"sip\": its phones reach each other, and nobody else, no help either",
+            shop.id
+        ));
+    }
+    for line in ground.lines.iter().filter(|l| l.number.is_none()) {
+        report.note(&format!(
+            "line {} has no `number`: who is called sees none, and help cannot call back",
+            line.id
+        ));
     }
 }
 
@@ -143,6 +255,7 @@ fn daemon(config: &Config, report: &mut Report) {
                 for (line, state) in state["lines"].as_object().into_iter().flatten() {
                     line_state(shop, line, state, report);
                 }
+                trunks_and_phones(shop, state, report);
                 if state["dealer"]["configured"] == true && state["dealer"]["reachable"] == false {
                     report.wrong(&format!("shop {shop}: the dealer's API does not answer; customers are served from what is kept"));
                 }
@@ -161,5 +274,32 @@ fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
         report.fine(&format!("{name}: up, {} {operator}, {} dBm", text("registration"), state["signal_dbm"]));
     } else {
         report.wrong(&format!("{name}: down: {}", text("why_down")));
+    }
+}
+
+/// Lines that carry calls, and phones.
+fn trunks_and_phones(shop: &str, state: &Value, report: &mut Report) {
+    for (line, trunk) in state["calls"]["trunks"].as_object().into_iter().flatten() {
+        let why = trunk["why"].as_str().unwrap_or_default();
+        if trunk["up"] == true {
+            report.fine(&format!("shop {shop}, line {line}: takes calls, {why}; {} now", trunk["calls"]));
+        } else {
+            report.wrong(&format!("shop {shop}, line {line}: takes no calls: {why}"));
+        }
+    }
+    for (phone, contacts) in state["phones"].as_object().into_iter().flatten() {
+        let contacts = contacts.as_array().map_or(&[][..], Vec::as_slice);
+        for contact in contacts {
+            let text = |key: &str| contact[key].as_str().unwrap_or_default().to_owned();
+            report.fine(&format!(
+                "shop {shop}, phone {phone}: registered from {} by {}, {}",
+                text("address"),
+                text("transport"),
+                text("agent")
+            ));
+        }
+        if contacts.is_empty() {
+            report.note(&format!("shop {shop}, phone {phone}: is not registered; it cannot ring"));
+        }
     }
 }

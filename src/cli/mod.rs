@@ -7,9 +7,12 @@ pub mod liquid;
 pub mod pdu;
 pub mod segments;
 
+mod calls;
+mod certificate;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod phone;
 mod settings;
 mod texts;
 
@@ -20,7 +23,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, ShopSettings};
+use crate::daemon::calls_setup::PlanGround;
 use crate::{daemon, telemetry};
 
 /// The arguments.
@@ -55,6 +59,8 @@ enum Command {
         #[command(subcommand)]
         command: texts::Sms,
     },
+    /// Calls: which there were and are, and how each ended
+    Calls(calls::Calls),
     /// Orders to the dealer: list, settle doubts
     Orders {
         #[command(subcommand)]
@@ -64,6 +70,17 @@ enum Command {
     Settings {
         #[command(subcommand)]
         command: settings::Settings,
+    },
+    /// Telephones of the shop
+    Phone {
+        #[command(subcommand)]
+        command: phone::Phone,
+    },
+    /// The dial plan in force: what follows from the file, with the owner's `calls.plan` over it
+    Plan {
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
     },
     /// SMS PDUs, a line each
     Pdu {
@@ -127,8 +144,13 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Command::Demo(options) => demo::run(&cli.config, &options),
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
+        Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
+        Command::Phone { command } => {
+            with_config(&cli.config, |config| phone::run(&cli.config, config, command))
+        }
+        Command::Plan { shop } => with_config(&cli.config, |config| phone::plan(config, shop.as_deref())),
         Command::Pdu { command: Pdu::Decode { mo } } => {
             filter(|line| pdu::decode_line(line, mo).map(|v| v.to_string()))
         }
@@ -199,10 +221,29 @@ fn check(path: &std::path::Path) -> ExitCode {
             bad = true;
         }
     }
+    for shop in &config.shops {
+        let mut settings = ShopSettings::default();
+        for (key, value) in &shop.settings {
+            if let Err(error) = settings.set(key, value) {
+                eprintln!("{}: shop {}: {error}", path.display(), shop.id);
+                bad = true;
+            }
+        }
+        let ground = PlanGround::of(&config, &shop.id);
+        if ground.is_empty() {
+            continue;
+        }
+        for problem in ground.plan(&settings).err().into_iter().flatten() {
+            eprintln!("{}: shop {}: {problem}", path.display(), shop.id);
+            bad = true;
+        }
+    }
     if bad {
         return ExitCode::FAILURE;
     }
-    println!("{}: {} shops, {} lines: fine", path.display(), config.shops.len(), config.lines.len());
+    let lines = config.lines.len() + config.trunks.len();
+    let (shops, phones) = (config.shops.len(), config.phones.len());
+    println!("{}: {shops} shops, {lines} lines, {phones} phones: fine", path.display());
     ExitCode::SUCCESS
 }
 

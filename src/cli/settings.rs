@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::texts::{choose_shop, wall_now};
 use crate::config::settings::{SETTINGS, ShopSettings, find};
 use crate::config::{Config, ShopConfig};
+use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::clock::boot_id;
 use crate::daemon::control::{self, Ask};
 use crate::store::{self, Op, Options, Reader, SettingRow, StoreError, Transaction};
@@ -30,7 +31,7 @@ pub(super) enum Settings {
     Set {
         /// Dotted key.
         key: String,
-        /// Text, a number, true or false, or a JSON list; `default` brings the default back.
+        /// Text, a number, true or false, or JSON; `default` brings the default back.
         value: String,
         /// Which shop, when there are several.
         #[arg(long)]
@@ -60,7 +61,9 @@ pub(super) fn run(config: &Config, command: Settings) -> Result<(), String> {
             let setting = find(&key).map_err(|e| e.to_string())?;
             let value = parse_value(&value);
             // Said before the daemon is asked, so that a mistake reads the same with and without one.
-            effective(config, shop)?.set(setting.key, &value).map_err(|e| e.to_string())?;
+            let mut next = effective(config, shop)?;
+            next.set(setting.key, &value).map_err(|e| e.to_string())?;
+            plan_problems(config, shop, &next, [setting.key].into_iter())?;
             change(config, shop, Map::from_iter([(key, value)]))
         }
         Settings::Export { shop } => {
@@ -113,7 +116,21 @@ fn rows(config: &Config, shop: &ShopConfig) -> Result<Vec<SettingRow>, String> {
     reader.settings(&shop.id).map_err(|e| e.to_string())
 }
 
-fn effective(config: &Config, shop: &ShopConfig) -> Result<ShopSettings, String> {
+/// A dial plan that could not be dialled by is not taken.
+fn plan_problems<'k>(
+    config: &Config,
+    shop: &ShopConfig,
+    settings: &ShopSettings,
+    mut keys: impl Iterator<Item = &'k str>,
+) -> Result<(), String> {
+    let ground = PlanGround::of(config, &shop.id);
+    if ground.is_empty() || !keys.any(|key| key.starts_with("calls.")) {
+        return Ok(());
+    }
+    ground.plan(settings).map(drop).map_err(|problems| problems.join("\n"))
+}
+
+pub(super) fn effective(config: &Config, shop: &ShopConfig) -> Result<ShopSettings, String> {
     let mut settings = ShopSettings::default();
     for row in rows(config, shop)? {
         // What an older version stored and this one does not know is the daemon's to say.
@@ -169,6 +186,7 @@ fn change(config: &Config, shop: &ShopConfig, values: Map<String, Value>) -> Res
     if !errors.is_empty() {
         return Err(errors.join("\n"));
     }
+    plan_problems(config, shop, &next, values.keys().map(String::as_str))?;
     let wall = wall_now();
     let mut ops = Vec::new();
     for (key, value) in &values {

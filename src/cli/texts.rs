@@ -97,7 +97,7 @@ pub(super) fn wall_now() -> Wall {
     Wall(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn reader(config: &Config) -> Result<Reader, String> {
+pub(super) fn reader(config: &Config) -> Result<Reader, String> {
     Reader::open(&config.storage.path).map_err(|e| e.to_string())
 }
 
@@ -158,7 +158,7 @@ pub(super) fn orders(config: &Config, command: Orders) -> Result<(), String> {
 }
 
 /// Asks the running daemon and prints what it answers.
-fn tell(config: &Config, ask: &Ask) -> Result<(), String> {
+pub(super) fn tell(config: &Config, ask: &Ask) -> Result<(), String> {
     match control::ask(&config.storage.path, ask)? {
         Some(answer) => {
             println!("{answer}");

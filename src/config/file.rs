@@ -1,45 +1,24 @@
 //! The technician's file: TOML, read once, all mistakes together, each with its line.
 //!
-//! Secrets never stand in it: a key that ends in `_file` names a file that holds one, one that ends in
-//! `_credential` a systemd credential (`LoadCredential=`).
+//! Lines, phones, signalling and sound have files of their own beside this one.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
+use super::modem::{LineConfig, Port};
+use super::phone::PhoneConfig;
+use super::reader::{Fault, Item, Reader, place, to_json};
+use super::secret::Secret;
 use super::settings;
+use super::sip::{MediaSection, SipSection};
+use super::trunk::TrunkLine;
 use crate::types::{LineId, ShopId};
 
 /// Where the file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "/etc/backroom/backroom.toml";
-
-/// Text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps it.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself: hand it to the wire, not to a log.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[redacted]")
-    }
-}
 
 /// The whole file.
 #[derive(Clone, Debug)]
@@ -48,8 +27,24 @@ pub struct Config {
     pub storage: Storage,
     /// At least one.
     pub shops: Vec<ShopConfig>,
-    /// May be none: then texts wait.
+    /// Modems. May be none: then texts wait.
     pub lines: Vec<LineConfig>,
+    /// Lines of kind `sip`, in order of preference.
+    pub trunks: Vec<TrunkLine>,
+    /// Telephones of the shops.
+    pub phones: Vec<PhoneConfig>,
+    /// `[sip]`.
+    pub sip: SipSection,
+    /// `[media]`.
+    pub media: MediaSection,
+}
+
+impl Config {
+    /// True when there is anybody to speak SIP with.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        !self.trunks.is_empty() || !self.phones.is_empty()
+    }
 }
 
 /// `[storage]`
@@ -93,54 +88,6 @@ pub struct DealerSection {
     pub allow_http: bool,
 }
 
-/// How a modem is found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Port {
-    /// `port`: a stable name below `/dev`.
-    Path(PathBuf),
-    /// `imei`: probed for.
-    Imei(String),
-    /// Neither: the first that answers.
-    Any,
-}
-
-/// `[[line]]`
-#[derive(Clone, Debug)]
-pub struct LineConfig {
-    /// `id`.
-    pub id: LineId,
-    /// `shop`; may be left out when there is one.
-    pub shop: ShopId,
-    /// `port`, `imei`, or neither.
-    pub port: Port,
-    /// `candidates`: names and `*` patterns that are probed when no port is named.
-    pub candidates: Vec<String>,
-    /// `baud`; default 115200.
-    pub baud: u32,
-    /// From `pin_file` or `pin_credential`.
-    pub pin: Option<Secret>,
-    /// `[line.timing]`: the engine's time-outs by name, in seconds.
-    pub timing: Vec<(String, Duration)>,
-}
-
-/// One mistake.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// From 1; 0 when the mistake has no place.
-    pub line: usize,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line {
-            0 => f.write_str(&self.message),
-            line => write!(f, "line {line}: {}", self.message),
-        }
-    }
-}
-
 /// Reads the file at `path`.
 ///
 /// # Errors
@@ -173,41 +120,9 @@ pub fn parse(text: &str, credentials: Option<&Path>) -> Result<Config, Vec<Fault
     Err(faults)
 }
 
-struct Reader<'t> {
-    text: &'t str,
-    credentials: Option<&'t Path>,
-    faults: Vec<Fault>,
-}
-
-type Item<'a> = Spanned<DeValue<'a>>;
-
 impl Reader<'_> {
-    fn fault(&mut self, at: usize, message: String) {
-        let line = self.text.get(..at).map_or(1, |t| t.matches('\n').count() + 1);
-        self.faults.push(Fault { line, message });
-    }
-
-    fn bad(&mut self, item: &Item<'_>, key: &str, want: &str) {
-        let got = item.get_ref().type_str();
-        self.fault(item.span().start, format!("`{key}` takes {want}, not {got}"));
-    }
-
-    /// Names every key that is not known, with the one that may be meant.
-    fn known(&mut self, table: &DeTable<'_>, place: &str, keys: &[&str]) {
-        for key in table.keys() {
-            let name: &str = key.get_ref();
-            if !keys.contains(&name) {
-                let hint = settings::nearest(name, keys.iter().copied()).map_or_else(
-                    || format!("known are {}", keys.join(", ")),
-                    |n| format!("did you mean `{n}`?"),
-                );
-                self.fault(key.span().start, format!("there is no `{name}` in {place}; {hint}"));
-            }
-        }
-    }
-
     fn root(&mut self, root: &DeTable<'_>) -> Config {
-        self.known(root, "the file", &["storage", "shop", "line"]);
+        self.known(root, "the file", &["storage", "shop", "line", "phone", "sip", "media"]);
         let storage = self.storage(root.get("storage"));
         let mut shops: Vec<ShopConfig> = Vec::new();
         for (at, table) in self.tables(root.get("shop"), "shop") {
@@ -220,46 +135,70 @@ impl Reader<'_> {
         if shops.is_empty() && root.get("shop").is_none() {
             self.fault(self.text.len(), "there is no [[shop]]: add one with an id".to_owned());
         }
-        let mut lines: Vec<LineConfig> = Vec::new();
-        for (at, table) in self.tables(root.get("line"), "line") {
-            let line = self.line(at, table, &shops);
-            if lines.iter().any(|l| l.id == line.id) {
-                self.fault(at, format!("there are two lines with the id `{}`", line.id));
-            }
-            let same = |l: &LineConfig| l.port == line.port && line.port != Port::Any;
-            if let Some(other) = lines.iter().find(|l| same(l)) {
-                self.fault(at, format!("line `{}` has the same modem as line `{}`", line.id, other.id));
-            }
-            lines.push(line);
+        let (lines, trunks) = self.lines(root, &shops);
+        let phones = self.phones(root, &shops);
+        let sip = self.sip(root.get("sip"));
+        if sip.is_deaf() && !phones.is_empty() {
+            let at = place(0, root, "sip");
+            self.fault(
+                at,
+                "[sip] listens nowhere, and there are phones: write `udp`, `tcp` or `tls`".to_owned(),
+            );
         }
-        Config { storage, shops, lines }
+        let media = self.media(root.get("media"), &storage.path);
+        Config { storage, shops, lines, trunks, phones, sip, media }
     }
 
-    fn tables<'a, 'i>(&mut self, item: Option<&'a Item<'i>>, key: &str) -> Vec<(usize, &'a DeTable<'i>)> {
-        let Some(item) = item else { return Vec::new() };
-        match item.get_ref() {
-            DeValue::Array(list) => {
-                let mut tables = Vec::new();
-                for entry in list.iter() {
-                    match entry.get_ref().as_table() {
-                        Some(table) => tables.push((entry.span().start, table)),
-                        None => self.bad(entry, key, "a table"),
-                    }
+    fn lines(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> (Vec<LineConfig>, Vec<TrunkLine>) {
+        let mut lines: Vec<LineConfig> = Vec::new();
+        let mut trunks: Vec<TrunkLine> = Vec::new();
+        let mut ids: Vec<LineId> = Vec::new();
+        for (at, table) in self.tables(root.get("line"), "line") {
+            let kind = table.get("kind").and_then(|k| k.get_ref().as_str()).unwrap_or("modem");
+            let id = if kind == "sip" {
+                let line = self.trunk(at, table, shops);
+                let account =
+                    |t: &TrunkLine| (t.domain.clone(), t.login.as_ref().map(|(name, _)| name.clone()));
+                if let Some(other) =
+                    trunks.iter().find(|t| account(t) == account(&line) && line.login.is_some())
+                {
+                    let text = format!("line `{}` has the same account as line `{}`", line.id, other.id);
+                    self.fault(at, text);
                 }
-                tables
+                trunks.push(line.clone());
+                line.id
+            } else {
+                let line = self.modem(at, table, shops);
+                let same = |l: &LineConfig| l.port == line.port && line.port != Port::Any;
+                if let Some(other) = lines.iter().find(|l| same(l)) {
+                    self.fault(at, format!("line `{}` has the same modem as line `{}`", line.id, other.id));
+                }
+                lines.push(line.clone());
+                line.id
+            };
+            if ids.contains(&id) {
+                self.fault(at, format!("there are two lines with the id `{id}`"));
             }
-            DeValue::Table(_) => {
-                self.fault(
-                    item.span().start,
-                    format!("write [[{key}]] with two brackets: there may be several"),
-                );
-                Vec::new()
-            }
-            _ => {
-                self.bad(item, key, "tables, written [[…]]");
-                Vec::new()
-            }
+            ids.push(id);
         }
+        (lines, trunks)
+    }
+
+    fn phones(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> Vec<PhoneConfig> {
+        let mut phones: Vec<PhoneConfig> = Vec::new();
+        for (at, table) in self.tables(root.get("phone"), "phone") {
+            let phone = self.phone(at, table, shops);
+            if phones.iter().any(|p| p.id.as_str().eq_ignore_ascii_case(phone.id.as_str())) {
+                self.fault(at, format!("there are two phones with the id `{}`", phone.id));
+            }
+            let same = |p: &&PhoneConfig| p.password == phone.password && !phone.password.expose().is_empty();
+            if let Some(other) = phones.iter().find(same) {
+                let text = format!("phone `{}` has the same password as phone `{}`", phone.id, other.id);
+                self.fault(at, text);
+            }
+            phones.push(phone);
+        }
+        phones
     }
 
     fn storage(&mut self, item: Option<&Item<'_>>) -> Storage {
@@ -317,7 +256,8 @@ impl Reader<'_> {
     fn settings(&mut self, table: &DeTable<'_>, prefix: &str, country: &str, out: &mut Map<String, Value>) {
         for (key, item) in table.iter() {
             let key = format!("{prefix}{}", key.get_ref());
-            if let Some(nested) = item.get_ref().as_table() {
+            let whole = settings::find(&key).is_ok_and(|s| s.kind == settings::Kind::Document);
+            if let Some(nested) = item.get_ref().as_table().filter(|_| !whole) {
                 self.settings(nested, &format!("{key}."), country, out);
                 continue;
             }
@@ -376,220 +316,6 @@ impl Reader<'_> {
             allow_http,
         })
     }
-
-    fn line(&mut self, at: usize, table: &DeTable<'_>, shops: &[ShopConfig]) -> LineConfig {
-        let keys = [
-            "id",
-            "shop",
-            "kind",
-            "port",
-            "imei",
-            "candidates",
-            "baud",
-            "pin_file",
-            "pin_credential",
-            "timing",
-        ];
-        self.known(table, "[[line]]", &keys);
-        let id = LineId(self.id(at, table, "[[line]]"));
-        if let Some(kind) = self.string(table, "kind").filter(|k| k != "modem") {
-            let place = table.get("kind").map_or(at, |i| i.span().start);
-            self.fault(place, format!("`kind` takes \"modem\", not {kind:?}"));
-        }
-        let shop = self.shop_of(at, table, shops);
-        let path = self.string(table, "port").map(PathBuf::from);
-        let imei = self.string(table, "imei");
-        if let Some(bad) = imei.as_ref().filter(|i| i.len() != 15 || !i.bytes().all(|b| b.is_ascii_digit())) {
-            let place = table.get("imei").map_or(at, |i| i.span().start);
-            self.fault(place, format!("`imei` takes 15 digits, not {bad:?}"));
-        }
-        let port = match (path, imei) {
-            (Some(_), Some(_)) => {
-                self.fault(at, format!("line `{id}` has `port` and `imei`: write one of them"));
-                Port::Any
-            }
-            (Some(path), None) => Port::Path(path),
-            (None, Some(imei)) => Port::Imei(imei),
-            (None, None) => Port::Any,
-        };
-        let candidates = match table.get("candidates") {
-            Some(item) => self.strings(item, "candidates"),
-            None => ["/dev/ttyUSB*", "/dev/ttyACM*", "/dev/ttyAMA*"].map(str::to_owned).to_vec(),
-        };
-        let mut timing = Vec::new();
-        if let Some(item) = table.get("timing") {
-            match item.get_ref().as_table() {
-                Some(entries) => {
-                    for key in entries.keys() {
-                        let name: &str = key.get_ref();
-                        if let Some(duration) = self.seconds(entries, name) {
-                            timing.push((name.to_owned(), duration));
-                        }
-                    }
-                }
-                None => self.bad(item, "timing", "a table"),
-            }
-        }
-        LineConfig {
-            id,
-            shop,
-            port,
-            candidates,
-            baud: self.integer(table, "baud", 300, 4_000_000).unwrap_or(115_200),
-            pin: self.secret(table, "pin"),
-            timing,
-        }
-    }
-
-    fn shop_of(&mut self, at: usize, table: &DeTable<'_>, shops: &[ShopConfig]) -> ShopId {
-        match (self.string(table, "shop"), shops) {
-            (Some(name), _) => {
-                if !shops.iter().any(|s| s.id.as_str() == name) {
-                    let place = table.get("shop").map_or(at, |i| i.span().start);
-                    let ids: Vec<&str> = shops.iter().map(|s| s.id.as_str()).collect();
-                    self.fault(place, format!("there is no shop `{name}`; there are: {}", ids.join(", ")));
-                }
-                ShopId(name)
-            }
-            (None, [only]) => only.id.clone(),
-            (None, _) => {
-                if table.get("shop").is_none() {
-                    self.fault(at, "[[line]] has no `shop`: say which of the shops it belongs to".to_owned());
-                }
-                ShopId(String::new())
-            }
-        }
-    }
-
-    fn id(&mut self, at: usize, table: &DeTable<'_>, place: &str) -> String {
-        match self.string(table, "id") {
-            Some(id) => {
-                let ok = !id.is_empty()
-                    && id.len() <= 64
-                    && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
-                if !ok {
-                    let at = table.get("id").map_or(at, |i| i.span().start);
-                    self.fault(at, format!("`id` takes letters, digits, - and _, not {id:?}"));
-                }
-                id
-            }
-            None => {
-                if table.get("id").is_none() {
-                    self.fault(at, format!("{place} has no `id`: give it a short name"));
-                }
-                String::new()
-            }
-        }
-    }
-
-    fn string(&mut self, table: &DeTable<'_>, key: &str) -> Option<String> {
-        let item = table.get(key)?;
-        if item.get_ref().as_str().is_none() {
-            self.bad(item, key, "text in quotes");
-        }
-        item.get_ref().as_str().map(str::to_owned)
-    }
-
-    fn strings(&mut self, item: &Item<'_>, key: &str) -> Vec<String> {
-        let Some(list) = item.get_ref().as_array() else {
-            self.bad(item, key, "a list of texts");
-            return Vec::new();
-        };
-        let mut out = Vec::new();
-        for entry in list.iter() {
-            match entry.get_ref().as_str() {
-                Some(text) => out.push(text.to_owned()),
-                None => self.bad(entry, key, "a list of texts"),
-            }
-        }
-        out
-    }
-
-    fn boolean(&mut self, table: &DeTable<'_>, key: &str) -> Option<bool> {
-        let item = table.get(key)?;
-        if !item.get_ref().is_bool() {
-            self.bad(item, key, "true or false");
-        }
-        item.get_ref().as_bool()
-    }
-
-    fn integer(&mut self, table: &DeTable<'_>, key: &str, from: u32, to: u32) -> Option<u32> {
-        let item = table.get(key)?;
-        let number =
-            item.get_ref().as_integer().and_then(|i| u32::from_str_radix(i.as_str(), i.radix()).ok());
-        let number = number.filter(|n| (from..=to).contains(n));
-        if number.is_none() {
-            self.fault(item.span().start, format!("`{key}` takes a whole number from {from} to {to}"));
-        }
-        number
-    }
-
-    fn seconds(&mut self, table: &DeTable<'_>, key: &str) -> Option<Duration> {
-        let item = table.get(key)?;
-        let number: Option<f64> = match item.get_ref() {
-            DeValue::Integer(i) => i.as_str().parse().ok(),
-            DeValue::Float(f) => f.as_str().parse().ok(),
-            _ => None,
-        };
-        let duration =
-            number.filter(|n| *n >= 0.0 && *n <= 1e9).and_then(|n| Duration::try_from_secs_f64(n).ok());
-        if duration.is_none() {
-            self.fault(item.span().start, format!("`{key}` takes seconds, whole or fractional, from 0"));
-        }
-        duration
-    }
-
-    fn secret(&mut self, table: &DeTable<'_>, name: &str) -> Option<Secret> {
-        let (file, credential) = (format!("{name}_file"), format!("{name}_credential"));
-        let named = self.string(table, &file).map(|p| (file.clone(), PathBuf::from(p)));
-        let granted = self.string(table, &credential);
-        let (key, path) = match (named, granted) {
-            (Some((key, _)), Some(_)) => {
-                let at = table.get(key.as_str()).map_or(0, |i| i.span().start);
-                self.fault(at, format!("`{key}` and `{credential}` say the same: write one of them"));
-                return None;
-            }
-            (Some(found), None) => found,
-            (None, Some(granted)) => match self.credentials {
-                Some(directory) => (credential, directory.join(granted)),
-                None => {
-                    let at = table.get(credential.as_str()).map_or(0, |i| i.span().start);
-                    self.fault(
-                        at,
-                        format!("`{credential}` needs systemd's LoadCredential=; use `{file}` elsewhere"),
-                    );
-                    return None;
-                }
-            },
-            (None, None) => return None,
-        };
-        match std::fs::read_to_string(&path) {
-            Ok(text) if text.trim().is_empty() => {
-                let at = table.get(key.as_str()).map_or(0, |i| i.span().start);
-                self.fault(at, format!("{} is empty", path.display()));
-                None
-            }
-            Ok(text) => Some(Secret(text.trim().to_owned())),
-            Err(error) => {
-                let at = table.get(key.as_str()).map_or(0, |i| i.span().start);
-                self.fault(at, format!("{} cannot be read: {error}", path.display()));
-                None
-            }
-        }
-    }
-}
-
-fn to_json(value: &DeValue<'_>) -> Option<Value> {
-    Some(match value {
-        DeValue::String(text) => Value::from(text.as_ref()),
-        DeValue::Integer(i) => Value::from(i64::from_str_radix(i.as_str(), i.radix()).ok()?),
-        DeValue::Float(f) => Value::from(f.as_str().parse::<f64>().ok()?),
-        DeValue::Boolean(b) => Value::from(*b),
-        DeValue::Array(list) => {
-            Value::Array(list.iter().map(|i| to_json(i.get_ref())).collect::<Option<_>>()?)
-        }
-        DeValue::Datetime(_) | DeValue::Table(_) => return None,
-    })
 }
 
 #[cfg(test)]

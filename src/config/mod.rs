@@ -1,7 +1,23 @@
 //! Two kinds of settings: the technician's one TOML file ([`file`]) and the registry of the owner's ([`settings`]).
 
+#[cfg(test)]
+mod calls_tests;
 pub mod file;
+mod modem;
+mod network;
+mod phone;
+mod reader;
+mod secret;
 pub mod settings;
+mod sip;
+mod trunk;
 
-pub use file::{Config, DealerSection, Fault, LineConfig, Port, Secret, ShopConfig};
+pub use file::{Config, DealerSection, ShopConfig, Storage};
+pub use modem::{LineConfig, Port};
+pub use network::{Network, NetworkError};
+pub use phone::{PASSWORD_LEAST, PhoneConfig, weakness};
+pub use reader::Fault;
+pub use secret::Secret;
 pub use settings::ShopSettings;
+pub use sip::{Certificate, MediaSection, SipSection};
+pub use trunk::{CallerStyle, SipTransport, TrunkLine};

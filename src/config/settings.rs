@@ -35,6 +35,10 @@ pub enum Kind {
     Hours,
     /// `2026-12-25`, several with commas, or empty.
     Dates,
+    /// A country's two letters: `US`.
+    Country,
+    /// A JSON object, checked further by who reads it.
+    Document,
 }
 
 /// One entry of the registry.
@@ -59,6 +63,31 @@ const WEEKDAY: &str = "\"09:00-17:30\"";
 
 /// All settings, by key.
 pub const SETTINGS: &[Setting] = &[
+    setting(
+        "calls.country",
+        Kind::Country,
+        "\"US\"",
+        "country of the shop: its emergency numbers, and what is abroad",
+    ),
+    setting(
+        "calls.location",
+        Kind::Text,
+        "\"\"",
+        "where help is to come when somebody in the shop calls for it: street, number, floor",
+    ),
+    setting(
+        "calls.missed_text",
+        Kind::Text,
+        "\"Sorry we missed your call to {shop}. You can text us here instead.\"",
+        "what a caller reads whom nobody answered; {shop} stands for the shop's name",
+    ),
+    setting(
+        "calls.plan",
+        Kind::Document,
+        "{}",
+        "who rings when the shop is called, and who may call what; what is not written here follows from the phones \
+         and lines (`backroom plan` shows it)",
+    ),
     setting("customers", Kind::Phones, "[]", "customers whose data is kept ready before they ever text"),
     setting(
         "dealer.backoff_first",
@@ -373,6 +402,19 @@ pub fn check(setting: &'static Setting, value: &Value, country: &str) -> Result<
             })
             .map(Value::from)
             .ok_or_else(|| bad("takes dates such as 2026-12-25, 2027-01-01")),
+        Kind::Country => value
+            .as_str()
+            .filter(|t| t.len() == 2 && t.bytes().all(|b| b.is_ascii_alphabetic()))
+            .map(|t| Value::from(t.to_ascii_uppercase()))
+            .ok_or_else(|| bad("takes a country's two letters, as US")),
+        Kind::Document => match value {
+            Value::Object(_) => Ok(value.clone()),
+            Value::String(text) => serde_json::from_str::<Value>(text)
+                .ok()
+                .filter(Value::is_object)
+                .ok_or_else(|| bad("takes a JSON object")),
+            _ => Err(bad("takes a JSON object")),
+        },
         Kind::Hours => value
             .as_str()
             .filter(|t| hours(t).is_some())
@@ -499,8 +541,7 @@ impl ShopSettings {
     #[must_use]
     pub fn hours_on(&self, wall: Wall) -> &str {
         let Some(now) = self.civil(wall) else { return "" };
-        let date = now.date().to_string();
-        if self.text("holidays").split(',').any(|d| d.trim() == date) {
+        if self.is_holiday(wall) {
             return "closed";
         }
         self.text(match now.weekday() {
@@ -512,6 +553,14 @@ impl ShopSettings {
             Weekday::Saturday => "hours.saturday",
             Weekday::Sunday => "hours.sunday",
         })
+    }
+
+    /// Whether `wall` falls on one of the shop's holidays.
+    #[must_use]
+    pub fn is_holiday(&self, wall: Wall) -> bool {
+        let Some(now) = self.civil(wall) else { return false };
+        let date = now.date().to_string();
+        self.text("holidays").split(',').any(|d| d.trim() == date)
     }
 
     /// Whether the shop is open at `wall`.

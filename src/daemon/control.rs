@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::core::Command;
 use super::turns::Request;
-use crate::types::{MessageId, OrderId, ShopId};
+use crate::types::{CallId, MessageId, OrderId, ShopId};
 
 /// Longest request line, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -55,6 +55,13 @@ pub enum Ask {
         /// Who, for the audit log.
         by: String,
     },
+    /// End a call.
+    HangUp {
+        /// Whose.
+        shop: String,
+        /// CA…
+        call: String,
+    },
     /// How things stand.
     Status,
 }
@@ -68,6 +75,7 @@ impl From<Ask> for Command {
                 Self::ResendOrder { shop: ShopId(shop), order: OrderId(order) }
             }
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
+            Ask::HangUp { shop, call } => Self::HangUp { shop: ShopId(shop), call: CallId(call) },
             Ask::Status => Self::Status,
         }
     }

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, ShopSetup};
 use super::supervise::{QUEUE, supervise};
+use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
 use crate::at;
 use crate::config::{Config, LineConfig, Port};
@@ -86,11 +88,15 @@ pub async fn run(
 
     let (stop, stopped) = watch::channel(false);
     let (edges_stop, edges_stopped) = watch::channel(false);
+    let mut edges = tokio::task::JoinSet::new();
+    let (telephony, calls) = telephony::prepare(&config, &core);
+    if let Some(telephony) = telephony {
+        edges.spawn(telephony.run(clock.clone(), edges_stopped.clone()));
+    }
     let (line_events_tx, line_events) = mpsc::channel(QUEUE);
     let (dealer_tx, dealer_commands) = mpsc::channel(1024);
     let (dealer_events_tx, dealer_events) = mpsc::channel(QUEUE);
     let (requests_tx, requests) = mpsc::channel(64);
-    let mut edges = tokio::task::JoinSet::new();
     let ports = Ports::new();
     let mut lines = BTreeMap::new();
     for line in &config.lines {
@@ -118,7 +124,7 @@ pub async fn run(
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
 
-    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx };
+    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
     let how = {
@@ -223,6 +229,7 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
             id: shop.id.clone(),
             lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
+            calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
         .collect()

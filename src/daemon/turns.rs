@@ -1,6 +1,6 @@
 //! The one loop: events in, the core's step, its transaction to the writer, its effects out after the commit. It
-//! never waits for the disk; when the writer's queue is full or the disk holds it up, it takes no more events, and
-//! the edges feel it.
+//! never waits for the disk; when the writer's queue is full or the disk holds it up, it takes no more events of texts,
+//! and the edges feel it. Calls go on: their effects leave at once, and the newest state of their records waits.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::calls::{CallEnds, Late, TrunkLife, TrunkWay};
 use super::clock::Clock;
 use super::core::{Command, Core, Effect, Event, Step};
 use crate::cache::Kept;
 use crate::dealer::{DealerCommand, DealerEvent};
+use crate::media::MediaReport;
 use crate::store::{Op, Store, Ticket, Transaction, WriterState};
+use crate::trunk::{TrunkCommand, TrunkEvent};
 use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
 
 /// Longer steps are counted: the loop must never be long away.
@@ -23,6 +26,12 @@ const TICK: Duration = Duration::from_secs(60);
 
 /// At the end, how long the disk may take: what it has not written then is begun anew at the next start.
 const DRAIN: Duration = Duration::from_millis(400);
+
+/// Events of calls that are taken in one turn: calls come first, and starve nobody.
+const CALL_BATCH: usize = 32;
+
+/// Rows that may wait for a disk that is held up before only calls for help begin.
+const LATE_MOST: usize = 4096;
 
 /// A request of the control socket, and where its answer goes.
 #[derive(Debug)]
@@ -45,6 +54,8 @@ pub struct Ends {
     pub lines: BTreeMap<LineId, mpsc::Sender<LineCommand>>,
     /// To the dealer edge.
     pub dealer: mpsc::Sender<DealerCommand>,
+    /// From and to the edges that carry calls.
+    pub calls: CallEnds,
 }
 
 /// What the loop counts about itself.
@@ -69,6 +80,11 @@ pub struct Turns {
     pending: VecDeque<(Ticket, Vec<Effect>)>,
     /// Transactions that the writer's queue had no room for: nothing passes them.
     unsubmitted: VecDeque<(Transaction, Vec<Effect>)>,
+    /// Rows of calls, while others wait before them.
+    late: Late,
+    trunk: TrunkWay,
+    trunk_batch: Vec<TrunkEvent>,
+    media_batch: Vec<MediaReport>,
     /// For lines whose queue was full.
     backlog: BTreeMap<LineId, VecDeque<LineCommand>>,
     replies: BTreeMap<u64, oneshot::Sender<Result<Value, String>>>,
@@ -112,6 +128,10 @@ impl Turns {
             ends,
             pending: VecDeque::new(),
             unsubmitted: VecDeque::new(),
+            late: Late::default(),
+            trunk: TrunkWay::default(),
+            trunk_batch: Vec::with_capacity(CALL_BATCH),
+            media_batch: Vec::with_capacity(CALL_BATCH),
             backlog: BTreeMap::new(),
             replies: BTreeMap::new(),
             next_reply: 0,
@@ -136,9 +156,10 @@ impl Turns {
         let mut heart = tokio::time::interval(Duration::from_secs(1));
         let mut ticked = Instant::now();
         loop {
-            let due = self.core.poll_timeout().map(|(at, _)| at);
-            let clock = self.clock.clone();
             let open = self.is_open();
+            let due = if open { self.core.poll_timeout() } else { self.core.poll_call_timeout() };
+            let due = due.map(|(at, _)| at);
+            let clock = self.clock.clone();
             tokio::select! {
                 biased;
                 changed = self.writer.changed() => {
@@ -150,7 +171,8 @@ impl Turns {
                     }
                 }
                 _ = stop.wait_for(|stop| *stop) => {
-                    self.core.stop();
+                    let step = self.core.stop((self.seed)(), self.clock.now());
+                    self.carry_out(step);
                     self.drain(DRAIN).await;
                     return Stopped::Asked;
                 }
@@ -171,15 +193,21 @@ impl Turns {
                 }
                 Some(event) = self.ends.dealer_events.recv(), if open => self.step(Event::Dealer(event)),
                 Some((line, event)) = self.ends.line_events.recv(), if open => self.step(Event::Line(line, event)),
-                () = async { match due { Some(at) => clock.sleep_until(at).await, None => std::future::pending().await } }, if open => {
-                    self.step(Event::Due);
+                () = async { match due { Some(at) => clock.sleep_until(at).await, None => std::future::pending().await } } => {
+                    self.step(if open { Event::Due } else { Event::CallsDue });
                 }
+                Some(life) = self.ends.calls.trunk_lives.recv() => self.trunk_life(life),
+                1.. = self.ends.calls.trunk_events.recv_many(&mut self.trunk_batch, CALL_BATCH) => self.trunk_events(),
+                1.. = self.ends.calls.media_reports.recv_many(&mut self.media_batch, CALL_BATCH) => {
+                    self.media_reports();
+                }
+                () = self.trunk.room() => self.trunk.push(),
             }
         }
     }
 
     /// For the virtual box: takes everything that is there and waits for every commit and read that follows from it,
-    /// until nothing moves any more at this time.
+    /// until nothing moves any more at this time: also when that is because the disk holds the writer up.
     ///
     /// # Errors
     /// Why the writer cannot go on.
@@ -189,16 +217,32 @@ impl Turns {
                 return Err(why);
             }
             self.push_backlog();
+            let open = self.is_open();
+            let due = if open { self.core.poll_timeout() } else { self.core.poll_call_timeout() };
             if let Ok(request) = self.ends.requests.try_recv() {
                 self.request(request);
-            } else if let Ok((line, event)) = self.ends.line_events.try_recv() {
+            } else if open && let Ok((line, event)) = self.ends.line_events.try_recv() {
                 self.step(Event::Line(line, event));
-            } else if let Ok(event) = self.ends.dealer_events.try_recv() {
+            } else if open && let Ok(event) = self.ends.dealer_events.try_recv() {
                 self.step(Event::Dealer(event));
-            } else if self.core.poll_timeout().is_some_and(|(at, _)| at <= self.clock.now().mono) {
-                self.step(Event::Due);
+            } else if let Ok(life) = self.ends.calls.trunk_lives.try_recv() {
+                self.trunk_life(life);
+            } else if let Ok(event) = self.ends.calls.trunk_events.try_recv() {
+                self.trunk_batch.push(event);
+                self.trunk_events();
+            } else if let Ok(report) = self.ends.calls.media_reports.try_recv() {
+                self.media_batch.push(report);
+                self.media_reports();
+            } else if due.is_some_and(|(at, _)| at <= self.clock.now().mono) {
+                self.step(if open { Event::Due } else { Event::CallsDue });
             } else if let Some((ticket, _)) = self.pending.back() {
-                self.store.committed(*ticket).await.map_err(|e| e.to_string())?;
+                let ticket = *ticket;
+                let moved =
+                    |s: &WriterState| s.committed >= ticket || s.fatal.is_some() || s.stalled.is_some();
+                let state = self.writer.wait_for(moved).await.map_err(|e| e.to_string())?;
+                if state.committed < ticket && state.fatal.is_none() {
+                    return Ok(());
+                }
             } else if self.reading > 0 {
                 if let Some((shop, id, kept)) = self.read_answers.recv().await {
                     self.reading -= 1;
@@ -232,7 +276,48 @@ impl Turns {
 
     fn is_open(&self) -> bool {
         let state = self.writer.borrow();
-        self.unsubmitted.is_empty() && state.stalled.is_none() && self.store.room() > 0
+        let behind = !self.unsubmitted.is_empty() || !self.late.is_empty();
+        !behind && state.stalled.is_none() && self.store.room() > 0
+    }
+
+    fn trunk_events(&mut self) {
+        for event in std::mem::take(&mut self.trunk_batch) {
+            self.step(match event {
+                TrunkEvent::Leg(leg, event) => Event::Leg(leg, event),
+                TrunkEvent::Line { line, up, why } => Event::CallLine { line, up, why },
+                TrunkEvent::Bindings(device, bindings) => Event::Bindings(device, bindings),
+                TrunkEvent::Alarm(text) => {
+                    tracing::warn!("{text}");
+                    continue;
+                }
+            });
+        }
+    }
+
+    fn media_reports(&mut self) {
+        for report in std::mem::take(&mut self.media_batch) {
+            self.step(match report {
+                MediaReport::Leg(leg, event) => Event::Leg(leg, event),
+                MediaReport::Media(event) => Event::Media(event),
+            });
+        }
+    }
+
+    fn trunk_life(&mut self, life: TrunkLife) {
+        match life {
+            TrunkLife::Began(sender) => self.trunk.began(sender),
+            TrunkLife::Died(bindings) => {
+                // What it said before it died comes first.
+                while let Ok(event) = self.ends.calls.trunk_events.try_recv() {
+                    self.trunk_batch.push(event);
+                }
+                self.trunk_events();
+                self.trunk.died();
+                self.step(Event::LegsLost);
+                // Who asked may be stopping.
+                let _gone = bindings.send(self.core.bindings());
+            }
+        }
     }
 
     fn step(&mut self, event: Event) {
@@ -266,14 +351,23 @@ impl Turns {
     }
 
     fn submit(&mut self, transaction: Transaction, after: Vec<Effect>) {
-        if !self.unsubmitted.is_empty() {
-            self.unsubmitted.push_back((transaction, after));
+        if self.unsubmitted.is_empty() && self.late.is_empty() {
+            match self.store.submit(transaction) {
+                Ok(ticket) => self.pending.push_back((ticket, after)),
+                Err(full) => self.unsubmitted.push_back((full.into_transaction(), after)),
+            }
             return;
         }
-        match self.store.submit(transaction) {
-            Ok(ticket) => self.pending.push_back((ticket, after)),
-            Err(full) => self.unsubmitted.push_back((full.into_transaction(), after)),
+        let others = if after.is_empty() {
+            self.late.take(transaction)
+        } else {
+            self.late.overtaken(&transaction);
+            Some(transaction)
+        };
+        if let Some(transaction) = others {
+            self.unsubmitted.push_back((transaction, after));
         }
+        self.core.set_overloaded(self.late.len() + self.unsubmitted.len() >= LATE_MOST);
     }
 
     /// Lets the effects of all that is durable by now leave. `Some`: the writer ended.
@@ -299,10 +393,22 @@ impl Turns {
                 Ok(ticket) => self.pending.push_back((ticket, after)),
                 Err(full) => {
                     self.unsubmitted.push_front((full.into_transaction(), after));
-                    break;
+                    return state.fatal;
                 }
             }
         }
+        while self.store.room() > 0
+            && let Some(transaction) = self.late.chunk()
+        {
+            match self.store.submit(transaction) {
+                Ok(ticket) => self.pending.push_back((ticket, Vec::new())),
+                Err(full) => {
+                    self.unsubmitted.push_back((full.into_transaction(), Vec::new()));
+                    return state.fatal;
+                }
+            }
+        }
+        self.core.set_overloaded(false);
         state.fatal
     }
 
@@ -344,6 +450,8 @@ impl Turns {
                     let _closed = reads.send((shop, id, kept)).await;
                 });
             }
+            Effect::Leg(leg, command) => self.trunk.send(TrunkCommand::Leg(leg, command)),
+            Effect::Media(command) => (self.ends.calls.media)(command),
             Effect::Reply(id, answer) => {
                 if let Some(reply) = self.replies.remove(&id) {
                     // Who asked may be gone.
@@ -375,12 +483,13 @@ impl Turns {
             let disk = self.store.disk_state();
             let answer = json!({
                 "shops": self.core.status(),
+                "edges": (self.ends.calls.counters)(),
                 "storage": { "stalled": state.stalled, "free_mib": disk.free >> 20, "low": disk.low },
                 "loop": {
                     "events": self.counters.events,
                     "commits": self.counters.commits,
                     "long_steps": self.counters.long_steps,
-                    "waiting_for_disk": self.pending.len() + self.unsubmitted.len(),
+                    "waiting_for_disk": self.pending.len() + self.unsubmitted.len() + self.late.len(),
                     "next_timer": self.core.poll_timeout().map(|(_, what)| what),
                 },
             });
@@ -427,6 +536,9 @@ impl Turns {
                     Some(_) => {}
                     None => dealer = false,
                 },
+                // Its calls have ended for us; it must not wait for an ear.
+                Some(_) = self.ends.calls.trunk_events.recv() => {}
+                () = self.trunk.room() => self.trunk.push(),
             }
         }
         self.drain(DRAIN).await;
@@ -436,7 +548,7 @@ impl Turns {
     async fn drain(&mut self, patience: Duration) {
         let deadline = tokio::time::sleep(patience);
         tokio::pin!(deadline);
-        while !self.pending.is_empty() || !self.unsubmitted.is_empty() {
+        while !self.pending.is_empty() || !self.unsubmitted.is_empty() || !self.late.is_empty() {
             tokio::select! {
                 changed = self.writer.changed() => {
                     if changed.is_err() || self.committed().is_some() {

@@ -3,7 +3,7 @@
 
 use crate::rtp::codec::Rate;
 use crate::rtp::tones::ToneSource;
-use crate::types::Digit;
+use crate::types::Dtmf;
 
 /// Q.23: rows of the keypad.
 const ROWS: [f32; 4] = [697.0, 770.0, 852.0, 941.0];
@@ -28,10 +28,10 @@ const SHARE: f32 = 0.8;
 
 /// The two frequencies of a key.
 #[must_use]
-pub fn frequencies(digit: Digit) -> [f32; 2] {
+pub fn frequencies(key: Dtmf) -> [f32; 2] {
     for (row, keys) in ROWS.iter().zip(KEYPAD) {
-        for (column, key) in COLUMNS.iter().zip(keys) {
-            if key == digit.as_char() {
+        for (column, letter) in COLUMNS.iter().zip(keys) {
+            if letter == key.as_char() {
                 return [*row, *column];
             }
         }
@@ -51,9 +51,9 @@ impl KeyPlayer {
     /// `level` is that of each tone, in dBov; -13 is usual, and the column gets 2 dB more. Times in milliseconds:
     /// 100 and 100 are heard everywhere.
     #[must_use]
-    pub fn new(digit: Digit, level: f32, on: usize, off: usize, rate: Rate) -> Self {
+    pub fn new(key: Dtmf, level: f32, on: usize, off: usize, rate: Rate) -> Self {
         let milli = rate.per_milli();
-        Self { source: ToneSource::new(&frequencies(digit), level, rate), on: on * milli, off: off * milli }
+        Self { source: ToneSource::new(&frequencies(key), level, rate), on: on * milli, off: off * milli }
     }
 
     /// Returns how many samples were written: fewer than there is room for at the end of the pause.
@@ -75,9 +75,9 @@ impl KeyPlayer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeySound {
     /// A key sounds.
-    Begins(Digit),
+    Begins(Dtmf),
     /// It sounded for about so many milliseconds.
-    Ends(Digit, u32),
+    Ends(Dtmf, u32),
 }
 
 /// Hears keys in one stream.
@@ -88,8 +88,8 @@ pub struct KeyListener {
     size: usize,
     filled: usize,
     /// What the last block was.
-    last: Option<Digit>,
-    sounding: Option<Digit>,
+    last: Option<Dtmf>,
+    sounding: Option<Dtmf>,
     blocks: u32,
     misses: u32,
 }
@@ -118,7 +118,7 @@ impl KeyListener {
 
     /// The key that sounds.
     #[must_use]
-    pub fn sounding(&self) -> Option<Digit> {
+    pub fn sounding(&self) -> Option<Dtmf> {
         self.sounding
     }
 
@@ -138,7 +138,7 @@ impl KeyListener {
     }
 
     /// Two blocks alike begin a key; two that are not end it.
-    fn follow(&mut self, key: Option<Digit>, notice: &mut impl FnMut(KeySound)) {
+    fn follow(&mut self, key: Option<Dtmf>, notice: &mut impl FnMut(KeySound)) {
         let before = std::mem::replace(&mut self.last, key);
         if let Some(sounding) = self.sounding {
             self.blocks += 1;
@@ -156,7 +156,7 @@ impl KeyListener {
     }
 
     /// The key of one block, by all rules but duration.
-    fn judge(&self) -> Option<Digit> {
+    fn judge(&self) -> Option<Dtmf> {
         let block = self.block.get(..self.size)?;
         let total: f32 = block.iter().map(|s| s * s).sum();
         let size = f32::from(u16::try_from(self.size).ok()?);
@@ -177,7 +177,7 @@ impl KeyListener {
         let even = column_power < row_power * TWIST && row_power < column_power * REVERSE_TWIST;
         let pure = (row_power + column_power) * size > SHARE * total;
         let key = KEYPAD.get(row)?.get(column)?;
-        Digit::from_char(*key).filter(|_| loud && even && pure)
+        Dtmf::try_from(*key).ok().filter(|_| loud && even && pure)
     }
 }
 

@@ -22,7 +22,7 @@ fn heard(samples: &[i16], rate: Rate) -> String {
 fn dial(digits: &str, level: f32, on: usize, off: usize, rate: Rate) -> Vec<i16> {
     let mut samples = vec![0; 7 * rate.per_milli()];
     for c in digits.chars() {
-        let mut key = KeyPlayer::new(Digit::from_char(c).unwrap(), level, on, off, rate);
+        let mut key = KeyPlayer::new(Dtmf::try_from(c).unwrap(), level, on, off, rate);
         let mut out = vec![0; (on + off) * rate.per_milli()];
         assert_eq!(key.fill(&mut out), out.len());
         assert_eq!(key.fill(&mut [0; 10]), 0);

@@ -5,7 +5,7 @@ use thiserror::Error;
 
 use crate::rtp::packet::Header;
 use crate::rtp::{Micros, ticks, timestamp_diff};
-use crate::types::Digit;
+use crate::types::Dtmf;
 
 /// Packets that say that an event is over, RFC 4733 §2.5.1.4: the last one and two repetitions.
 const END_PACKETS: u8 = 3;
@@ -21,7 +21,7 @@ const OLD_SECONDS: u32 = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// Events 0 to 15.
-    Digit(Digit),
+    Key(Dtmf),
     /// Event 16: the hook, tapped.
     Flash,
 }
@@ -55,7 +55,7 @@ impl Event {
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
-            Self::Digit(digit) => digit.code(),
+            Self::Key(key) => key.code(),
             Self::Flash => 16,
         }
     }
@@ -63,7 +63,7 @@ impl Event {
     /// The key of an event code, if it is one.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
-        if code == 16 { Some(Self::Flash) } else { Digit::from_code(code).map(Self::Digit) }
+        if code == 16 { Some(Self::Flash) } else { Dtmf::from_code(code).map(Self::Key) }
     }
 }
 

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 const RATE: u32 = 8000;
 
 fn digit(c: char) -> Event {
-    Event::Digit(Digit::from_char(c).unwrap())
+    Event::Key(Dtmf::try_from(c).unwrap())
 }
 
 /// All packets of one press, 20 ms apart.
@@ -39,7 +39,7 @@ impl Ear {
 
     fn digits(&self) -> String {
         let pressed = self.heard.iter().filter_map(|change| match change {
-            EventChange::Pressed { event: Event::Digit(digit), .. } => Some(digit.as_char()),
+            EventChange::Pressed { event: Event::Key(digit), .. } => Some(digit.as_char()),
             EventChange::Pressed { event: Event::Flash, .. } => Some('!'),
             EventChange::Released { .. } => None,
         });
@@ -154,7 +154,7 @@ proptest! {
         let (mut expected, mut late) = (String::new(), None);
         for key in keys {
             let event = Event::from_code(key).unwrap();
-            expected.push(Digit::from_code(key).unwrap().as_char());
+            expected.push(Dtmf::from_code(key).unwrap().as_char());
             let packets = press(event, timestamp, rate, 80);
             let before = ear.heard.len();
             for (n, packet) in packets.iter().enumerate() {

@@ -65,6 +65,12 @@ impl Reception {
         }
     }
 
+    /// The source that is counted.
+    #[must_use]
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
     /// Counts a packet of this source.
     pub fn packet(&mut self, header: &Header, at: Micros) -> Arrival {
         let arrival = self.sequence(header.sequence);

@@ -197,6 +197,12 @@ impl TonePlayer {
         Self { cadence, level, rate, source, at: 0, left: samples(step, rate) }
     }
 
+    /// Samples a second.
+    #[must_use]
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// Fills `out`; false when the cadence was over before it was full, and silence follows.
     pub fn fill(&mut self, mut out: &mut [i16]) -> bool {
         while !out.is_empty() {

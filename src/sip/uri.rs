@@ -382,7 +382,7 @@ impl SipUri {
 const SIGNIFICANT: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 
 fn params_agree(a: &Params, b: &Params) -> bool {
-    a.0.iter().all(|param| {
+    firsts(a).all(|param| {
         if !b.has(&param.name) {
             return !SIGNIFICANT.iter().any(|s| param.name.eq_ignore_ascii_case(s));
         }
@@ -390,6 +390,15 @@ fn params_agree(a: &Params, b: &Params) -> bool {
             (Some(x), Some(y)) => normal(x).eq_ignore_ascii_case(&normal(y)),
             (x, y) => x == y,
         }
+    })
+}
+
+/// The parameters that count: the first of each name.
+fn firsts(params: &Params) -> impl Iterator<Item = &Param> {
+    let all = &params.0;
+    all.iter().enumerate().filter_map(|(n, param)| {
+        let earlier = all.iter().take(n).any(|p| p.name.eq_ignore_ascii_case(&param.name));
+        (!earlier).then_some(param)
     })
 }
 
@@ -419,7 +428,7 @@ impl Uri {
             (Self::Sip(a), Self::Sip(b)) => a.same_as(b),
             (Self::Tel(a), Self::Tel(b)) => {
                 let within = |a: &Params, b: &Params| {
-                    a.0.iter().all(|p| match (b.has(&p.name), p.value.as_deref(), b.get(&p.name)) {
+                    firsts(a).all(|p| match (b.has(&p.name), p.value.as_deref(), b.get(&p.name)) {
                         (true, Some(x), Some(y)) => x.eq_ignore_ascii_case(y),
                         (there, x, y) => there && x == y,
                     })

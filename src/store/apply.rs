@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Result, params};
 use serde_json::{Value, json};
 
 use super::blob::{self, Remembered};
+use super::calls::{self, CallWriter};
 use super::codec::{Json, signed};
 use super::{
     AuditRow, CachedRow, ConsentRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Op, OrderRow,
@@ -15,6 +16,7 @@ use crate::types::{Now, ShopId};
 #[derive(Default)]
 pub(super) struct Applier {
     blobs: Remembered,
+    calls: CallWriter,
     /// Newest time of the transactions applied, for the boot row.
     clock: Option<Now>,
 }
@@ -56,6 +58,8 @@ impl Applier {
             Op::PutSetting(row) => put_setting(conn, row),
             Op::PutFlow(row) => put_flow(conn, row),
             Op::AddAudit(row) => add_audit(conn, row),
+            Op::PutCall(record) => self.calls.put(conn, record),
+            Op::PutBindings(row) => calls::put_bindings(conn, row),
             Op::Tick(now) => {
                 self.clock = Some(*now);
                 Ok(())

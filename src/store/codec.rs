@@ -11,8 +11,8 @@ use super::{
     StepRow, TimerRow,
 };
 use crate::types::{
-    BootId, ConversationId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId, OrderKind, PartId, ShopId,
-    Slot, Wall,
+    BootId, CallId, ConversationId, DeviceId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId, OrderKind,
+    PartId, ShopId, Slot, Wall,
 };
 
 macro_rules! text_id {
@@ -30,7 +30,7 @@ macro_rules! text_id {
     )+};
 }
 
-text_id!(ShopId, LineId, ConversationId, MessageId, ExecutionSid, OrderId, BootId);
+text_id!(ShopId, LineId, ConversationId, MessageId, ExecutionSid, OrderId, BootId, CallId, DeviceId);
 
 macro_rules! word {
     ($($name:ident),+) => {$(
@@ -156,7 +156,7 @@ fn source(word: &str, execution: Option<ExecutionSid>) -> Option<Source> {
     }
 }
 
-fn bad_column(index: usize, kind: &'static str, word: &str) -> rusqlite::Error {
+pub(super) fn bad_column(index: usize, kind: &'static str, word: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(
         index,
         rusqlite::types::Type::Text,

@@ -6,15 +6,22 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::blob;
+use super::calls::{self, BINDINGS, CALL};
 use super::codec::{self, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING, TIMER};
 use super::{
-    ConversationRow, ExecutionRow, FlowRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow,
-    StoreError, TimerRow,
+    BindingsRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow,
+    SettingRow, StoreError, TimerRow,
 };
+use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};
 
 /// How long a status report of a sent part is waited for.
 pub const REPORT_WAIT: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// No day's caps let more calls out than this.
+const CHARGED_MOST: u32 = 10_000;
+/// A shop's day lies within it, whatever the zone.
+const CHARGED_SINCE: Duration = Duration::from_secs(2 * 24 * 3600);
 
 pub(super) const SHOPS: &str = "SELECT shop_id FROM conversation UNION SELECT shop_id FROM setting
      UNION SELECT shop_id FROM flow";
@@ -53,6 +60,13 @@ pub struct Snapshot {
     pub previous_boot: Option<BootId>,
     /// True when the run before was closed in order, or there was none.
     pub was_clean_shutdown: bool,
+    /// Calls that were going on when the run before ended. Oldest first.
+    pub calls_open: Vec<CallRecord>,
+    /// Calls of the last two days that went out over a line, for the day's caps: as many as the newest
+    /// [`CHARGED_MOST`]. While the time is not known, none is too old.
+    pub calls_charged: Vec<CallRecord>,
+    /// Where phones were registered.
+    pub bindings: Vec<BindingsRow>,
     /// True when this start put a copy in the place of a damaged database: what the rows say was current when the
     /// copy was made. Unsent messages are `unknown` already; orders and waits are the daemon's to judge.
     pub restored: bool,
@@ -67,7 +81,7 @@ pub(super) fn snapshot(
 ) -> Result<Snapshot, StoreError> {
     let mut snapshot = Snapshot { was_clean_shutdown: true, ..Snapshot::default() };
     previous_run(conn, boot_number, &mut snapshot)?;
-    let horizon = horizon(now, snapshot.last_wall);
+    let horizon = back(now, snapshot.last_wall, REPORT_WAIT);
     let mut load = Load { conn, notices };
     snapshot.settings =
         load.rows("setting", &format!("SELECT {SETTING} FROM setting"), [], codec::setting)?;
@@ -120,6 +134,26 @@ pub(super) fn snapshot(
         )?
         .into_iter()
         .collect();
+    snapshot.calls_open = load.rows(
+        "call",
+        &format!("SELECT {CALL} FROM call WHERE ended IS NULL ORDER BY started, id"),
+        [],
+        calls::call,
+    )?;
+    snapshot.calls_charged = load.rows(
+        "call",
+        &format!(
+            "SELECT {CALL} FROM call WHERE charged = 1 AND started >= ?1 ORDER BY started DESC LIMIT ?2"
+        ),
+        params![back(now, snapshot.last_wall.filter(|_| now.wall_sure), CHARGED_SINCE), CHARGED_MOST],
+        calls::call,
+    )?;
+    snapshot.bindings = load.rows(
+        "phone_binding",
+        &format!("SELECT {BINDINGS} FROM phone_binding ORDER BY shop_id, device_id"),
+        [],
+        calls::bindings,
+    )?;
     snapshot.shops = load.rows("conversation", SHOPS, [], |row| row.get(0))?;
     Ok(snapshot)
 }
@@ -146,10 +180,10 @@ fn previous_run(conn: &Connection, boot_number: i64, snapshot: &mut Snapshot) ->
     Ok(())
 }
 
-/// Reports older than this are not waited for. While no time is known nothing is too old.
-fn horizon(now: Now, last_wall: Option<Wall>) -> Wall {
+/// What is older is not looked at. While no time is known nothing is too old.
+fn back(now: Now, last_wall: Option<Wall>, by: Duration) -> Wall {
     let known = if now.wall_sure { Some(now.wall) } else { last_wall };
-    let wait = i64::try_from(REPORT_WAIT.as_millis()).unwrap_or(i64::MAX);
+    let wait = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
     known.map_or(Wall(i64::MIN), |wall| Wall(wall.0.saturating_sub(wait)))
 }
 

@@ -13,6 +13,7 @@
 mod apply;
 mod backup;
 mod blob;
+mod calls;
 mod checkpoint;
 mod codec;
 mod disk;
@@ -30,6 +31,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use calls::CallFilter;
 pub use disk::DiskState;
 pub use error::{Notice, QueueFull, StoreError};
 pub use load::{REPORT_WAIT, Snapshot};
@@ -45,6 +47,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::call::CallRecord;
 use crate::types::{BootId, Now, ShopId, Wall};
 use disk::Disk;
 use reader::Pool;
@@ -100,6 +103,10 @@ pub enum Op {
     PutFlow(FlowRow),
     /// Append to the audit log.
     AddAudit(AuditRow),
+    /// Insert or replace by (shop, id). The last one of a call that is over is not taken back: see `calls`.
+    PutCall(Box<CallRecord>),
+    /// Insert or replace by (shop, device); a phone without contacts has no row.
+    PutBindings(BindingsRow),
     /// The time, for the row of this run: the newest sure one is the clock's floor after the next start. Wanted
     /// once a minute and before closing.
     Tick(Now),

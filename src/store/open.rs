@@ -41,18 +41,44 @@ pub(super) fn open(options: &Options, now: Now) -> Result<Opened, StoreError> {
         restored = replace(directory, &what, now.wall, &mut notices)?;
     }
     make_file(&path)?;
-    let ready = match make_ready(options, &path, restored, now, &mut notices) {
+    let (conn, boot_number, mut snapshot) = match begin(options, &path, restored, now, &mut notices) {
+        // A bit of a table's own definition fell over: every page is in order, and no query fits any more.
+        Err(StoreError::Sqlite(error)) if !restored && names_nothing(&error) => {
+            restored = replace(directory, &error.to_string(), now.wall, &mut notices)?;
+            make_file(&path)?;
+            begin(options, &path, restored, now, &mut notices)?
+        }
+        other => other?,
+    };
+    snapshot.restored = restored;
+    Ok(Opened { conn, lock, boot_number, snapshot, notices })
+}
+
+/// Makes the database ready and reads what is unfinished in it.
+fn begin(
+    options: &Options,
+    path: &Path,
+    restored: bool,
+    now: Now,
+    notices: &mut Vec<Notice>,
+) -> Result<(Connection, i64, Snapshot), StoreError> {
+    let ready = match make_ready(options, path, restored, now, notices) {
         // Opening writes too: on a full disk the reserve makes room for it.
-        Err(StoreError::Sqlite(error)) if is_out_of_room(&error) && disk::give_up_reserve(directory) => {
+        Err(StoreError::Sqlite(error)) if is_out_of_room(&error) && disk::give_up_reserve(&options.path) => {
             notices.push(Notice::ReserveGivenUp);
-            make_ready(options, &path, restored, now, &mut notices)
+            make_ready(options, path, restored, now, notices)
         }
         other => other,
     };
     let (conn, boot_number) = ready?;
-    let mut snapshot = load::snapshot(&conn, boot_number, now, &mut notices)?;
-    snapshot.restored = restored;
-    Ok(Opened { conn, lock, boot_number, snapshot, notices })
+    let snapshot = load::snapshot(&conn, boot_number, now, notices)?;
+    Ok((conn, boot_number, snapshot))
+}
+
+/// A table or a column that every released version has is not there.
+fn names_nothing(error: &rusqlite::Error) -> bool {
+    let text = error.to_string();
+    text.contains("no such column") || text.contains("no such table")
 }
 
 /// Connects, migrates, and writes the row of this run.

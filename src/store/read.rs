@@ -6,15 +6,18 @@
 use rusqlite::{OptionalExtension, Params, Row, named_params, params};
 
 use super::blob;
+use super::calls::{self, BINDINGS, CALL};
 use super::codec::{
     self, AUDIT, CACHED, CONSENT, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING,
     STEP, TIMER,
 };
 use super::{
-    AuditRow, CachedRow, ConsentRow, ConversationRow, Direction, ExecutionRow, FlowRow, MessageRow,
-    MessageStatus, OrderRow, PartRow, Reader, ReceivedRow, SettingRow, StepRow, StoreError, TimerRow,
+    AuditRow, BindingsRow, CachedRow, CallFilter, ConsentRow, ConversationRow, Direction, ExecutionRow,
+    FlowRow, MessageRow, MessageStatus, OrderRow, PartRow, Reader, ReceivedRow, SettingRow, StepRow,
+    StoreError, TimerRow,
 };
-use crate::types::{ConversationId, ExecutionSid, MessageId, OrderId, ShopId, Wall};
+use crate::call::CallRecord;
+use crate::types::{CallId, ConversationId, ExecutionSid, MessageId, OrderId, ShopId, Wall};
 
 /// Which messages; what is `None` does not narrow.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -363,5 +366,49 @@ impl Reader {
         let sql =
             format!("SELECT {RECEIVED} FROM received WHERE shop_id = ?1 AND message_id = ?2 ORDER BY rowid");
         self.list(&sql, params![shop, message], codec::received)
+    }
+
+    /// Call records, newest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn calls(&self, shop: &ShopId, filter: &CallFilter) -> Result<Vec<CallRecord>, StoreError> {
+        let mut sql = format!("SELECT {CALL} FROM call WHERE shop_id = :shop");
+        let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = vec![(":shop", shop), (":limit", &filter.limit)];
+        if let Some(number) = &filter.number {
+            sql.push_str(" AND number = :number");
+            params.push((":number", number));
+        }
+        if filter.open {
+            sql.push_str(" AND ended IS NULL");
+        }
+        if let Some(since) = &filter.since {
+            sql.push_str(" AND started >= :since");
+            params.push((":since", since));
+        }
+        if let Some(before) = &filter.before {
+            sql.push_str(" AND started < :before");
+            params.push((":before", before));
+        }
+        sql.push_str(" ORDER BY started DESC, rowid DESC LIMIT :limit");
+        self.list(&sql, params.as_slice(), calls::call)
+    }
+
+    /// One call's record.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn call(&self, shop: &ShopId, id: &CallId) -> Result<Option<CallRecord>, StoreError> {
+        let sql = format!("SELECT {CALL} FROM call WHERE shop_id = ?1 AND id = ?2");
+        self.one(&sql, params![shop, id], calls::call)
+    }
+
+    /// Where phones are registered, by device.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn phone_bindings(&self, shop: &ShopId) -> Result<Vec<BindingsRow>, StoreError> {
+        let sql = format!("SELECT {BINDINGS} FROM phone_binding WHERE shop_id = ?1 ORDER BY device_id");
+        self.list(&sql, params![shop], calls::bindings)
     }
 }

@@ -3,8 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::types::{
-    BootId, ConversationId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind, PartId, ShopId, Slot,
-    Wall,
+    BootId, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind, PartId,
+    ShopId, Slot, Wall,
 };
 
 /// Which way a message went.
@@ -388,4 +388,17 @@ pub struct AuditRow {
     pub detail: Value,
     /// When.
     pub wall: Wall,
+}
+
+/// Where a phone is registered, as the daemon wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindingsRow {
+    /// Whose.
+    pub shop: ShopId,
+    /// Which phone.
+    pub device: DeviceId,
+    /// JSON list; an empty one removes the row.
+    pub contacts: Value,
+    /// When.
+    pub updated: Wall,
 }

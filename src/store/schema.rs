@@ -20,8 +20,10 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, major: 1, name: "first", sql: include_str!("schema/0001_first.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, major: 1, name: "first", sql: include_str!("schema/0001_first.sql") },
+    Migration { number: 2, major: 1, name: "calls", sql: include_str!("schema/0002_calls.sql") },
+];
 
 /// The newest migration and the major that this binary knows.
 pub(super) fn known() -> Version {
@@ -98,6 +100,11 @@ fn migrate(conn: &mut Connection, migration: &Migration, wall: Wall) -> Result<(
 #[cfg(test)]
 pub(super) fn first_for_tests() -> &'static str {
     include_str!("schema/0001_first.sql")
+}
+
+#[cfg(test)]
+pub(super) fn calls_for_tests() -> &'static str {
+    include_str!("schema/0002_calls.sql")
 }
 
 #[cfg(test)]

@@ -6,41 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, DeviceId, LegId, LineId, PromptId, Redacted};
-
-/// A key of a phone (ITU-T Q.23; the letters are the fourth column).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "char", into = "char")]
-pub struct Dtmf(char);
-
-/// A character that no phone has a key for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a key of a phone: 0-9, *, #, A-D")]
-pub struct DtmfError(pub char);
-
-impl Dtmf {
-    /// The key, letters in upper case.
-    #[must_use]
-    pub fn as_char(self) -> char {
-        self.0
-    }
-}
-
-impl TryFrom<char> for Dtmf {
-    type Error = DtmfError;
-    fn try_from(key: char) -> Result<Self, Self::Error> {
-        match key.to_ascii_uppercase() {
-            key @ ('0'..='9' | '*' | '#' | 'A'..='D') => Ok(Self(key)),
-            other => Err(DtmfError(other)),
-        }
-    }
-}
-
-impl From<Dtmf> for char {
-    fn from(key: Dtmf) -> Self {
-        key.0
-    }
-}
+use super::{Address, DeviceId, Dtmf, LegId, LineId, PromptId, Redacted};
 
 /// What is dialled, as text: digits, `*`, `#`, a plus, or a phone's own name. `Debug` never shows the whole of it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -163,6 +129,35 @@ impl EndCause {
         Self::Stopped,
         Self::Crash,
     ];
+
+    /// The word in rows, in JSON and for people: `no_answer`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Hangup => "hangup",
+            Self::Transferred => "transferred",
+            Self::Elsewhere => "elsewhere",
+            Self::Cancelled => "cancelled",
+            Self::BadNumber => "bad_number",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no_answer",
+            Self::Declined => "declined",
+            Self::Unreachable => "unreachable",
+            Self::Nobody => "nobody",
+            Self::Rejected => "rejected",
+            Self::Unavailable => "unavailable",
+            Self::LineDown => "line_down",
+            Self::LineBusy => "line_busy",
+            Self::MediaLost => "media_lost",
+            Self::NoCodec => "no_codec",
+            Self::Barred => "barred",
+            Self::Capped => "capped",
+            Self::Cleared => "cleared",
+            Self::TooLong => "too_long",
+            Self::Stopped => "stopped",
+            Self::Crash => "crash",
+        }
+    }
 
     /// Who it lies with.
     #[must_use]
@@ -311,6 +306,9 @@ pub struct MediaFacts {
     pub lost: u64,
     /// Interarrival jitter (RFC 3550 §6.4.1), in ms.
     pub jitter_ms: u32,
+    /// To the far end and back, in ms, when its reports tell (RFC 3550 §6.4.1).
+    #[serde(default)]
+    pub round_trip_ms: Option<u32>,
 }
 
 /// What an edge reports of a leg. Every event of one leg is in the order in which it happened; after
@@ -404,6 +402,8 @@ pub enum Tone {
     Busy,
     /// It did not work.
     Congestion,
+    /// The test tone of telephony: 1,004 Hz at 0 dBm0 without an end, the same in every country.
+    Milliwatt,
 }
 
 /// What the media edge is told. It owns every join; nothing is played to a leg that is joined.
@@ -430,7 +430,12 @@ pub enum MediaCommand {
         /// Which.
         tone: Tone,
     },
-    /// Ends prompt or tone.
+    /// The leg hears itself, until [`MediaCommand::StopPlaying`].
+    Echo {
+        /// Who.
+        leg: LegId,
+    },
+    /// Ends prompt, tone or echo.
     StopPlaying {
         /// Of whom.
         leg: LegId,
@@ -455,17 +460,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_are_read_in_either_case_and_nothing_else_is_a_key() {
-        assert_eq!(Dtmf::try_from('d').map(Dtmf::as_char), Ok('D'));
-        assert_eq!(Dtmf::try_from('#').map(Dtmf::as_char), Ok('#'));
-        assert_eq!(Dtmf::try_from('E'), Err(DtmfError('E')));
-    }
-
-    #[test]
     fn every_cause_is_listed_once_and_has_its_own_name() {
         let names: std::collections::BTreeSet<String> =
             EndCause::ALL.iter().map(|c| serde_json::to_string(c).unwrap()).collect();
         assert_eq!(names.len(), EndCause::ALL.len());
+        for cause in EndCause::ALL {
+            assert_eq!(serde_json::to_string(&cause).unwrap(), format!("\"{}\"", cause.as_str()));
+        }
         assert!(!EndCause::Busy.another_line_may_help());
         assert!(EndCause::Unavailable.another_line_may_help());
     }

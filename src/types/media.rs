@@ -114,7 +114,8 @@ pub enum MediaRefused {
 
 /// The media edge, as who signals a leg sees it. Calls return at once (microseconds: no call waits for a thread).
 pub trait MediaPorts: Send + Sync + fmt::Debug {
-    /// Opens a leg's ports on `local` and makes its keys. A leg that is open keeps what it has.
+    /// Opens a leg's ports on `local` and makes its keys. A leg that is open keeps what it has; on another address
+    /// than before it gets new ports and keeps everything else: its keys, sequence numbers and timestamps.
     ///
     /// # Errors
     /// [`MediaRefused`].

@@ -2,7 +2,7 @@
 //! own value; knows no room.
 
 mod call;
-mod digit;
+mod dtmf;
 pub mod gsm7;
 mod id;
 mod line;
@@ -13,10 +13,10 @@ mod phone;
 mod time;
 
 pub use call::{
-    Dialled, Dtmf, DtmfError, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent,
-    MediaFacts, NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
+    Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
+    NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
 };
-pub use digit::Digit;
+pub use dtmf::{Dtmf, DtmfError};
 pub use id::{
     CallId, ConversationId, DeviceId, EventId, ExecutionSid, LegId, LineId, MessageId, OrderId, PartId,
     PromptId, ShopId, derive_sid,

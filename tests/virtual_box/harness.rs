@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
+use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
 use backroom::daemon::core::{Command, Core, DealerSetup, ShopSetup};
-use backroom::daemon::{Ends, Request, Turns};
+use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
+use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
+use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, EventId, LineCommand, LineEvent, LineId, LookUpResult, Mem, Now, PartId,
-    PhoneNumber, PlaceResult, SendResult, ShopId, Slot, Wall,
+    Address, BootId, Capabilities, DeviceId, EventId, LegCommand, LegEvent, LegId, LineCommand, LineEvent,
+    LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult, ShopId, Slot,
+    Via, Wall,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -165,6 +169,7 @@ pub(crate) struct ShopPlan {
     /// Used when `line` cannot be.
     pub(crate) second_line: Option<LineId>,
     pub(crate) has_dealer: bool,
+    pub(crate) calls: Option<PlanGround>,
     pub(crate) settings: Map<String, Value>,
 }
 
@@ -181,6 +186,7 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         line: LineId(format!("{id}-sim")),
         second_line: None,
         has_dealer: true,
+        calls: None,
         settings: settings.as_object().cloned().unwrap(),
     }
 }
@@ -201,6 +207,10 @@ struct Machine {
     lines: BTreeMap<LineId, mpsc::Receiver<LineCommand>>,
     dealer: mpsc::Receiver<DealerCommand>,
     store: Store,
+    trunk_events: mpsc::Sender<TrunkEvent>,
+    trunk_lives: mpsc::Sender<TrunkLife>,
+    trunk: mpsc::Receiver<TrunkCommand>,
+    media: std::sync::mpsc::Receiver<MediaCommand>,
 }
 
 /// Reference, number and total of a part.
@@ -242,6 +252,9 @@ pub(crate) struct VirtualBox {
     /// Power fails when this many events were taken; `None`: never.
     pub(crate) fuse: Option<usize>,
     pub(crate) taken: usize,
+    /// What the edge that signals was told, in order.
+    pub(crate) told: Vec<(LegId, LegCommand)>,
+    pub(crate) sound: Vec<MediaCommand>,
 }
 
 impl VirtualBox {
@@ -271,6 +284,8 @@ impl VirtualBox {
             nameless_sims: false,
             fuse: None,
             taken: 0,
+            told: Vec::new(),
+            sound: Vec::new(),
         };
         this.start().await;
         this
@@ -302,6 +317,7 @@ impl VirtualBox {
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
             lines: plan.lines(),
+            calls: plan.calls.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
         });
@@ -313,6 +329,11 @@ impl VirtualBox {
         let (dealer_events, dealer_rx) = mpsc::channel(10_000);
         let (requests, request_rx) = mpsc::channel(16);
         let (dealer_tx, dealer) = mpsc::channel(10_000);
+        let (trunk_events, trunk_event_rx) = mpsc::channel(100_000);
+        let (trunk_lives, trunk_life_rx) = mpsc::channel(4);
+        let (media_tx, media) = std::sync::mpsc::channel();
+        let (trunk_tx, trunk) = mpsc::channel(4);
+        trunk_lives.try_send(TrunkLife::Began(trunk_tx)).unwrap();
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
         for line in self.plans.iter().flat_map(ShopPlan::lines) {
@@ -326,9 +347,33 @@ impl VirtualBox {
             requests: request_rx,
             lines: line_tx,
             dealer: dealer_tx,
+            calls: CallEnds {
+                trunk_events: trunk_event_rx,
+                trunk_lives: trunk_life_rx,
+                media_reports: mpsc::channel(1).1,
+                media: Box::new(move |command| media_tx.send(command).unwrap()),
+                counters: Box::new(|| Value::Null),
+            },
         };
         let turns = Turns::new(core, first, store.clone(), self.clock.clone(), ends, Box::new(seed));
-        self.machine = Some(Machine { turns, line_events, dealer_events, requests, lines, dealer, store });
+        self.machine = Some(Machine {
+            turns,
+            line_events,
+            dealer_events,
+            requests,
+            lines,
+            dealer,
+            store,
+            trunk_events,
+            trunk_lives,
+            trunk,
+            media,
+        });
+        let trunks: Vec<LineId> =
+            self.plans.iter().flat_map(|p| &p.calls).flat_map(|c| &c.lines).map(|l| l.id.clone()).collect();
+        for line in trunks {
+            self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
+        }
         let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
         ids.retain(|id| !self.unplugged.contains(id));
         for id in &ids {
@@ -340,7 +385,7 @@ impl VirtualBox {
     /// SIGTERM, as `daemon::run` goes about it. `last` is what the lines say while they end.
     pub(crate) async fn stop_in_order(&mut self, last: Vec<(LineId, LineEvent)>) {
         let Some(machine) = self.machine.take() else { return };
-        let Machine { mut turns, line_events, dealer_events, requests, store, lines, dealer } = machine;
+        let Machine { mut turns, line_events, dealer_events, requests, store, lines, dealer, .. } = machine;
         let (_stop, stopped) = tokio::sync::watch::channel(true);
         turns.run(stopped, |_| {}).await;
         for event in last {
@@ -405,7 +450,7 @@ impl VirtualBox {
     /// The power fails: what is not committed is gone, and so is everything that was on its way out.
     pub(crate) async fn power_cut(&mut self) {
         if let Some(machine) = self.machine.take() {
-            let Machine { turns, store, .. } = machine;
+            let Machine { turns, store, trunk: _, media: _, .. } = machine;
             drop(turns);
             store.close().unwrap();
         }
@@ -445,6 +490,12 @@ impl VirtualBox {
                     }
                 }
             }
+            while let Ok(command) = machine.trunk.try_recv() {
+                moved = true;
+                let TrunkCommand::Leg(leg, command) = command else { panic!("{command:?}") };
+                self.told.push((leg, command));
+            }
+            self.sound.extend(machine.media.try_iter());
             if let Ok(command) = machine.dealer.try_recv() {
                 moved = true;
                 self.taken += 1;
@@ -554,6 +605,53 @@ impl VirtualBox {
 
     pub(crate) fn store(&self) -> Store {
         self.machine.as_ref().unwrap().store.clone()
+    }
+
+    fn trunk(&mut self, event: TrunkEvent) {
+        if let Some(machine) = &self.machine {
+            machine.trunk_events.try_send(event).unwrap();
+        }
+    }
+
+    /// The edge that signals reports of a leg.
+    pub(crate) async fn leg(&mut self, leg: &str, event: LegEvent) {
+        self.trunk(TrunkEvent::Leg(LegId::from(leg), event));
+        self.pump().await;
+    }
+
+    pub(crate) async fn trunk_says(&mut self, event: TrunkEvent) {
+        self.trunk(event);
+        self.pump().await;
+    }
+
+    /// The edge that signals dies, and begins anew.
+    pub(crate) async fn trunk_dies(&mut self) {
+        let machine = self.machine.as_mut().unwrap();
+        let (sender, receiver) = mpsc::channel(4);
+        machine.trunk = receiver;
+        machine.trunk_lives.try_send(TrunkLife::Died(oneshot::channel().0)).unwrap();
+        machine.trunk_lives.try_send(TrunkLife::Began(sender)).unwrap();
+        self.pump().await;
+    }
+
+    /// The last leg that was dialled towards there.
+    #[track_caller]
+    pub(crate) fn dialled(&self, to: &Via) -> String {
+        let dials = self.told.iter().rev().find_map(|(leg, command)| match command {
+            LegCommand::Dial { via, .. } if via == to => Some(leg.0.clone()),
+            _ => None,
+        });
+        dials.unwrap_or_else(|| panic!("nobody dialled {to:?}: {:#?}", self.told))
+    }
+
+    /// Whether a leg was told so.
+    pub(crate) fn was_told(&self, leg: &str, command: &LegCommand) -> bool {
+        self.told.iter().any(|(l, c)| l.as_str() == leg && c == command)
+    }
+
+    /// Where phones are registered, as the next life of the edge is told.
+    pub(crate) fn bindings(&self) -> Vec<(DeviceId, Vec<Binding>)> {
+        self.machine.as_ref().unwrap().turns.core().bindings()
     }
 
     pub(crate) async fn ask(&mut self, command: Command) -> Result<Value, String> {

@@ -193,6 +193,50 @@ fn the_test_of_the_address_clears_nobody_and_says_that_it_is_a_test() {
 }
 
 #[test]
+fn who_took_a_call_for_help_and_calls_back_reaches_every_phone_whatever_the_hours() {
+    let mut desk = Desk::new();
+    desk.control.handle_hours(None, Hours::Closed);
+    let phone = desk.phone("desk", "911");
+    let leg = desk.one("sim1");
+    desk.say(&leg, LegEvent::Answered);
+    desk.over(&phone, EndCause::Hangup);
+    desk.caller("trunk", "+12065550100");
+    assert!(desk.dialled().is_empty(), "another number of the shop was not shown");
+    let back = desk.caller("sim1", "+12065550199");
+    let rings: Vec<String> = desk.dialled().into_iter().map(|(place, _)| place).collect();
+    assert_eq!(rings, ["desk", "cordless", "shop", "office"]);
+    desk.over(&back, EndCause::Hangup);
+    desk.wait(1800);
+    desk.caller("sim1", "+12065550199");
+    assert!(desk.dialled().is_empty(), "half an hour later the plan counts again");
+}
+
+#[test]
+fn the_shops_own_prefix_for_a_line_does_not_keep_anybody_from_help() {
+    let mut plan = data();
+    plan.outside_prefix = Some("7".into());
+    let mut desk = Desk::with(plan.clone());
+    desk.phone("shop", "7911");
+    desk.one("sim1");
+    plan.extensions[0].number = "7911".into();
+    let problems = Plan::check(plan).unwrap_err();
+    assert!(problems[0].to_string().contains("7911 is how people call for help"), "{problems:?}");
+}
+
+#[test]
+fn a_shop_without_any_line_hears_that_there_is_none() {
+    let mut plan = data();
+    plan.lines.clear();
+    plan.outbound.clear();
+    let mut desk = Desk::with(plan);
+    let phone = desk.phone("shop", "911");
+    assert_eq!(desk.heard()[&phone], "prompt emergency-no-line");
+    desk.wait(60);
+    desk.over(&phone, EndCause::Hangup);
+    desk.is_empty();
+}
+
+#[test]
 fn a_stranger_on_a_line_cannot_call_for_help_through_the_box() {
     let mut desk = Desk::new();
     desk.caller("trunk", "911");

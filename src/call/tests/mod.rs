@@ -6,6 +6,7 @@ mod outgoing;
 mod plan;
 mod ringing;
 mod talking;
+mod trying;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,7 +41,7 @@ pub(super) fn data() -> DialPlan {
             {"name": "turn", "order": "sequential", "ring_s": 10,
              "members": [{"extension": "102"}, {"extension": "103"}, {"number": "+12065550777"}]},
         ],
-        "numbers": {"600": {"group": "all"}, "601": {"group": "turn"}, "*43": {"flow": "echo"}},
+        "numbers": {"600": {"group": "all"}, "601": {"group": "turn"}, "*43": {"flow": "echo"}, "*44": "echo", "*45": "tone"},
         "inbound": [
             {"open": {"extension": "102"}},
             {"number": "+12065550199", "open": {"group": "all"}, "closed": {"flow": "night"}},
@@ -210,9 +211,10 @@ impl Desk {
                 Effect::Media(MediaCommand::Tone { leg, tone }) => {
                     sound(&mut heard, leg, format!("tone {tone:?}"))
                 }
+                Effect::Media(MediaCommand::Echo { leg }) => sound(&mut heard, leg, "echo".to_owned()),
                 Effect::Media(MediaCommand::StopPlaying { leg }) => {
                     let stopped = heard.remove(leg).unwrap();
-                    assert!(stopped.starts_with("prompt ") || stopped.starts_with("tone "));
+                    assert!(["prompt", "tone", "echo"].iter().any(|s| stopped.starts_with(s)));
                 }
                 Effect::Leg(leg, LegCommand::Hangup { .. }) => {
                     assert_eq!(heard.get(leg), None, "hung up and heard")

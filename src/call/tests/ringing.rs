@@ -104,13 +104,13 @@ fn a_phone_does_not_ring_itself() {
 #[test]
 fn a_caller_that_nobody_takes_hears_the_sentence_and_gets_one_text_back() {
     let mut desk = Desk::new();
-    for texts in [1, 1] {
+    for (sentence, texts) in [("nobody-text", 1), ("nobody", 1)] {
         let caller = desk.caller("trunk", "+12065550100");
         let phone = desk.one("shop");
         desk.ring(&phone);
         desk.wait(15);
         assert_eq!(desk.told(&caller).last(), Some(&LegCommand::Answer));
-        desk.played(&caller, "nobody");
+        desk.played(&caller, sentence);
         assert_eq!(desk.hung_up(&caller), Some(EndCause::Nobody));
         assert_eq!(desk.texts(), texts);
         desk.is_empty();
@@ -177,6 +177,19 @@ fn closed_hours_and_the_number_that_was_called_decide_who_gets_a_call() {
     assert!(desk.dialled().is_empty());
     desk.wait(90);
     assert_eq!(desk.hung_up(&closed), Some(EndCause::Nobody), "also when the sentence never ends");
+    desk.is_empty();
+}
+
+#[test]
+fn who_calls_outside_of_business_hours_hears_so_and_whether_a_text_follows() {
+    let mut desk = Desk::new();
+    desk.control.handle_hours(None, Hours::Holiday);
+    for sentence in ["closed-text", "closed"] {
+        let caller = desk.caller("trunk", "+12065550100");
+        assert_eq!(desk.heard()[&caller], format!("prompt {sentence}"));
+        desk.played(&caller, sentence);
+    }
+    assert_eq!((desk.ends(), desk.texts()), (vec![EndCause::Nobody; 2], 1));
     desk.is_empty();
 }
 

@@ -3,6 +3,7 @@
 
 mod observe;
 mod page;
+mod phones;
 mod stage;
 mod terminal;
 
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use tokio::io::AsyncReadExt;
 
+use self::phones::Place;
 use self::stage::{Stage, Trouble};
 use self::terminal::{Screen, Script, Talk};
 use super::{fail, load};
@@ -51,9 +53,20 @@ pub(super) struct Options {
     /// No page
     #[arg(long, conflicts_with = "port")]
     no_page: bool,
+    /// Where the two telephones may register: `lan` (what --phones alone means), `here` (this machine: without
+    /// --phones), or one address of this machine
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, default_missing_value = "lan", value_parser = phones::place)]
+    phones: Option<Place>,
     /// Be the box of a demonstration: run until standard input ends.
     #[arg(long = "box", hide = true)]
     the_box: bool,
+}
+
+impl Options {
+    /// Where phones may register; a conversation that is only shown has none unless they are asked for.
+    fn phones(&self) -> Option<Place> {
+        self.phones.or((!self.play).then_some(Place::Here))
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

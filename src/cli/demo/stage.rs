@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use super::Options;
 use super::observe::Observer;
+use super::phones::Phones;
 
 /// The shop's id in the demonstration's configuration.
 pub(super) const SHOP: &str = "main";
@@ -72,6 +73,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) struct Stage {
     pub(super) shop_name: String,
     pub(super) people: Vec<Person>,
+    pub(super) phones: Option<Phones>,
     modem: Modem,
     dealer: Dealer,
     dealer_on: AtomicBool,
@@ -109,9 +111,11 @@ impl Stage {
             dealer.customers().into_iter().map(|c| Person { phone: c.phone, name: c.name }).collect();
         people.push(Person { phone: STAFF.to_owned(), name: "Staff".to_owned() });
         let shop_name = options.shop_name.clone().unwrap_or_else(|| hil::dealer::NAME.to_owned());
+        let phones = options.phones().map(Phones::new).transpose()?;
         let stage = Self {
             shop_name,
             people,
+            phones,
             modem,
             dealer,
             dealer_on: AtomicBool::new(true),
@@ -142,6 +146,7 @@ impl Stage {
         let mut set = |key: &str, value: toml::Value| settings.insert(key.to_owned(), value);
         set("shop.name", self.shop_name.clone().into());
         set("shop.phone", NUMBER.into());
+        set("calls.location", "The demonstration: nobody is here".into());
         set("staff", toml::Value::Array(vec![STAFF.into()]));
         set("customers", toml::Value::Array(customers));
         set("emoji", options.emoji.into());
@@ -166,11 +171,14 @@ impl Stage {
             ("port", text(&self.directory.path.join("modem"))),
         ];
         let storage = toml::Table::from_iter([("path".to_owned(), text(&self.storage()))]);
-        let file = toml::Table::from_iter([
+        let mut file = toml::Table::from_iter([
             ("storage".to_owned(), storage.into()),
             ("shop".to_owned(), toml::Value::Array(vec![table(shop)])),
             ("line".to_owned(), toml::Value::Array(vec![table(line)])),
         ]);
+        if let Some(phones) = &self.phones {
+            phones.configure(&mut file, &self.directory.path, SHOP)?;
+        }
         let place = self.directory.config();
         fs::write(&place, file.to_string()).map_err(cannot_write(&place))?;
         let storage = self.storage();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, BufReader, Stdin};
 
 use super::observe::Observer;
+use super::phones::Phones;
 use super::stage::{Entry, NUMBER, Person, STAFF, Stage, Trouble, Way};
 use crate::types::PhoneNumber;
 
@@ -247,6 +248,10 @@ impl Talk {
         }
         if let Some(page) = page {
             text.push_str(&format!("\nOn a page: {page}"));
+        }
+        for words in self.stage.phones.iter().flat_map(Phones::words) {
+            text.push('\n');
+            text.push_str(&words);
         }
         let owns = Observer::open(&self.stage.storage()).and_then(|o| o.owns(&self.me.phone));
         let owns = owns.unwrap_or_default().join(", ");

@@ -7,7 +7,7 @@ use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{Op, SettingRow, Source};
-use crate::types::{EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
 /// As Twilio has it (error 21617). Characters.
 const LONGEST: usize = 1600;
@@ -47,6 +47,13 @@ pub enum Command {
         /// Who.
         by: String,
     },
+    /// End a call.
+    HangUp {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        call: CallId,
+    },
     /// How things stand.
     Status,
 }
@@ -57,6 +64,7 @@ impl Core {
             Command::Send { shop, .. }
             | Command::Resend { shop, .. }
             | Command::ResendOrder { shop, .. }
+            | Command::HangUp { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
             Command::Status => {
                 let status = self.status();
@@ -74,6 +82,7 @@ impl Core {
                 Command::Resend { message, .. } => s.resend(cx, &message),
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
+                Command::HangUp { call, .. } => s.hang_up(cx, call),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -121,6 +130,13 @@ impl Shop {
                 errors.push(format!("`{key}` names no published flow; there are {}", names.join(", ")));
             }
         }
+        let plan = self.setup.calls.as_ref().map(|ground| ground.plan(&next)).transpose();
+        // A plan that was wrong before is no reason to refuse what does not touch it.
+        let touched = values.keys().any(|key| key.starts_with("calls.") || key.starts_with("shop."));
+        let plan = plan.unwrap_or_else(|problems| {
+            errors.extend(problems.into_iter().filter(|_| touched));
+            None
+        });
         if !errors.is_empty() {
             return Err(errors.join("\n"));
         }
@@ -135,6 +151,10 @@ impl Shop {
             }));
         }
         self.settings = next;
+        if let Some(plan) = plan.filter(|_| touched) {
+            self.plan_changed(plan);
+        }
+        self.call_clock(cx);
         Ok(json!({ "changed": values.len() }))
     }
 }

@@ -6,11 +6,13 @@
 //! Shops share nothing but the timers' queue: each [`Shop`] owns its lines, people, runs, texts and orders, so no
 //! lookup can cross over to another's.
 
+mod calls;
 mod commands;
 mod fetching;
 mod inbound;
 mod orders;
 mod people;
+mod phones;
 mod runs;
 mod sending;
 mod shop;
@@ -24,11 +26,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde_json::Value;
 
 use crate::cache::Kept;
+use crate::call::CallRecord;
 use crate::dealer::{DealerCommand, DealerEvent};
 use crate::flow::Input;
+use crate::sip::agent::Binding;
 use crate::store::{Op, Snapshot, Transaction};
 use crate::types::{
-    BootId, EventId, ExecutionSid, LineCommand, LineEvent, LineId, MessageId, Mono, Now, ShopId, derive_sid,
+    BootId, DeviceId, EndCause, EventId, ExecutionSid, LegCommand, LegEvent, LegId, LineCommand, LineEvent,
+    LineId, MediaCommand, MediaEvent, MessageId, Mono, Now, Offer, ShopId, Via, derive_sid,
 };
 
 use shop::Shop;
@@ -52,6 +57,25 @@ pub enum Event {
     },
     /// [`Core::poll_timeout`] has passed.
     Due,
+    /// [`Core::poll_call_timeout`] has passed; whatever else is due waits.
+    CallsDue,
+    /// The edge that signals reports of a leg.
+    Leg(LegId, LegEvent),
+    /// The media edge reports.
+    Media(MediaEvent),
+    /// A line that carries voice takes calls, or does not any more.
+    CallLine {
+        /// Which.
+        line: LineId,
+        /// Whether.
+        up: bool,
+        /// In words.
+        why: String,
+    },
+    /// A phone is registered there now.
+    Bindings(DeviceId, Vec<Binding>),
+    /// The edge that signals died, and every leg with it.
+    LegsLost,
     /// Somebody asks for a change, through the control socket.
     Command(u64, Command),
 }
@@ -72,6 +96,10 @@ pub enum Effect {
         /// Normalised path.
         key: String,
     },
+    /// Live: tell the edge that signals a leg.
+    Leg(LegId, LegCommand),
+    /// Live: tell the media edge.
+    Media(MediaCommand),
     /// Answer a command.
     Reply(u64, Result<Value, String>),
 }
@@ -95,7 +123,10 @@ pub struct Core {
     boot: BootId,
     shops: BTreeMap<ShopId, Shop>,
     line_shop: BTreeMap<LineId, ShopId>,
+    device_shop: BTreeMap<DeviceId, ShopId>,
     timers: Timers,
+    /// More waits for the disk than there should: only calls for help begin.
+    overloaded: bool,
 }
 
 /// What a step works with: its time, its ids, and where its results go.
@@ -107,6 +138,7 @@ pub(super) struct Cx<'a> {
     serial: u32,
     step: Step,
     timers: &'a mut Timers,
+    overloaded: bool,
     /// For executions, in order.
     inputs: VecDeque<(ExecutionSid, Input)>,
     /// People whose conversation may go on by itself.
@@ -118,6 +150,14 @@ pub(super) struct Cx<'a> {
 impl Cx<'_> {
     fn put(&mut self, op: Op) {
         self.step.transaction.ops.push(op);
+    }
+
+    /// The newest state of a call is enough.
+    fn put_call(&mut self, record: Box<CallRecord>) {
+        match self.step.transaction.ops.last_mut() {
+            Some(Op::PutCall(last)) if last.id == record.id => *last = record,
+            Some(_) | None => self.put(Op::PutCall(record)),
+        }
     }
 
     fn after(&mut self, effect: Effect) {
@@ -150,11 +190,22 @@ impl Core {
         event: EventId,
         now: Now,
     ) -> (Self, Step) {
-        let mut core =
-            Self { boot, shops: BTreeMap::new(), line_shop: BTreeMap::new(), timers: Timers::default() };
+        let mut core = Self {
+            boot,
+            shops: BTreeMap::new(),
+            line_shop: BTreeMap::new(),
+            device_shop: BTreeMap::new(),
+            timers: Timers::default(),
+            overloaded: false,
+        };
         for setup in setups {
-            for line in &setup.lines {
+            let calls = setup.calls.as_ref();
+            let trunks = calls.iter().flat_map(|c| &c.lines).map(|l| &l.id);
+            for line in setup.lines.iter().chain(trunks) {
                 core.line_shop.insert(line.clone(), setup.id.clone());
+            }
+            for device in calls.iter().flat_map(|c| &c.extensions).flat_map(|e| &e.devices) {
+                core.device_shop.insert(device.clone(), setup.id.clone());
             }
             core.shops.insert(setup.id.clone(), Shop::new(setup));
         }
@@ -188,7 +239,34 @@ impl Core {
             Event::Cached { shop, id: fetch, kept } => {
                 self.with_shop(&shop, id, now, &mut step, |s, cx| s.cache_read(cx, fetch, kept));
             }
+            Event::CallsDue => self.calls_due(id, now, &mut step),
+            Event::Leg(leg, event) => self.leg_event(id, &leg, event, now, &mut step),
+            Event::Media(event) => {
+                let MediaEvent::Played { leg, .. } = &event;
+                if let Some(shop) = self.shop_of_leg(leg) {
+                    self.with_shop(&shop, id, now, &mut step, |s, cx| s.media_event(cx, &event));
+                }
+            }
+            Event::CallLine { line, up, why } => match self.line_shop.get(&line).cloned() {
+                Some(shop) => {
+                    self.with_shop(&shop, id, now, &mut step, |s, cx| s.trunk_line(cx, &line, up, why));
+                }
+                None => step.alarms.push(format!("line {line} belongs to no shop")),
+            },
+            Event::Bindings(device, bindings) => match self.device_shop.get(&device).cloned() {
+                Some(shop) => {
+                    self.with_shop(&shop, id, now, &mut step, |s, cx| s.registered(cx, &device, bindings));
+                }
+                None => step.alarms.push(format!("phone {device} belongs to no shop")),
+            },
+            Event::LegsLost => {
+                let shops: Vec<ShopId> = self.shops.keys().cloned().collect();
+                for shop in shops {
+                    self.with_shop(&shop, id, now, &mut step, Shop::legs_lost);
+                }
+            }
             Event::Due => {
+                self.calls_due(id, now, &mut step);
                 // A bound, so that a thousand waits that end at once do not make one long step.
                 for key in self.timers.take_due(now.mono, 64) {
                     let shop = key.shop().clone();
@@ -203,7 +281,77 @@ impl Core {
     /// When [`Event::Due`] is wanted, and what for.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.poll_call_timeout()).min()
+    }
+
+    /// When [`Event::CallsDue`] is wanted, and what for: calls go on also while nothing else does.
+    #[must_use]
+    pub fn poll_call_timeout(&self) -> Option<(Mono, &'static str)> {
+        self.shops.values().filter_map(|s| s.calls.as_ref()?.poll_timeout()).min()
+    }
+
+    /// Where phones are registered, for an edge that begins.
+    #[must_use]
+    pub fn bindings(&self) -> Vec<(DeviceId, Vec<Binding>)> {
+        let all = self.shops.values().flat_map(|s| &s.bindings);
+        all.map(|(device, bindings)| (device.clone(), bindings.clone())).collect()
+    }
+
+    /// The shops' countries, for the numbers that call for help.
+    #[must_use]
+    pub fn countries(&self) -> BTreeSet<String> {
+        self.shops.values().map(|s| s.settings.text("calls.country").to_owned()).collect()
+    }
+
+    /// While so much waits for the disk that no more may: new calls are refused, but for calls for help.
+    pub fn set_overloaded(&mut self, overloaded: bool) {
+        self.overloaded = overloaded;
+    }
+
+    fn calls_due(&mut self, id: EventId, now: Now, step: &mut Step) {
+        let due =
+            |s: &Shop| s.calls.as_ref().and_then(|c| c.poll_timeout()).is_some_and(|(at, _)| at <= now.mono);
+        let shops: Vec<ShopId> = self.shops.values().filter(|s| due(s)).map(|s| s.id.clone()).collect();
+        for shop in shops {
+            self.with_shop(&shop, id, now, step, Shop::calls_due);
+        }
+    }
+
+    fn leg_event(&mut self, id: EventId, leg: &LegId, event: LegEvent, now: Now, step: &mut Step) {
+        let shop = match &event {
+            LegEvent::Offered(offer) => self.shop_of_offer(offer),
+            // Whatever lives there and belongs to no call is told to end, by any shop.
+            _ => self.shop_of_leg(leg).or_else(|| self.first_with_calls()),
+        };
+        match (shop, &event) {
+            (Some(shop), _) => self.with_shop(&shop, id, now, step, |s, cx| s.leg_event(cx, leg, event)),
+            (None, LegEvent::Offered(offer)) => {
+                let cause = EndCause::Rejected;
+                step.alarms.push(format!("a call by {:?} belongs to no shop", offer.via));
+                step.live.push(Effect::Leg(leg.clone(), LegCommand::Hangup { cause }));
+            }
+            (None, _) => {}
+        }
+    }
+
+    /// Few shops share a box: their call controls know their legs, and nothing else can be left over.
+    fn shop_of_leg(&self, leg: &LegId) -> Option<ShopId> {
+        let has = |s: &&Shop| s.calls.as_ref().is_some_and(|c| c.has_leg(leg));
+        self.shops.values().find(has).map(|s| s.id.clone())
+    }
+
+    fn shop_of_offer(&self, offer: &Offer) -> Option<ShopId> {
+        let shop = match &offer.via {
+            Via::Line(line) => self.line_shop.get(line),
+            Via::Device(device) => self.device_shop.get(device),
+        };
+        let shop = shop.filter(|id| self.shops.get(*id).is_some_and(|s| s.calls.is_some())).cloned();
+        // A phone that nobody knows may still call for help.
+        shop.or_else(|| self.first_with_calls().filter(|_| offer.emergency))
+    }
+
+    fn first_with_calls(&self) -> Option<ShopId> {
+        self.shops.values().find(|s| s.calls.is_some()).map(|s| s.id.clone())
     }
 
     /// The shops' ids.
@@ -211,11 +359,17 @@ impl Core {
         self.shops.keys()
     }
 
-    /// From now on nothing is handed to lines or to the dealer: what comes is only put down.
-    pub fn stop(&mut self) {
+    /// From now on nothing is handed to lines or to the dealer: what comes is only put down. Calls end.
+    pub fn stop(&mut self, id: EventId, now: Now) -> Step {
+        let mut step = Step::default();
         for shop in self.shops.values_mut() {
             shop.stopping = true;
         }
+        let shops: Vec<ShopId> = self.shops.keys().cloned().collect();
+        for shop in shops {
+            self.with_shop(&shop, id, now, &mut step, Shop::end_calls);
+        }
+        step
     }
 
     /// How things stand, for `backroom doctor` and the console.
@@ -243,6 +397,7 @@ impl Core {
             serial: u32::try_from(step.transaction.ops.len()).unwrap_or(0).wrapping_mul(1000),
             step: std::mem::take(step),
             timers: &mut self.timers,
+            overloaded: self.overloaded,
             inputs: VecDeque::new(),
             touched: BTreeSet::new(),
             dirty_runs: BTreeSet::new(),

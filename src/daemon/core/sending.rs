@@ -21,6 +21,9 @@ use crate::types::{
 /// How many sent parts are remembered for their reports.
 const REPORTS_KEPT: usize = 5_000;
 
+/// The note of a text that nothing that waits goes before.
+const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
+
 /// A line and what is on its way through it.
 #[derive(Debug, Default)]
 pub(super) struct Line {
@@ -110,7 +113,10 @@ impl Shop {
                 let line = row.line.clone().filter(|l| self.lines.contains_key(l));
                 let line = line.or_else(|| self.line_for(&row.peer));
                 if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-                    line.queue.push_back(id);
+                    match row.note.as_deref() == Some(AHEAD_OF_ALL) {
+                        true => line.queue.push_front(id),
+                        false => line.queue.push_back(id),
+                    }
                 }
             } else {
                 self.message_settled(cx, &id);
@@ -141,6 +147,18 @@ impl Shop {
     pub(super) fn say(&mut self, cx: &mut Cx<'_>, person: &str, body: String, source: Source) {
         let id = cx.message_id();
         self.send_text(cx, id, person, body, source, None);
+    }
+
+    /// Texts a person ahead of everything that waits, also after a restart.
+    pub(super) fn say_first(&mut self, cx: &mut Cx<'_>, person: &str, body: String) {
+        let id = cx.message_id();
+        self.send_text(cx, id.clone(), person, body, Source::Box, None);
+        let Some(out) = self.outgoing.get_mut(&id) else { return };
+        out.row.note = Some(AHEAD_OF_ALL.to_owned());
+        cx.put(Op::PutMessage(out.row.clone()));
+        for line in self.lines.values_mut().filter(|l| l.queue.back() == Some(&id)) {
+            line.queue.rotate_right(1);
+        }
     }
 
     /// Puts a text into the outbox. `prompt`: the execution that waits on it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
+use super::calls::Calls;
 use super::fetching::Fetch;
 use super::orders::Placed;
 use super::runs::Run;
@@ -12,13 +13,15 @@ use super::sending::{Line, Outgoing};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::config::ShopSettings;
+use crate::daemon::calls_setup::PlanGround;
 use crate::dealer::DealerCommand;
 use crate::flow::{Definition, Env, Limits, lizzy};
 use crate::messaging::Conversation;
+use crate::sip::agent::Binding;
 use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
 use crate::types::{
-    Capabilities, ConversationId, ExecutionSid, LineId, MessageId, Mono, Now, OrderId, PartId, PhoneNumber,
-    ShopId, derive_sid,
+    Capabilities, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, Now, OrderId, PartId,
+    PhoneNumber, ShopId, derive_sid,
 };
 
 /// What the technician's file says about a shop.
@@ -30,6 +33,8 @@ pub struct ShopSetup {
     pub lines: Vec<LineId>,
     /// Its dealer's API, if it has one.
     pub dealer: Option<DealerSetup>,
+    /// What its dial plan follows from, if it has a trunk or a phone.
+    pub calls: Option<PlanGround>,
     /// Settings that the technician fixed: they win over the owner's.
     pub fixed: Map<String, Value>,
 }
@@ -98,6 +103,8 @@ pub(super) struct Shop {
     pub(super) next_fetch: u64,
     pub(super) parts: HashMap<ConcatKey, BTreeMap<u8, ReceivedRow>>,
     pub(super) dealer: Dealer,
+    pub(super) calls: Option<Calls>,
+    pub(super) bindings: BTreeMap<DeviceId, Vec<Binding>>,
     pub(super) concat_reference: u8,
     pub(super) counters: BTreeMap<&'static str, u64>,
     /// The box ends: nothing new is handed to lines or to the dealer.
@@ -136,6 +143,8 @@ impl Shop {
                 prefetching: VecDeque::new(),
                 prefetch_due: None,
             },
+            calls: None,
+            bindings: BTreeMap::new(),
             concat_reference: 0,
             counters: BTreeMap::new(),
             stopping: false,
@@ -170,6 +179,8 @@ impl Shop {
         self.load_outgoing(cx, snapshot);
         self.load_received(cx, snapshot);
         self.load_orders(cx, snapshot);
+        self.load_calls(cx, snapshot);
+        self.load_bindings(cx, snapshot);
         if self.setup.dealer.is_some() {
             cx.after(Effect::Dealer(DealerCommand::Probe { shop: self.id.clone() }));
             cx.timers.set(
@@ -333,6 +344,7 @@ impl Shop {
             TimerKey::Grace(_) => self.release_held(cx),
             TimerKey::Prefetch(_) => self.prefetch(cx),
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
+            TimerKey::CallClock(_) => self.call_clock(cx),
         }
     }
 
@@ -354,6 +366,8 @@ impl Shop {
                 "idempotency_key": self.capabilities().idempotency_key,
                 "client_reference": self.capabilities().client_reference,
             },
+            "calls": self.call_status(),
+            "phones": self.phone_status(),
             "counters": self.counters,
         })
     }

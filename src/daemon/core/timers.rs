@@ -28,6 +28,8 @@ pub(super) enum TimerKey {
     Prefetch(ShopId),
     /// A hand-over to people has been silent for long.
     Relay(ShopId, String),
+    /// Business hours begin or end, and days, for calls.
+    CallClock(ShopId),
 }
 
 impl TimerKey {
@@ -42,7 +44,8 @@ impl TimerKey {
             | Self::Failover(shop, _)
             | Self::Grace(shop)
             | Self::Prefetch(shop)
-            | Self::Relay(shop, _) => shop,
+            | Self::Relay(shop, _)
+            | Self::CallClock(shop) => shop,
         }
     }
 
@@ -58,6 +61,7 @@ impl TimerKey {
             Self::Grace(_) => "late texts after an outage",
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
+            Self::CallClock(_) => "the hours of calls",
         }
     }
 }

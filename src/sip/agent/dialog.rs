@@ -30,7 +30,8 @@ pub(super) struct Dialog {
 }
 
 impl Dialog {
-    /// The called side (§12.1.1). `None` without a Contact that can be used.
+    /// The called side (§12.1.1). Who speaks RFC 2543 and has no Contact is reached at the From; the
+    /// gate lets nobody else in without one. `None` when neither can be sent to.
     pub(super) fn called(request: &Request, tag: &str, flow: Route, contact: Uri) -> Option<Self> {
         let mut local = request.head.to.clone();
         local.set_tag(tag);
@@ -40,7 +41,8 @@ impl Dialog {
             remote: request.head.from.clone(),
             local_seq: 0,
             remote_seq: Some(request.head.cseq.number),
-            target: target(&request.headers)?,
+            target: target(&request.headers)
+                .or_else(|| request.head.from.uri.sip().cloned().map(Uri::Sip))?,
             routes: request.headers.routes(&Name::RecordRoute).ok()?,
             flow,
             contact,

@@ -15,6 +15,9 @@
 //! Form, version and scheme were refused at the wire's door with 400, 505 and 416; [`refusal`] sends those answers.
 //! Absent: who may (`registrar`), dialogs, 404 and 481.
 
+#[cfg(test)]
+mod tests;
+
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;

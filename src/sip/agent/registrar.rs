@@ -5,6 +5,9 @@
 //! What strangers are told does not depend on whether a user exists: each answer is a challenge. Absent: the checks
 //! that every request passes first (`gate`), dialogs, and third-party registration: a device changes its own bindings.
 
+#[cfg(test)]
+mod tests;
+
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -6,21 +6,27 @@
 //! look-up of addresses, and flows of our own (RFC 5626 reg-id): one contact, with a user part that nobody else has,
 //! says which trunk an incoming call belongs to.
 
+mod alive;
+mod chance;
+mod seen;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use core::net::SocketAddr;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
+use alive::Health;
+use chance::Chance;
+use seen::is_at_same_place;
 
 use super::api::{Route, TrunkSetup};
-use super::gate::{ACCEPT, ALLOW};
+use super::gate::ALLOW;
 use crate::sip::digest::Client;
 use crate::sip::message::{CSeq, Contacts, Head, Method, Name, NameAddr, Request, Response, Status, Via};
 use crate::sip::transaction::{Failure, Transmit, Transport};
 use crate::sip::uri::{Host, SipUri, Uri};
-use crate::sip::wire::PING;
 use crate::types::{Mono, Now};
 
 /// The first wait of the back-off is half of twice this to twice this (RFC 5626 §4.5, base-time-all-fail).
@@ -39,12 +45,6 @@ const EXPIRES_MOST: u32 = 86_400;
 const REFRESH_AHEAD: Duration = Duration::from_secs(40);
 /// Between two attempts that changed addresses bring about.
 const ATTEMPTS_APART: Duration = Duration::from_secs(1);
-/// Between two attempts because the far side sees us elsewhere: a NAT may change its mind with every packet.
-const REBINDS_APART: Duration = Duration::from_secs(30);
-/// OPTIONS unanswered for so long counts as a failure; it has been sent five times by then.
-const UNANSWERED: Duration = Duration::from_secs(8);
-/// And is asked again after this.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// So many in a row, and the trunk is down.
 const FAILURES: u32 = 3;
 /// How often one attempt answers challenges: the first, and stale ones.
@@ -112,17 +112,6 @@ struct Attempt {
     failed: usize,
     /// The longest that one of them asked us to wait.
     wait: Duration,
-}
-
-/// Whether the trunk answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Health {
-    next: Option<Mono>,
-    /// The OPTIONS under way, and when it counts as failed.
-    asked: Option<(Ticket, Mono)>,
-    failures: u32,
-    /// It has answered something since it was last down.
-    alive: bool,
 }
 
 /// What was said once and is not repeated until it is over.
@@ -225,16 +214,6 @@ impl Registration {
             tickets: 0,
             actions: VecDeque::from([Action::Resolve]),
         }
-    }
-
-    /// As it was set up.
-    pub(super) fn setup(&self) -> &TrunkSetup {
-        &self.setup
-    }
-
-    /// Whether it takes calls.
-    pub(super) fn is_up(&self) -> bool {
-        self.line == Some(true)
     }
 
     /// The way that requests to it go now.
@@ -442,7 +421,7 @@ impl Registration {
         if !self.setup.register {
             self.phase = Phase::Known;
             self.why = words::known(&self.setup.domain);
-            self.ping.get_or_insert(now);
+            self.ping = self.ping.or_else(|| self.next_ping(now));
             self.ask(now);
             return;
         }
@@ -644,158 +623,11 @@ impl Registration {
             self.ask_later(now);
         }
         let moved = self.contact().is_some_and(|contact| contact != attempt.contact);
-        if moved && self.rebound.is_none_or(|at| now.since(at) >= REBINDS_APART) {
-            self.rebound = Some(now);
+        if moved && self.may_rebind(now) {
             self.begin(now);
         } else if !self.old.is_empty() {
             self.begin(now);
         }
-    }
-
-    /// Contacts of ours from before a crash: they stand at our own address, and calls would come twice. Each is taken
-    /// away once.
-    fn leftovers(&mut self, contacts: &[NameAddr], current: &Uri) -> Vec<Uri> {
-        let of_us = |uri: &&Uri| {
-            let token = uri.user().is_some_and(|u| u.starts_with(TOKEN) && !self.has_token(&u));
-            token && is_at_same_place(uri, current)
-        };
-        let all: Vec<Uri> = contacts.iter().map(|c| &c.uri).filter(of_us).cloned().collect();
-        all.into_iter()
-            .filter(|uri| self.removed.len() < 64 && self.removed.insert(uri.to_string()))
-            .collect()
-    }
-
-    fn is_ours(&self, uri: &Uri) -> bool {
-        uri.user().is_some_and(|user| self.has_token(&user))
-    }
-
-    /// Where the far side saw us (RFC 3581 §4).
-    fn learn(&mut self, via: &Via, now: Mono) {
-        let Some(route) = self.route() else { return };
-        let seen = via.received().or(via.host.ip()).map(|ip| {
-            let ip = ip.to_canonical();
-            SocketAddr::new(ip, via.rport().unwrap_or(route.local.port()))
-        });
-        let Some(seen) = seen else { return };
-        // A stream leaves from a port of its own, NAT or not.
-        let moved = match route.hop.transport {
-            Transport::Udp => seen != route.local,
-            Transport::Tcp | Transport::Tls => seen.ip() != route.local.ip(),
-        };
-        if !self.setup.nat {
-            if moved && self.said.insert(Said::Nat) {
-                let text = words::nat(self.setup.line.as_str(), seen, route.local);
-                self.actions.push_back(Action::Alarm(text));
-            }
-            return;
-        }
-        self.public = moved.then_some(seen);
-        let registered = matches!(self.phase, Phase::Registered { .. });
-        let changed = registered && self.contact() != self.bound;
-        if changed && self.rebound.is_none_or(|at| now.since(at) >= REBINDS_APART) {
-            self.rebound = Some(now);
-            self.begin(now);
-        }
-    }
-
-    /// What we sent and the far side repeats must be what we sent.
-    fn compare(&mut self, response: &Response) {
-        let record = self.address_of_record();
-        let head = &response.head;
-        let to = if head.cseq.method == Method::Register { &record } else { &head.to.uri };
-        if head.call_id != self.call_id {
-            self.suspect(words::changed("Call-ID"));
-        } else if !head.from.uri.same_as(&record) {
-            self.suspect(words::changed("From"));
-        } else if !head.to.uri.same_as(to) {
-            self.suspect(words::changed("To"));
-        } else if self.route().is_some_and(|r| head.via.host.ip().is_some_and(|ip| ip != r.local.ip())) {
-            self.suspect(words::changed("Via"));
-        }
-    }
-
-    fn suspect(&mut self, what: String) {
-        if self.said.insert(Said::Rewritten) {
-            self.actions.push_back(Action::Alarm(words::alg(self.setup.line.as_str(), &what)));
-        }
-    }
-
-    /// Sends OPTIONS, if the trunk is to be asked.
-    fn ask(&mut self, now: Mono) {
-        self.health.next = None;
-        let Some(route) = self.route().filter(|_| !self.setup.options_every.is_zero()) else { return };
-        let domain: Uri = SipUri::new(None, self.domain(), None).into();
-        let mut request =
-            self.request(Method::Options, domain.clone(), domain, route).with(Name::Accept, ACCEPT);
-        if let Some(contact) = self.contact() {
-            request.headers.push(Name::Contact, &NameAddr::new(contact).to_string());
-        }
-        let ticket = self.ticket();
-        self.health.asked = Some((ticket, now + UNANSWERED));
-        self.actions.push_back(Action::Send { ticket, request: Box::new(request), route });
-    }
-
-    fn ask_later(&mut self, now: Mono) {
-        let every = self.setup.options_every;
-        if !every.is_zero() {
-            self.health.next = Some(now + self.chance.between(every * 9 / 10, every));
-        }
-    }
-
-    /// The answer to OPTIONS: whatever it is, the trunk is there, unless it says that it is not.
-    fn answered(&mut self, outcome: Result<&Response, Failure>, now: Mono) {
-        let alive = match outcome {
-            Ok(response) => !matches!(response.status, Status::REQUEST_TIMEOUT | Status::SERVICE_UNAVAILABLE),
-            Err(Failure::Timeout | Failure::Transport | Failure::CancelUnanswered) => false,
-        };
-        if !alive {
-            return self.unanswered(now);
-        }
-        self.health = Health { next: None, asked: None, failures: 0, alive: true };
-        if self.phase == Phase::Known {
-            self.why = words::known(&self.setup.domain);
-        }
-        self.ask_later(now);
-    }
-
-    fn unanswered(&mut self, now: Mono) {
-        self.health.asked = None;
-        self.health.failures = self.health.failures.saturating_add(1);
-        if self.health.failures < FAILURES {
-            self.health.next = Some(now + ASK_AGAIN);
-            return;
-        }
-        self.health.alive = false;
-        self.why = words::silent(&self.setup.domain);
-        self.at = (self.at + 1).checked_rem(self.routes.len()).unwrap_or(0);
-        self.ask_later(now);
-        if self.health.failures == FAILURES {
-            self.actions.push_back(Action::Resolve);
-            if matches!(self.phase, Phase::Registered { .. }) {
-                self.begin(now);
-            }
-        }
-    }
-
-    /// An empty line or two (RFC 5626 §3.5.1), if there is something to keep open.
-    fn keep_alive(&mut self, now: Mono) {
-        self.ping = self.next_ping(now);
-        let open = matches!(self.phase, Phase::Known | Phase::Registered { .. } | Phase::Asking(_));
-        if let (Some(_), Some(route), true) = (self.ping, self.route(), open) {
-            self.actions.push_back(Action::Ping(Transmit { to: route.hop, bytes: PING.to_vec() }));
-        }
-    }
-
-    /// RFC 5626 §4.4.1: streams as the registrar says or every 95 to 120 s; UDP every 24 to 29 s, if a NAT is between.
-    fn next_ping(&mut self, now: Mono) -> Option<Mono> {
-        let seconds = Duration::from_secs;
-        let (least, most) = match (self.route()?.hop.transport, self.flow_timer) {
-            (Transport::Udp, _) if !self.setup.nat => return None,
-            (Transport::Udp, _) => (seconds(24), seconds(29)),
-            (Transport::Tcp | Transport::Tls, Some(flow)) => (flow * 4 / 5, flow),
-            (Transport::Tcp | Transport::Tls, None) => (seconds(95), seconds(120)),
-        };
-        Some(now + self.chance.between(least, most))
     }
 
     /// Says whether the trunk takes calls, when that changed.
@@ -818,26 +650,6 @@ impl Registration {
     }
 }
 
-/// Randomness from a seed.
-struct Chance {
-    seed: [u8; 32],
-    count: u64,
-}
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.count = self.count.wrapping_add(1);
-        let digest = Sha256::new().chain_update(self.seed).chain_update(self.count.to_be_bytes()).finalize();
-        digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
-    }
-
-    /// A time from the least to the most.
-    fn between(&mut self, least: Duration, most: Duration) -> Duration {
-        let span = u64::try_from(most.saturating_sub(least).as_millis()).unwrap_or(u64::MAX);
-        least + Duration::from_millis(self.next() % span.saturating_add(1))
-    }
-}
-
 /// `base` twice as long each time, up to `most`.
 fn doubled(base: Duration, times: u32, most: Duration) -> Duration {
     base.saturating_mul(1_u32.checked_shl(times.min(16)).unwrap_or(u32::MAX)).min(most)
@@ -846,12 +658,4 @@ fn doubled(base: Duration, times: u32, most: Duration) -> Duration {
 /// Four fifths of what was granted, earlier where that leaves too little for a second try, but not before half.
 fn refresh_after(granted: Duration) -> Duration {
     (granted * 4 / 5).min(granted.saturating_sub(REFRESH_AHEAD)).max(granted / 2)
-}
-
-/// The same host and port.
-fn is_at_same_place(a: &Uri, b: &Uri) -> bool {
-    match (a.sip(), b.sip()) {
-        (Some(a), Some(b)) => a.host.same_as(&b.host) && a.port.unwrap_or(5060) == b.port.unwrap_or(5060),
-        (_, _) => false,
-    }
 }

@@ -97,6 +97,8 @@ fn addresses_are_compared_as_rfc_3261_19_1_4_says() {
         ),
         ("sip:a@[2001:db8::1]", "sip:a@[2001:DB8:0::1]"),
         ("tel:+1-201-555-0123", "tel:+12015550123"),
+        ("tel:+12015550123;ext=5;ext=6", "tel:+12015550123;ext=5"),
+        ("sip:a@h;x=1;X=2", "sip:a@h;x=1;x=3"),
     ] {
         assert!(same(a, b) && same(b, a), "{a} {b}");
     }

@@ -34,6 +34,13 @@ const CASES: &[Case] = &[
     ("flows", |r, s| shown(r.flows(s))),
     ("audit", |r, s| shown(r.audit(s, 100))),
     ("broken", |r, s| shown(r.broken(s, 100))),
+    ("calls", |r, s| {
+        let with = CallFilter { number: Some("+12065550101".into()), limit: 100, ..CallFilter::default() };
+        let open = CallFilter { open: true, limit: 100, ..CallFilter::default() };
+        shown(r.calls(s, &with)) + &shown(r.calls(s, &open))
+    }),
+    ("call", |r, s| shown(r.call(s, &CallId::from("CA1")))),
+    ("phone_bindings", |r, s| shown(r.phone_bindings(s))),
     ("received", |r, s| shown(r.received(s, &MessageId::from("SM1")))),
 ];
 
@@ -63,6 +70,8 @@ fn everything(shop: &ShopId, mark: &str) -> Vec<Op> {
         Op::PutSetting(setting(shop, "name", json!(mark))),
         Op::PutFlow(flow(shop, "Main_Menu", 1, true)),
         Op::AddAudit(audit(shop, mark)),
+        Op::PutCall(Box::new(CallRecord { flow: Some(mark.to_owned()), ..call(shop, "CA1") })),
+        Op::PutBindings(bindings(shop, "front", json!([mark]))),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! Scenarios of the whole store, on a real file.
 
+mod calls;
 mod crash;
 mod damage;
 mod full;
@@ -14,8 +15,10 @@ use serde_json::{Map, json};
 use tempfile::TempDir;
 
 use super::*;
+use crate::call::{Charge, Direction as CallDirection, LegRecord, Stamp};
 use crate::types::{
-    ConversationId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId, OrderKind, PartId, Slot,
+    Address, CallId, Cents, ConversationId, DeviceId, EndCause, ExecutionSid, Identity, LegId, LineId,
+    MediaFacts, Mem, MessageId, Mono, OrderId, OrderKind, PartId, PhoneNumber, Slot, Via,
 };
 
 pub(super) const NOW: Now = Now { mono: Mono(60_000), wall: Wall(1_795_000_000_000), wall_sure: true };
@@ -236,4 +239,61 @@ pub(super) fn audit(shop: &ShopId, what: &str) -> AuditRow {
         detail: json!({"a": 1}),
         wall: NOW.wall,
     }
+}
+
+/// A call that came in, is answered and goes on.
+pub(super) fn call(shop: &ShopId, id: &str) -> CallRecord {
+    let at = Stamp { wall: NOW.wall, sure: true };
+    let via = Via::Line(LineId::from("trunk"));
+    let leg = LegRecord {
+        leg: LegId(format!("LG{id}")),
+        via: via.clone(),
+        started: at,
+        answered: Some(at),
+        ended: None,
+        media: Some(MediaFacts { codec: "PCMU".to_owned(), received: 50, ..MediaFacts::default() }),
+        charge: None,
+    };
+    CallRecord {
+        id: CallId::from(id),
+        shop: shop.clone(),
+        direction: CallDirection::Inbound,
+        from: Identity {
+            address: PhoneNumber::parse("+12065550101", None).ok().map(Address::Phone),
+            display: Some("Jane".to_owned()),
+            private: false,
+        },
+        via,
+        to: "+12065550100".into(),
+        line: Some(LineId::from("trunk")),
+        flow: None,
+        started: at,
+        answered: Some(at),
+        ended: None,
+        ring: Duration::from_secs(5),
+        talk: Duration::from_secs(60),
+        emergency: None,
+        transfers: Vec::new(),
+        legs: vec![leg],
+        legs_left_out: 0,
+    }
+}
+
+/// A call that went out and cost something.
+pub(super) fn outgoing_call(shop: &ShopId, id: &str) -> CallRecord {
+    let mut record = call(shop, id);
+    record.direction = CallDirection::Outbound;
+    record.to = "2065550101".into();
+    record.legs[0].charge =
+        Some(Charge { user: "ext:101".to_owned(), to: "+12065550101".into(), minutes: 2, spend: Cents(4) });
+    record
+}
+
+pub(super) fn ended(mut record: CallRecord, cause: EndCause) -> CallRecord {
+    record.ended = Some((record.started, cause));
+    record
+}
+
+pub(super) fn bindings(shop: &ShopId, device: &str, contacts: serde_json::Value) -> BindingsRow {
+    BindingsRow { shop: shop.clone(), device: DeviceId::from(device), contacts, updated: NOW.wall }
 }

@@ -2,4 +2,5 @@
 
 mod calls;
 mod storm;
+mod torture;
 mod world;
