@@ -5,13 +5,12 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::sip::agent::{Agent, Binding, Output, Route};
-use crate::sip::message::Refused;
+use crate::sip::message::{Message, Refused};
 use crate::sip::transaction::{Hop, Transmit, Transport};
 use crate::sip::wire::{PONG, Received, read_datagram};
 use crate::types::{DeviceId, LegEvent, MediaPorts, Mono, Now};
@@ -45,8 +44,6 @@ pub(super) struct Edge {
     pub(super) connectors: Connectors,
     pub(super) phones: BTreeMap<DeviceId, Vec<IpAddr>>,
     pub(super) limits: Limits,
-    /// Makes the tags of answers that are not remembered.
-    pub(super) tag_seed: [u8; 32],
     pub(super) counters: Counters,
     pub(super) published: watch::Sender<Counters>,
     pub(super) buffer: Vec<u8>,
@@ -81,18 +78,16 @@ impl Edge {
         let received = read_datagram(bytes, &self.limits.wire);
         let hop = Hop { addr: from, transport: Transport::Udp };
         self.ports.note(port, from);
+        let listener = self.ports.ports.get(port).map_or(0, |p| p.listener);
         match received {
             Received::Message(message) => {
-                let listener = self.ports.ports.get(port).map_or(0, |p| p.listener);
                 // Without a way back there is nobody to answer.
                 let Some(local) = self.locals.on(listener, from.ip()) else { return };
-                self.counters.messages += 1;
-                self.agent.handle_message(*message, Route { hop, local }, self.now);
-                self.carry_out();
+                self.message(*message, Route { hop, local });
             }
             Received::Refused(refused) => {
-                let (to, answer) = self.answer_refused(*refused, hop);
-                self.transmit(Transmit { to, bytes: answer });
+                let Some(local) = self.locals.on(listener, from.ip()) else { return };
+                self.refused(*refused, Route { hop, local });
             }
             Received::Dropped(fault) => self.garbage(from.ip(), &fault),
             Received::Ping | Received::Pong => self.counters.pings += 1,
@@ -125,19 +120,16 @@ impl Edge {
         }
     }
 
-    /// What is wrong, and where to say it (RFC 3261 §18.2.2, RFC 3581 §4; never where a `maddr` points).
-    fn answer_refused(&mut self, mut refused: Refused, from: Hop) -> (Hop, Vec<u8>) {
+    fn message(&mut self, message: Message, from: Route) {
+        self.counters.messages += 1;
+        self.agent.handle_message(message, from, self.now);
+        self.carry_out();
+    }
+
+    fn refused(&mut self, refused: Refused, from: Route) {
         self.counters.refused += 1;
-        let asks = refused.via.asks_rport();
-        let digest =
-            Sha256::new().chain_update(self.tag_seed).chain_update(refused.via.to_string()).finalize();
-        let tag = digest.iter().take(8).fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"));
-        refused.via.note_source(from.addr);
-        let mut to = from;
-        if from.transport == Transport::Udp && !asks {
-            to.addr.set_port(refused.via.port.unwrap_or(5060));
-        }
-        (to, refused.response(&tag))
+        self.agent.handle_refused(refused, from, self.now);
+        self.carry_out();
     }
 
     /// A connection that a listener accepted.
@@ -212,14 +204,9 @@ impl Edge {
             Received::Message(message) => {
                 conn.last = self.now.mono;
                 trace::message("from", route.hop, &message);
-                self.counters.messages += 1;
-                self.agent.handle_message(*message, route, self.now);
-                self.carry_out();
+                self.message(*message, route);
             }
-            Received::Refused(refused) => {
-                let (_, answer) = self.answer_refused(*refused, route.hop);
-                self.reply(id, route, answer);
-            }
+            Received::Refused(refused) => self.refused(*refused, route),
             Received::Dropped(fault) => self.garbage(route.hop.addr.ip(), &fault),
             Received::Ping => {
                 self.counters.pings += 1;

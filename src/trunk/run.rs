@@ -163,11 +163,17 @@ impl Running {
                 }
                 edge.ports.flush();
             }
+            // Its end is what a call's record is written from. Without the loop there is no record either.
+            while edge.events.is_blocked()
+                && let Ok(permit) = self.inputs.room.reserve().await
+            {
+                drop(permit);
+                edge.events.flush();
+            }
         };
         if timeout_at(by, sent).await.is_err() {
             tracing::debug!("not everything left in time");
         }
-        edge.events.flush();
         edge.publish();
     }
 }
@@ -205,7 +211,6 @@ fn assemble(bound: Bound, ends: Ends, now: Now) -> (Edge, Inputs) {
         connectors,
         phones: std::collections::BTreeMap::new(),
         limits: config.limits,
-        tag_seed: config.seed,
         counters: super::Counters::default(),
         published: counters,
         buffer: vec![0; 65_536],

@@ -19,6 +19,7 @@ pub(super) struct Port {
     pub(super) socket: Arc<UdpSocket>,
     /// Its place among the listeners.
     pub(super) listener: usize,
+    is_ipv4: bool,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -41,7 +42,12 @@ pub(super) enum Sent {
 
 impl Ports {
     pub(super) fn new(sockets: Vec<(usize, UdpSocket)>) -> Self {
-        let port = |(listener, socket)| Port { socket: Arc::new(socket), listener, waiting: VecDeque::new() };
+        let port = |(listener, socket): (usize, UdpSocket)| Port {
+            is_ipv4: socket.local_addr().is_ok_and(|own| own.is_ipv4()),
+            socket: Arc::new(socket),
+            listener,
+            waiting: VecDeque::new(),
+        };
         Self { ports: sockets.into_iter().map(port).collect(), heard: HashMap::new() }
     }
 
@@ -71,10 +77,7 @@ impl Ports {
 
     /// The socket on which a neighbour was heard, else the one of this listener.
     pub(super) fn towards(&self, to: SocketAddr, listener: Option<usize>) -> Option<usize> {
-        let fits = |port: &usize| {
-            let own = self.ports.get(*port).and_then(|p| p.socket.local_addr().ok());
-            own.is_some_and(|own| own.is_ipv4() == to.is_ipv4())
-        };
+        let fits = |port: &usize| self.ports.get(*port).is_some_and(|p| p.is_ipv4 == to.is_ipv4());
         let other = SocketAddr::new(to.ip(), 0);
         if let Some(heard) = self.heard.get(&to).or_else(|| self.heard.get(&other)).copied().filter(fits) {
             return Some(heard);

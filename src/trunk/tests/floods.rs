@@ -86,3 +86,41 @@ async fn a_stranger_has_few_connections_and_a_ban_closes_them() {
     assert_eq!(counters.bans, 1, "{counters:?}");
     assert!(counters.accept_refused >= 10, "{counters:?}");
 }
+
+#[test]
+#[ignore = "measures; run with --release --ignored --nocapture"]
+fn what_a_scanner_costs() {
+    use rustix::time::{ClockId, clock_gettime};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // Strangers: limited at first, then banned; and one that is let in and challenged.
+    for (name, from, payload) in [
+        ("limited", "127.0.0.9", faulty(1, Transport::Udp)),
+        ("banned", "127.0.0.9", "\u{1}nonsense\r\n\r\n".to_owned()),
+        ("let in", "127.0.0.1", faulty(1, Transport::Udp)),
+    ] {
+        let gate = GateSettings { lan: Vec::new(), ..GateSettings::default() };
+        let limits = Limits { gate, ..Limits::default() };
+        let (cost, counters) = runtime.block_on(async {
+            let rig = start(TrunkConfig { listeners: vec![listener(Transport::Udp)], limits, ..config() });
+            let at = rig.at[0];
+            let flood = std::thread::spawn(move || {
+                let socket = std::net::UdpSocket::bind((from, 0)).unwrap();
+                for _ in 0..300_000 {
+                    // A full buffer is part of the flood.
+                    drop(socket.send_to(payload.as_bytes(), at));
+                }
+            });
+            let cpu = || {
+                let spent = clock_gettime(ClockId::ThreadCPUTime);
+                spent.tv_sec * 1_000_000_000 + spent.tv_nsec
+            };
+            let before = cpu();
+            while !flood.is_finished() {
+                timeout(Duration::from_millis(10), std::future::pending::<()>()).await.unwrap_err();
+            }
+            (cpu() - before, rig.stop().await)
+        });
+        let each = cost / i64::try_from(counters.received.max(1)).unwrap();
+        println!("{name}: {each} ns of CPU for each of {} datagrams; {counters:?}", counters.received);
+    }
+}

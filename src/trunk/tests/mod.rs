@@ -2,6 +2,7 @@
 
 mod floods;
 mod names;
+mod own_address;
 mod sockets;
 mod ways_out;
 
@@ -62,7 +63,7 @@ fn trunk_setup(line: &str) -> TrunkSetup {
         line: LineId::from(line),
         domain: "sip.provider.example".to_owned(),
         login: None,
-        register: true,
+        register: false,
         user: Some("shop".to_owned()),
         expires: Duration::from_secs(3600),
         networks: Vec::new(),

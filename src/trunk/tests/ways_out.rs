@@ -3,22 +3,20 @@
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 
-use super::super::local::Locals;
-use super::super::local::tests::Machine;
 use super::super::run::Running;
 use super::super::tls::Shown;
 use super::names::Zone;
 use super::*;
 use crate::sip::transaction::{Hop, Transmit};
 
-struct Driven {
-    running: Running,
-    clock: Box<dyn Fn() -> Now>,
-    ends: (mpsc::Receiver<TrunkEvent>, mpsc::Sender<TrunkCommand>, watch::Sender<bool>),
+pub(super) struct Driven {
+    pub(super) running: Running,
+    pub(super) clock: Box<dyn Fn() -> Now>,
+    pub(super) ends: (mpsc::Receiver<TrunkEvent>, mpsc::Sender<TrunkCommand>, watch::Sender<bool>),
 }
 
 /// An edge whose turns a test takes.
-fn driven(config: TrunkConfig) -> Driven {
+pub(super) fn driven(config: TrunkConfig) -> Driven {
     let bound = bind(config).unwrap();
     let (command, commands) = mpsc::channel(64);
     let (event, events) = mpsc::channel(64);
@@ -30,7 +28,7 @@ fn driven(config: TrunkConfig) -> Driven {
 }
 
 impl Driven {
-    fn counters(&self) -> Counters {
+    pub(super) fn counters(&self) -> Counters {
         self.running.edge.counters
     }
 
@@ -40,7 +38,7 @@ impl Driven {
     }
 
     /// Takes turns beside something else.
-    async fn while_running<T>(&mut self, other: impl Future<Output = T>) -> T {
+    pub(super) async fn while_running<T>(&mut self, other: impl Future<Output = T>) -> T {
         let mut other = std::pin::pin!(timeout(PATIENCE, other));
         loop {
             tokio::select! {
@@ -51,7 +49,7 @@ impl Driven {
     }
 
     /// Takes turns until the counters say so.
-    async fn until(&mut self, there: impl Fn(&Counters) -> bool) {
+    pub(super) async fn until(&mut self, there: impl Fn(&Counters) -> bool) {
         let turns = async {
             while !there(&self.running.edge.counters) {
                 assert_eq!(self.running.turn(&self.clock).await, Ok(true));
@@ -60,12 +58,17 @@ impl Driven {
         timeout(PATIENCE, turns).await.unwrap();
     }
 
-    fn hops(&self) -> Vec<SocketAddr> {
+    pub(super) fn hops(&self) -> Vec<SocketAddr> {
         self.running.edge.lines.addresses().collect()
     }
 }
 
-fn trunk(host: &str, port: Option<u16>, transport: Transport, ca: Option<std::path::PathBuf>) -> TrunkLine {
+pub(super) fn trunk(
+    host: &str,
+    port: Option<u16>,
+    transport: Transport,
+    ca: Option<std::path::PathBuf>,
+) -> TrunkLine {
     let reach = Reach { host: host.to_owned(), port, transport: Some(transport), ca };
     TrunkLine { setup: trunk_setup("sip"), reach }
 }
@@ -197,34 +200,6 @@ async fn what_dns_said_last_is_good_while_it_is_silent_and_after_a_restart() {
     }
     assert_eq!(edge.hops(), ["127.0.0.6:5080".parse::<SocketAddr>().unwrap()]);
     drop(edge.ends);
-}
-
-#[tokio::test]
-async fn a_change_of_our_address_gives_the_trunk_new_routes() {
-    let (machine, trunks) = (Machine::default(), vec![trunk("203.0.113.9", None, Transport::Udp, None)]);
-    let wildcard = Listener { addr: "0.0.0.0:0".parse().unwrap(), transport: Transport::Udp };
-    let mut edge = driven(TrunkConfig { trunks, listeners: vec![wildcard], ..config() });
-    while edge.hops().is_empty() {
-        assert_eq!(edge.running.turn(&edge.clock).await, Ok(true));
-    }
-    let any = Listener { addr: "0.0.0.0:5060".parse().unwrap(), transport: Transport::Udp };
-    let mut locals = Locals::new(vec![any], Box::new(machine.clone()));
-    let lines = &mut edge.running.edge.lines;
-    let mut told = |noted: bool| {
-        locals.check(&[[203, 0, 113, 9].into()], noted);
-        let news = lines.news(&mut locals).into_iter().flat_map(|(_, routes)| routes);
-        news.map(|route| route.local.to_string()).collect::<Vec<_>>()
-    };
-    machine.set(203, Some("192.0.2.1"));
-    assert_eq!(told(false), ["192.0.2.1:5060"]);
-    assert_eq!(told(true), [""; 0]);
-    // A cable that is out is no change; another address is, and then the old one again.
-    machine.set(203, None);
-    assert_eq!(told(true), [""; 0]);
-    machine.set(203, Some("198.51.100.7"));
-    assert_eq!(told(false), ["198.51.100.7:5060"]);
-    machine.set(203, Some("192.0.2.1"));
-    assert_eq!(told(true), ["192.0.2.1:5060"]);
 }
 
 #[tokio::test]
