@@ -58,7 +58,7 @@ class Box:
             f'networks = ["{TRUNK}/32"]\nchannels = 1000\noptions_every = 0\nnat = false\n{lines}\n'
         )
         for n, phone in enumerate(self.phones):
-            text += f'[[phone]]\nid = "{phone}"\nextension = "{1000 + n}"\n'
+            text += f'[[phone]]\nid = "{phone}"\nextension = "{4000 + n}"\n'
             secret = self.folder / f"{phone}.password"
             secret.write_text(password(n))
             text += f'password_file = "{secret}"\n'
@@ -66,7 +66,7 @@ class Box:
 
     @staticmethod
     def plan():
-        ring = {"extension": "1000"}
+        ring = {"extension": "4000"}
         return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}, NOBODY]}
 
     def start(self):
@@ -101,7 +101,8 @@ class Box:
     def users(self, first=0):
         """The phones from `first` on, as SIPp reads them."""
         path = self.folder / f"users-{first}.csv"
-        lines = (f"{phone};{password(first + n)};\n" for n, phone in enumerate(self.phones[first:]))
+        lines = (f"{phone};[authentication username={phone} password={password(first + n)}];\n"
+                 for n, phone in enumerate(self.phones[first:]))
         path.write_text("SEQUENTIAL\n" + "".join(lines))
         return path
 

@@ -194,6 +194,8 @@ impl Sipp<'_> {
         let (calls, rate) = self.case.calls;
         let mut command = self.command(self.case.caller, self.net.host(caller_of(self.case)), calls)?;
         command.arg(format!("{}:5060", self.net.host(far)));
+        // Without it SIPp leaves the user out of the digest's URI, which is then not that of the request.
+        command.args(["-auth_uri", &format!("{}@{}", self.case.dialled, self.net.host(hosts::SHOP))]);
         command.args(["-s", self.case.dialled, "-r", &rate.to_string(), "-l", "500"]);
         command.spawn()
     }

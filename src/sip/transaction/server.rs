@@ -109,11 +109,14 @@ impl Server {
     ) -> Option<Self> {
         let (owner, code) = (Owner::Server(self.id), response.status.code());
         let bytes = response.to_bytes();
+        // What is kept has no room to grow: there may be tens of thousands.
+        let kept = || bytes.as_slice().to_vec();
         match self.state {
             State::Invited { .. } if code < 200 => {
                 out.timers.stop(owner);
-                out.transmit(self.hop, bytes.clone());
-                Some(Self { state: State::Invited { trying: None, last: Some(bytes) }, ..self })
+                let last = kept();
+                out.transmit(self.hop, bytes);
+                Some(Self { state: State::Invited { trying: None, last: Some(last) }, ..self })
             }
             State::Invited { .. } if code < 300 => {
                 out.timers.stop(owner);
@@ -127,22 +130,31 @@ impl Server {
                 if !self.hop.transport.is_reliable() {
                     out.timers.start(owner, Timer::G, now + set.t1);
                 }
-                out.transmit(self.hop, bytes.clone());
+                let last = kept();
+                out.transmit(self.hop, bytes);
                 let tag = response.head.to.tag().map(str::to_owned);
-                Some(Self { state: State::Refused { last: bytes, wait: set.t1, tag }, ..self })
+                Some(Self { state: State::Refused { last, wait: set.t1, tag }, ..self })
             }
             State::Accepted if (200..300).contains(&code) => {
                 out.transmit(self.hop, bytes);
                 Some(self)
             }
             State::Asked { .. } if code < 200 => {
-                out.transmit(self.hop, bytes.clone());
-                Some(Self { state: State::Asked { last: Some(bytes) }, ..self })
+                let last = kept();
+                out.transmit(self.hop, bytes);
+                Some(Self { state: State::Asked { last: Some(last) }, ..self })
+            }
+            // A challenge is answered without state (§8.2.7): who asks again is challenged again.
+            State::Asked { .. } if matches!(code, 401 | 407) => {
+                out.timers.stop(owner);
+                out.transmit(self.hop, bytes);
+                None
             }
             State::Asked { .. } => {
                 out.timers.stop(owner);
-                out.transmit(self.hop, bytes.clone());
-                self.linger(State::Answered { last: bytes }, Timer::J, set.give_up(), now, out)
+                let last = kept();
+                out.transmit(self.hop, bytes);
+                self.linger(State::Answered { last }, Timer::J, set.give_up(), now, out)
             }
             State::Accepted | State::Refused { .. } | State::Confirmed | State::Answered { .. } => {
                 out.counters.late_responses += 1;
