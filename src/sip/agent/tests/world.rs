@@ -345,7 +345,12 @@ impl World {
         let now = self.at();
         for (n, node) in self.nodes.iter_mut().enumerate() {
             let held = node.agent.holdings();
-            assert_eq!((held.legs, held.dialogs, held.timers, held.tags), (0, 0, 0, 0), "node {n}: {:?}", node.agent);
+            assert_eq!(
+                (held.legs, held.dialogs, held.timers, held.tags),
+                (0, 0, 0, 0),
+                "node {n}: {:?}",
+                node.agent
+            );
             // Registrations go on by themselves.
             node.agent.stop(now);
         }
