@@ -384,8 +384,12 @@ const SIGNIFICANT: [&str; 5] = ["user", "ttl", "method", "maddr", "transport"];
 /// More parameters than anybody means are compared as written: pair by pair, they would keep us busy for long.
 const MOST_PARAMS: usize = 64;
 
+fn is_crowd(a: &Params, b: &Params) -> bool {
+    a.0.len().max(b.0.len()) > MOST_PARAMS
+}
+
 fn params_agree(a: &Params, b: &Params) -> bool {
-    if a.0.len().max(b.0.len()) > MOST_PARAMS {
+    if is_crowd(a, b) {
         return a == b;
     }
     firsts(a).all(|param| {
@@ -434,8 +438,7 @@ impl Uri {
             (Self::Sip(a), Self::Sip(b)) => a.same_as(b),
             (Self::Tel(a), Self::Tel(b)) => {
                 let within = |a: &Params, b: &Params| {
-                    let many = a.0.len().max(b.0.len()) > MOST_PARAMS;
-                    if many {
+                    if is_crowd(a, b) {
                         return a == b;
                     }
                     firsts(a).all(|p| match (b.has(&p.name), p.value.as_deref(), b.get(&p.name)) {
