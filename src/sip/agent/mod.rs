@@ -132,9 +132,13 @@ impl Agent {
         let mut before = std::mem::take(&mut self.core.trunks);
         for setup in trunks {
             let line = setup.line.clone();
-            let trunk = match before.remove(&line).filter(|t| t.setup == setup) {
-                Some(same) => same,
-                None => {
+            let trunk = match before.remove(&line) {
+                Some(same) if same.setup == setup => same,
+                other => {
+                    if let Some(mut other) = other {
+                        other.registration.stop();
+                        self.core.trunk_actions(&line, &mut other);
+                    }
                     self.trunks_made += 1;
                     let seed = derived(&self.seed, b"trunk", self.trunks_made);
                     self.core.outputs.push_back(Output::Resolve(line.clone()));
