@@ -88,7 +88,7 @@ fn the_example_configuration_names_every_key_and_its_default() {
             (trunk.register, trunk.expires, trunk.channels, trunk.identity, trunk.pass_caller),
             (trunk.options_every, trunk.srtp, trunk.nat),
         );
-        let listening = (sip.udp, sip.tcp, sip.realm, sip.lan, sip.codecs);
+        let listening = (sip.udp, sip.tcp, (sip.realm, sip.digest), sip.lan, sip.codecs);
         let times = (sip.register_least, sip.register_most, sip.session_timer, sip.contacts, sip.calls);
         (listening, times, trunk, phone.srtp, phone.withhold, phone.ring, c.media.clone())
     };

@@ -2,6 +2,7 @@
 
 Every number here is one that the numbering plan keeps for examples; no emergency number is ever dialled."""
 
+import atexit
 import contextlib
 import json
 import os
@@ -25,6 +26,15 @@ BOX, TRUNK, PHONE = "127.61.0.1", "127.61.0.2", "127.0.0.1"
 PHONE_PORT = 56072
 
 
+# A plan has a rule for every call.
+NOBODY = {"open": "nobody", "closed": "nobody"}
+
+
+def password(phone):
+    """Of the phone with this number."""
+    return f"{PASSWORD}-{phone:04}"
+
+
 def realtime(command):
     """With a real-time priority where that is allowed: then only telephony is measured, not who else runs."""
     return ["chrt", "-r", "10", *command] if os.geteuid() == 0 else list(command)
@@ -39,24 +49,25 @@ class Box:
         self.binary, self.folder, self.data = binary, Path(folder), Path(folder) / "data"
         self.config = self.folder / "backroom.toml"
         self.priority, self.level = priority, level
-        (self.folder / "password").write_text(PASSWORD)
         self.phones = [f"phone{n:04}" for n in range(phones)]
         text = (
             f'[storage]\npath = "{self.data}"\n[sip]\nudp = ["{BOX}:5060"]\ntcp = ["{BOX}:5060"]\ncalls = 5000\n'
-            '[media]\nports = "20000-29999"\n[[shop]]\nid = "main"\n[shop.settings]\nshop.name = "Green Valley"\n'
+            '[media]\nports = "10000-59999"\n[[shop]]\nid = "main"\n[shop.settings]\nshop.name = "Green Valley"\n'
             f'calls.location = "1 Main St"\ncalls.plan = {json.dumps(json.dumps(plan or self.plan()))}\n{settings}\n'
             f'[[line]]\nid = "a"\nkind = "sip"\ndomain = "{TRUNK}"\nproxy = "{TRUNK}:5060"\ntransport = "udp"\n'
             f'networks = ["{TRUNK}/32"]\nchannels = 1000\noptions_every = 0\nnat = false\n{lines}\n'
         )
         for n, phone in enumerate(self.phones):
-            text += f'[[phone]]\nid = "{phone}"\nextension = "{1000 + n}"\n'
-            text += f'password_file = "{self.folder}/password"\n'
+            text += f'[[phone]]\nid = "{phone}"\nextension = "{4000 + n}"\n'
+            secret = self.folder / f"{phone}.password"
+            secret.write_text(password(n))
+            text += f'password_file = "{secret}"\n'
         self.config.write_text(text)
 
     @staticmethod
     def plan():
-        ring = {"extension": "1000"}
-        return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}]}
+        ring = {"extension": "4000"}
+        return {"inbound": [{"number": NUMBER, "open": ring, "closed": ring}, NOBODY]}
 
     def start(self):
         """Starts it; milliseconds from exec to the first answered OPTIONS."""
@@ -69,6 +80,8 @@ class Box:
             realtime(command) if self.priority else command, stdout=self.log, stderr=self.log,
             env={**os.environ, "RUST_LOG": self.level},
         )
+        # Also when something here goes wrong.
+        atexit.register(end, self.process)
         self.use = Use(self.process)
         took = answered(probe, BOX, began)
         probe.close()
@@ -85,6 +98,14 @@ class Box:
         """How many calls ended with each cause."""
         return dict(self.query("SELECT coalesce(cause, 'open'), count(*) FROM call GROUP BY 1"))
 
+    def users(self, first=0):
+        """The phones from `first` on, as SIPp reads them."""
+        path = self.folder / f"users-{first}.csv"
+        lines = (f"{phone};[authentication username={phone} password={password(first + n)}];\n"
+                 for n, phone in enumerate(self.phones[first:]))
+        path.write_text("SEQUENTIAL\n" + "".join(lines))
+        return path
+
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -96,7 +117,7 @@ class Box:
         done = subprocess.run(
             ["sipp", f"{BOX}:5060", "-sf", SCENARIOS / "register.xml", "-i", host, "-p", str(port), "-t", "u1",
              "-m", "1", "-key", "way", "UDP", "-key", "box", BOX, "-key", "phone", self.phones[phone],
-             "-au", self.phones[phone], "-ap", PASSWORD, "-key", "contact_port", str(port), "-ci", "127.61.0.9", "-nostdin",
+             "-au", self.phones[phone], "-ap", password(phone), "-key", "contact_port", str(port), "-ci", "127.61.0.9", "-nostdin",
              "-timeout", "10", "-timeout_error", "-trace_err", "-error_file", Path(folder) / "register.err"],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=folder, check=False,
         )
@@ -144,9 +165,10 @@ class Sipp:
                    f"{self.base}.err", "-mi", own, *map(str, extra)]
         if rate:
             # Calls that are spread evenly over each second, and as many at once as it takes.
-            command += ["-r", str(rate), "-l", "100000"]
+            command += ["-r", str(rate), "-l", "10000"]
         self.process = subprocess.Popen(realtime(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                         cwd=folder)
+        atexit.register(end, self.process)
 
     def wait(self, seconds):
         try:

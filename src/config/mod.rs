@@ -19,5 +19,5 @@ pub use phone::{PASSWORD_LEAST, PhoneConfig, weakness};
 pub use reader::Fault;
 pub use secret::Secret;
 pub use settings::ShopSettings;
-pub use sip::{Certificate, MediaSection, SipSection};
+pub use sip::{Certificate, DigestChoice, MediaSection, SipSection};
 pub use trunk::{CallerStyle, SipTransport, TrunkLine};

@@ -13,9 +13,9 @@ use crate::call::{
     DialPlan, Extension, Group, Inbound, Line, Member, Nobody, Outbound, OutboundLine, Plan, RingOrder,
     Target, emergency_numbers,
 };
-use crate::config::{self, CallerStyle, Config, ShopSettings};
+use crate::config::{self, CallerStyle, Config, DigestChoice, ShopSettings};
 use crate::sip::agent::{AgentSettings, DeviceSetup, IdentityStyle, TrunkSetup};
-use crate::sip::digest::{Login, ServerSettings};
+use crate::sip::digest::{Algorithm, Login, ServerSettings};
 use crate::sip::sdp::{Capabilities, Codec, Encoding, Network, TargetPolicy};
 use crate::sip::transaction::Settings as Timers;
 use crate::types::{AudioCodec, DeviceId, ShopId};
@@ -40,7 +40,11 @@ pub fn agent_settings(config: &Config, countries: &BTreeSet<String>) -> AgentSet
     let emergency: BTreeSet<String> = countries.iter().flat_map(|c| emergency_numbers(c)).collect();
     AgentSettings {
         timers: Timers::default(),
-        digest: ServerSettings { realm: sip.realm.clone(), ..ServerSettings::default() },
+        digest: ServerSettings {
+            realm: sip.realm.clone(),
+            algorithms: algorithms(sip.digest),
+            ..ServerSettings::default()
+        },
         capabilities: capabilities(&sip.codecs),
         phone_media: TargetPolicy { networks: lan.clone() },
         register_least: sip.register_least,
@@ -58,6 +62,14 @@ pub fn agent_settings(config: &Config, countries: &BTreeSet<String>) -> AgentSet
 #[must_use]
 pub fn legs(config: &Config) -> usize {
     config.sip.calls.saturating_mul(LEGS_A_CALL)
+}
+
+fn algorithms(choice: DigestChoice) -> Vec<Algorithm> {
+    match choice {
+        DigestChoice::Md5 => vec![Algorithm::Md5],
+        DigestChoice::Both => vec![Algorithm::Sha256, Algorithm::Md5],
+        DigestChoice::Sha256 => vec![Algorithm::Sha256],
+    }
 }
 
 /// All phones of all shops.
@@ -108,7 +120,7 @@ pub fn shop_of_device<'c>(config: &'c Config, device: &DeviceId) -> Option<&'c S
 }
 
 /// An address block reads the same in both rooms.
-fn networks(list: &[config::Network]) -> Vec<Network> {
+pub(super) fn networks(list: &[config::Network]) -> Vec<Network> {
     list.iter().filter_map(|n| n.to_string().parse().ok()).collect()
 }
 

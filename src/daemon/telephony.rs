@@ -18,13 +18,15 @@ use crate::config::{Config, SipTransport};
 use crate::media::{Media, MediaConfig, MediaReport, Prompt, Region, sentences};
 use crate::sip::transaction::Transport;
 use crate::trunk::{
-    self, Bound, Counters, Ends, Listener, Reach, TlsFiles, TrunkConfig, TrunkEvent, TrunkLine,
+    self, Bound, Counters, Ends, GateSettings, Listener, Reach, TlsFiles, TrunkConfig, TrunkEvent, TrunkLine,
 };
 use crate::types::{LineId, MediaPorts, PromptId};
 
 /// Between the loop and the edge that signals, each way.
 const QUEUE: usize = 4096;
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Longer than any call lasts.
+const NEVER: Duration = Duration::from_secs(366 * 86_400);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What runs.
@@ -191,7 +193,7 @@ fn media_config(config: &Config, core: &Core) -> MediaConfig {
     MediaConfig {
         region,
         ports: config.media.first_port..=config.media.last_port,
-        silence: config.media.silence,
+        silence: if config.media.silence.is_zero() { NEVER } else { config.media.silence },
         legs: calls_setup::legs(config),
         ..MediaConfig::default()
     }
@@ -219,6 +221,7 @@ fn trunk_config(config: &Config, core: &Core) -> TrunkConfig {
         .into_iter()
         .zip(&config.trunks)
         .map(|(setup, line)| TrunkLine { setup, reach: reach(line) });
+    let gate = GateSettings { lan: calls_setup::networks(&sip.lan), ..GateSettings::default() };
     TrunkConfig {
         agent: calls_setup::agent_settings(config, &countries),
         seed: [0; 32],
@@ -227,7 +230,7 @@ fn trunk_config(config: &Config, core: &Core) -> TrunkConfig {
         devices: calls_setup::devices(config),
         trunks: trunks.collect(),
         bindings: core.bindings(),
-        limits: trunk::Limits::default(),
+        limits: trunk::Limits { gate, ..trunk::Limits::default() },
         dns: trunk::DnsSettings { servers: None, kept: Some(config.storage.path.join("dns-kept")) },
     }
 }

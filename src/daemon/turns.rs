@@ -237,6 +237,7 @@ impl Turns {
                 self.step(if open { Event::Due } else { Event::CallsDue });
             } else if let Some((ticket, _)) = self.pending.back() {
                 let ticket = *ticket;
+                self.store.hurry();
                 let moved =
                     |s: &WriterState| s.committed >= ticket || s.fatal.is_some() || s.stalled.is_some();
                 let state = self.writer.wait_for(moved).await.map_err(|e| e.to_string())?;
@@ -352,8 +353,14 @@ impl Turns {
 
     fn submit(&mut self, transaction: Transaction, after: Vec<Effect>) {
         if self.unsubmitted.is_empty() && self.late.is_empty() {
+            let awaited = !after.is_empty();
             match self.store.submit(transaction) {
-                Ok(ticket) => self.pending.push_back((ticket, after)),
+                Ok(ticket) => {
+                    self.pending.push_back((ticket, after));
+                    if awaited {
+                        self.store.hurry();
+                    }
+                }
                 Err(full) => self.unsubmitted.push_back((full.into_transaction(), after)),
             }
             return;
@@ -546,6 +553,7 @@ impl Turns {
 
     /// Everything that was taken is committed and its effects are on their way.
     async fn drain(&mut self, patience: Duration) {
+        self.store.hurry();
         let deadline = tokio::time::sleep(patience);
         tokio::pin!(deadline);
         while !self.pending.is_empty() || !self.unsubmitted.is_empty() || !self.late.is_empty() {

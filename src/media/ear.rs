@@ -23,6 +23,9 @@ const LEAST_DELAY: u64 = 20_000;
 const MOST_DELAY: u64 = 200_000;
 /// Longest packet that is listened to for keys, in samples of 16,000 a second.
 const LONGEST: usize = 1920;
+/// So many packets of a leg can be read of at once, later ones with the next sweep: what others read is another cache
+/// line for each packet.
+pub(super) const TOLD_AT_ONCE: u32 = 100;
 /// A hand presses no more keys in a second.
 const KEYS_A_SECOND: u8 = 16;
 
@@ -78,45 +81,46 @@ pub(super) struct Heard {
     muter: Option<Muter>,
 }
 
-/// One leg's receiving half.
+/// One leg's receiving half. What every packet needs stands first and together.
+#[repr(C)]
 pub(super) struct Ear {
     pub(super) plan: Plan,
-    /// Their key; without one that fits nothing is believed.
-    srtp: Option<Box<SrtpReceiver>>,
-    their_line: Option<CryptoLine>,
-    secure: bool,
     reception: Reception,
     /// Of sources before this one.
     lost_before: u32,
     received: u32,
-    audio: Option<AudioCodec>,
-    events: EventReceiver,
-    event_clock: u32,
+    /// Their key; without one that fits nothing is believed.
+    srtp: Option<Box<SrtpReceiver>>,
     tap: Option<Box<Tap>>,
     heard: Option<Box<Heard>>,
+    secure: bool,
     mutes: bool,
+    audio: Option<AudioCodec>,
+    facts: Arc<Facts>,
+    their_line: Option<CryptoLine>,
+    events: EventReceiver,
+    event_clock: u32,
     noise_type: Option<u8>,
     event_type: Option<u8>,
     keys: (Micros, u8),
-    facts: Arc<Facts>,
 }
 
 impl Ear {
     pub(super) fn new(facts: Arc<Facts>) -> Self {
         Self {
             plan: Plan::default(),
-            srtp: None,
-            their_line: None,
-            secure: false,
             reception: Reception::new(0, CLOCK, 0),
             lost_before: 0,
             received: 0,
-            audio: None,
-            events: EventReceiver::new(CLOCK),
-            event_clock: CLOCK,
+            srtp: None,
             tap: None,
             heard: None,
+            secure: false,
             mutes: false,
+            audio: None,
+            their_line: None,
+            events: EventReceiver::new(CLOCK),
+            event_clock: CLOCK,
             noise_type: None,
             event_type: None,
             keys: (Micros(0), 0),
@@ -189,15 +193,22 @@ impl Ear {
 
     /// Counts a packet.
     pub(super) fn count(&mut self, header: &Header, now: Micros) {
+        let lost = self.lost();
         if header.ssrc != self.reception.ssrc() {
-            self.lost_before = self.lost();
+            self.lost_before = lost;
             self.reception = Reception::new(header.ssrc, CLOCK, 0);
         }
-        let lost = self.lost();
         if let Arrival::Restarted(_) = self.reception.packet(header, now) {
             self.lost_before = lost;
         }
         self.received = self.received.wrapping_add(1);
+        if self.received <= TOLD_AT_ONCE {
+            self.publish();
+        }
+    }
+
+    /// Lets others read what was counted.
+    pub(super) fn publish(&self) {
         let jitter = u32::try_from(self.reception.jitter_micros()).unwrap_or(u32::MAX);
         self.facts.set_received(self.received, self.lost(), jitter);
     }

@@ -248,6 +248,9 @@ impl Directory {
 
 impl MediaPorts for Media {
     fn open(&self, leg: &LegId, local: IpAddr, secure: bool) -> Result<LocalMedia, MediaRefused> {
+        if lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished) {
+            return Err(MediaRefused::Full);
+        }
         let now = Instant::now();
         let mut directory = lock(&self.directory);
         let Directory { legs, pool, .. } = &mut *directory;
@@ -285,9 +288,13 @@ impl MediaPorts for Media {
     }
 
     fn set(&self, leg: &LegId, stream: MediaStream) {
-        if let Some(place) = self.place(leg) {
-            self.shared.order(Order::Set(place, Box::new(stream)), false);
+        let directory = lock(&self.directory);
+        let Some(entry) = directory.legs.get(leg) else { return };
+        if let Some(first) = stream.audio.first() {
+            // Here, so that a leg that is closed at once has been agreed on.
+            entry.facts.set_codec(first.codec);
         }
+        self.shared.order(Order::Set(entry.place, Box::new(stream)), false);
     }
 
     fn press(&self, leg: &LegId, key: Dtmf) {

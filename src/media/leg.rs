@@ -24,29 +24,33 @@ pub(super) enum Source {
     /// Itself.
     Echo,
     /// A prompt.
-    Prompt(Playing),
+    Prompt(Box<Playing>),
     /// A tone.
     Tone(Box<TonePlayer>),
 }
 
+/// What every packet needs stands first and together.
+#[repr(C)]
 pub(super) struct Leg {
-    pub(super) id: LegId,
-    pub(super) opened: Instant,
-    pub(super) line: Line,
-    pub(super) report_line: ReportLine,
-    /// RTCP comes on the port of RTP.
-    pub(super) mux: bool,
-    /// The kernel tells of its packets.
-    pub(super) watched: bool,
-    pub(super) ear: Ear,
-    pub(super) mouth: Mouth,
-    pub(super) reports: Reports,
-    pub(super) stream: Option<Box<MediaStream>>,
-    pub(super) source: Source,
     /// When anything of the far end came, or would have begun to.
     pub(super) life: Micros,
     /// It was told that nothing came since.
     pub(super) silence_told: bool,
+    /// RTCP comes on the port of RTP.
+    pub(super) mux: bool,
+    /// They may send.
+    pub(super) receives: bool,
+    /// The kernel tells of its packets.
+    pub(super) watched: bool,
+    pub(super) source: Source,
+    pub(super) ear: Ear,
+    pub(super) line: Line,
+    pub(super) mouth: Mouth,
+    pub(super) report_line: ReportLine,
+    pub(super) reports: Reports,
+    pub(super) stream: Option<Box<MediaStream>>,
+    pub(super) id: LegId,
+    pub(super) opened: Instant,
 }
 
 impl Leg {
@@ -57,12 +61,8 @@ impl Leg {
         self.report_line.describe(if stream.rtcp_mux { stream.remote } else { stream.remote_rtcp });
         self.ear.agree(&stream);
         self.mouth.agree(&stream, now);
-        (self.life, self.silence_told) = (now, false);
+        (self.life, self.silence_told, self.receives) = (now, false, stream.receives);
         self.stream = Some(stream);
-    }
-
-    pub(super) fn receives(&self) -> bool {
-        self.stream.as_ref().is_some_and(|s| s.receives)
     }
 
     /// The leg that it hears.

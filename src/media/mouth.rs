@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::media::ear::CLOCK;
+use crate::media::ear::{CLOCK, TOLD_AT_ONCE};
 use crate::media::facts::Facts;
 use crate::media::line::Line;
 use crate::media::plan::{codec, preferred};
@@ -58,7 +58,7 @@ enum Mode {
 
 enum Pressing {
     Event(EventSender),
-    Tone(Box<KeyPlayer>),
+    Tone(KeyPlayer),
 }
 
 struct Voice {
@@ -82,31 +82,32 @@ struct Repacker {
     sequence: u16,
 }
 
-/// One leg's sending half.
+/// One leg's sending half. What every packet needs stands first and together.
+#[repr(C)]
 pub(super) struct Mouth {
     rewriter: Rewriter,
-    srtp: Option<Box<SrtpSender>>,
-    our_line: Option<CryptoLine>,
-    secure: bool,
-    format: Option<AudioFormat>,
-    event: Option<OtherFormat>,
-    /// Milliseconds in a packet.
-    pub(super) millis: usize,
-    open: bool,
-    stream: u32,
-    mode: Mode,
-    voice: Option<Box<Voice>>,
-    repacker: Option<Box<Repacker>>,
-    odd: u8,
-    keys: VecDeque<Dtmf>,
-    pressing: Option<Pressing>,
-    pause: u32,
-    noise: Option<Box<(ComfortNoise, NoiseSource)>>,
     sent: u32,
     octets: u32,
-    facts: Arc<Facts>,
+    stream: u32,
+    odd: u8,
+    open: bool,
+    secure: bool,
+    mode: Mode,
+    /// Milliseconds in a packet.
+    pub(super) millis: usize,
+    srtp: Option<Box<SrtpSender>>,
+    pressing: Option<Box<Pressing>>,
+    noise: Option<Box<(ComfortNoise, NoiseSource)>>,
     /// A time for the next packet is set; which one, so that an old one is known.
     pub(super) ticking: Option<u32>,
+    keys: VecDeque<Dtmf>,
+    facts: Arc<Facts>,
+    pause: u32,
+    our_line: Option<CryptoLine>,
+    format: Option<AudioFormat>,
+    event: Option<OtherFormat>,
+    voice: Option<Box<Voice>>,
+    repacker: Option<Box<Repacker>>,
 }
 
 impl Mouth {
@@ -211,8 +212,15 @@ impl Mouth {
         }
         self.sent = self.sent.wrapping_add(1);
         self.octets = self.octets.wrapping_add(u32::try_from(payload).unwrap_or(0));
-        self.facts.set_sent(self.sent);
+        if self.sent <= TOLD_AT_ONCE {
+            self.publish();
+        }
         Said::Sent
+    }
+
+    /// Lets others read what was counted.
+    pub(super) fn publish(&self) {
+        self.facts.set_sent(self.sent);
     }
 
     /// Sends the packet of another leg in the first `len` bytes of `buffer`, behind which there is room. `header` has
@@ -230,7 +238,9 @@ impl Mouth {
             return Said::Kept;
         }
         if self.pressing.is_some() {
-            self.rewriter.swallow(StreamId(self.stream), header, now);
+            if self.mode == Mode::Straight {
+                self.rewriter.swallow(StreamId(self.stream), header, now);
+            }
             return Said::Kept;
         }
         if let Some((from, to)) = payload
@@ -320,13 +330,18 @@ impl Mouth {
     pub(super) fn hold_key(&mut self, event: Event, now: Micros) {
         let Some(format) = self.event.filter(|_| self.pressing.is_none()) else { return };
         let timestamp = self.rewriter.timestamp_at(now);
-        self.pressing =
-            Some(Pressing::Event(EventSender::new(event, KEY_VOLUME, timestamp, format.clock, None)));
+        self.pressing = Some(Box::new(Pressing::Event(EventSender::new(
+            event,
+            KEY_VOLUME,
+            timestamp,
+            format.clock,
+            None,
+        ))));
     }
 
     /// And lets it go.
     pub(super) fn release_key(&mut self) {
-        if let Some(Pressing::Event(sender)) = &mut self.pressing {
+        if let Some(Pressing::Event(sender)) = self.pressing.as_deref_mut() {
             sender.release();
         }
     }
@@ -363,7 +378,7 @@ impl Mouth {
         }
         let millis = u32::try_from(self.millis).unwrap_or(20);
         self.pause = self.pause.saturating_sub(millis);
-        match self.pressing.take() {
+        match self.pressing.take().map(|pressing| *pressing) {
             Some(Pressing::Event(sender)) => self.tick_event(line, sender, now),
             Some(Pressing::Tone(player)) => self.tick_tone(line, player, now),
             None if !frame.is_empty() => self.say(line, frame, rate, now),
@@ -380,43 +395,44 @@ impl Mouth {
     }
 
     fn next_key(&mut self, now: Micros) {
-        let Some(key) = self.keys.pop_front() else { return };
-        if !self.open {
+        // Before anything is agreed they wait; on hold there is nobody to press them for.
+        if self.format.is_none() {
             return;
         }
+        let Some(key) = self.keys.pop_front().filter(|_| self.open) else { return };
         if let Some(event) = self.event {
             let timestamp = self.rewriter.timestamp_at(now);
             let (key, length) = (Event::Key(key), Some(KEY_MILLIS));
             let sender = EventSender::new(key, KEY_VOLUME, timestamp, event.clock, length);
-            self.pressing = Some(Pressing::Event(sender));
+            self.pressing = Some(Box::new(Pressing::Event(sender)));
         } else if let Some(codec) = self.codec() {
             let player = KeyPlayer::new(key, KEY_LEVEL, 100, 100, codec.rate());
             self.begin(Mode::Voiced, now);
-            self.pressing = Some(Pressing::Tone(Box::new(player)));
+            self.pressing = Some(Box::new(Pressing::Tone(player)));
         }
     }
 
     fn tick_event(&mut self, line: &Line, mut sender: EventSender, now: Micros) -> Said {
-        let Some(format) = self.event else { return Said::Kept };
+        let Some(format) = self.event.filter(|_| self.open) else { return Said::Kept };
         let millis = u32::try_from(self.millis).unwrap_or(20);
         let Some(packet) = sender.next_packet(millis * (format.clock / 1000)) else {
             self.pause = KEY_PAUSE;
             return Said::Kept;
         };
-        self.pressing = Some(Pressing::Event(sender));
+        self.pressing = Some(Box::new(Pressing::Event(sender)));
         let header = self.rewriter.insert(format.send, packet.marker, Some(packet.timestamp), now);
         let mut room = [0; 64];
         let Ok(len) = header.write(&packet.payload, &mut room) else { return Said::Kept };
         self.put(line, &mut room, len, packet.payload.len())
     }
 
-    fn tick_tone(&mut self, line: &Line, mut player: Box<KeyPlayer>, now: Micros) -> Said {
+    fn tick_tone(&mut self, line: &Line, mut player: KeyPlayer, now: Micros) -> Said {
         let Some(rate) = self.codec().map(Codec::rate) else { return Said::Kept };
         let mut samples = [0; LONGEST_MILLIS * 16];
         let Some(frame) = samples.get_mut(..self.millis * rate.per_milli()) else { return Said::Kept };
         let full = player.fill(frame) == frame.len();
         if full {
-            self.pressing = Some(Pressing::Tone(player));
+            self.pressing = Some(Box::new(Pressing::Tone(player)));
         }
         self.say(line, frame, rate, now)
     }

@@ -36,6 +36,8 @@ pub(super) enum Action {
 /// By the payload type that comes in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
+    /// The way of most packets, at hand.
+    first: Option<(u8, Meaning, Action)>,
     ways: Vec<(u8, Meaning, Action)>,
     /// Keys that are pressed at the far end are heard at the other without any help.
     pub(super) carries_keys: bool,
@@ -112,12 +114,82 @@ impl Plan {
         let keys = from.telephone_event.iter().map(|e| (e.receive, Meaning::Key(e.clock)));
         let noise = from.comfort_noise.iter().map(|n| (n.receive, Meaning::Noise));
         let ways = audio.chain(keys).chain(noise).map(|(kind, meaning)| (kind, meaning, action(meaning)));
-        Self { ways: ways.collect(), carries_keys }
+        let ways: Vec<_> = ways.collect();
+        Self { first: ways.first().copied(), ways, carries_keys }
     }
 
     /// None for a payload type that was not agreed.
     pub(super) fn way(&self, payload_type: u8) -> Option<(Meaning, Action)> {
+        if let Some((_, meaning, action)) = self.first.filter(|(kind, ..)| *kind == payload_type) {
+            return Some((meaning, action));
+        }
         let way = self.ways.iter().find(|(kind, ..)| *kind == payload_type);
         way.map(|(_, meaning, action)| (*meaning, *action))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::OtherFormat;
+    use AudioCodec::{G722, Pcma, Pcmu};
+
+    fn stream(audio: &[(AudioCodec, u8, u8)], event: Option<u8>) -> MediaStream {
+        let format = |(codec, send, receive): &(AudioCodec, u8, u8)| AudioFormat {
+            codec: *codec,
+            send: *send,
+            receive: *receive,
+        };
+        MediaStream {
+            remote: None,
+            remote_rtcp: None,
+            sources: Vec::new(),
+            audio: audio.iter().map(format).collect(),
+            telephone_event: event.map(|kind| OtherFormat { send: kind, receive: kind, clock: 8000 }),
+            comfort_noise: None,
+            ptime: 20,
+            sends: true,
+            receives: true,
+            rtcp_mux: false,
+            srtp: None,
+        }
+    }
+
+    fn action(plan: &Plan, kind: u8) -> Option<Action> {
+        plan.way(kind).map(|(_, action)| action)
+    }
+
+    #[test]
+    fn whatever_both_agreed_is_relayed_whichever_each_prefers() {
+        let a = stream(&[(G722, 9, 9), (Pcmu, 0, 0), (Pcma, 8, 8)], Some(101));
+        let b = stream(&[(Pcma, 8, 8), (G722, 109, 110)], Some(96));
+        let plan = Plan::between(&a, &b);
+        assert_eq!(action(&plan, 9), Some(Action::Relay(109)), "what b receives is what we send");
+        assert_eq!(action(&plan, 8), Some(Action::Relay(8)));
+        assert_eq!(action(&plan, 0), Some(Action::Recode(8, Law::Mu)));
+        assert_eq!(action(&plan, 101), Some(Action::Key(96, 8000)));
+        assert_eq!(action(&plan, 13), None);
+        assert_eq!(action(&Plan::between(&b, &a), 110), Some(Action::Relay(9)));
+        assert!(plan.carries_keys);
+    }
+
+    #[test]
+    fn only_what_nobody_shares_is_decoded() {
+        let a = stream(&[(G722, 9, 9)], Some(101));
+        let b = stream(&[(Pcmu, 0, 0)], Some(101));
+        assert_eq!(action(&Plan::between(&a, &b), 9), Some(Action::Decode));
+        assert_eq!(action(&Plan::between(&b, &a), 0), Some(Action::Decode));
+    }
+
+    #[test]
+    fn keys_as_sound_are_taken_out_for_a_side_that_wants_events() {
+        let (sound, events) = (stream(&[(Pcmu, 0, 0)], None), stream(&[(Pcmu, 0, 0)], Some(101)));
+        assert_eq!(action(&Plan::between(&sound, &events), 0), Some(Action::Decode));
+        assert!(!Plan::between(&sound, &events).carries_keys);
+        let back = Plan::between(&events, &sound);
+        assert_eq!((action(&back, 0), action(&back, 101)), (Some(Action::Relay(0)), Some(Action::Stop)));
+        assert!(!back.carries_keys);
+        let both = Plan::between(&sound, &sound);
+        assert_eq!((action(&both, 0), both.carries_keys), (Some(Action::Relay(0)), true));
     }
 }

@@ -34,7 +34,7 @@ impl Reports {
     /// §6.3.1: between half and one and a half of it, over e - 3/2 for the reconsideration that two never need.
     fn interval(&mut self) -> u64 {
         let spread = u64::from(chance::word(&mut self.chance));
-        (INTERVAL / 2 + (INTERVAL * spread >> 32)) * 100_000 / 121_828
+        (INTERVAL / 2 + ((INTERVAL * spread) >> 32)) * 100_000 / 121_828
     }
 
     pub(super) fn is_due(&self, now: Micros) -> bool {

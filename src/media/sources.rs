@@ -81,7 +81,7 @@ impl Worker {
             let event = MediaEvent::Played { leg: leg.id.clone(), prompt: id };
             return self.tell(MediaReport::Media(event));
         }
-        self.hear(place, Source::Prompt(Playing::new(id, prompt, repeat)));
+        self.hear(place, Source::Prompt(Box::new(Playing::new(id, prompt, repeat))));
     }
 
     pub(super) fn tone(&mut self, place: usize, tone: Tone) {

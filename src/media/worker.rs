@@ -146,11 +146,13 @@ impl Worker {
                 }
             }
             self.now = self.clock();
+            // Orders first: what was ordered before a packet was sent is done before it is received.
+            if events.iter().any(|event| event.data.u64() == BELL) && !self.obey(&mut orders) {
+                return self.stop();
+            }
             for event in &events {
                 match event.data.u64() {
-                    // In its turn: what was ordered before a packet was sent is done before it is received.
-                    BELL if self.obey(&mut orders) => {}
-                    BELL => return self.stop(),
+                    BELL => {}
                     TIMER => self.armed = None,
                     token => self.readable(token),
                 }
@@ -238,7 +240,7 @@ impl Worker {
         (leg.life, leg.silence_told) = (now, false);
         leg.ear.count(&packet.header, now);
         add(&counts.received, 1);
-        if !leg.receives() {
+        if !leg.receives {
             return;
         }
         let key = notice(leg, &packet, meaning, now, outbox, counts);
@@ -335,6 +337,7 @@ impl Worker {
             line: Line::new(sockets.rtp),
             report_line: ReportLine::new(sockets.rtcp),
             mux: false,
+            receives: false,
             watched: false,
             ear: Ear::new(Arc::clone(&facts)),
             mouth: Mouth::new(ssrc, sequence, timestamp, facts),
@@ -496,8 +499,12 @@ impl Worker {
         let Self { legs, buffer, outbox, shared, .. } = self;
         let Some(leg) = legs.get_mut(place).and_then(Option::as_deref_mut) else { return };
         leg.line.sweep(now);
-        let Some(stream) = &leg.stream else { return };
-        let silent = stream.receives && u128::from(now.since(leg.life)) >= silence.as_micros();
+        if leg.stream.is_none() {
+            return;
+        }
+        leg.ear.publish();
+        leg.mouth.publish();
+        let silent = leg.receives && u128::from(now.since(leg.life)) >= silence.as_micros();
         if silent && !leg.silence_told {
             leg.silence_told = true;
             outbox.tell(MediaReport::Leg(leg.id.clone(), LegEvent::MediaSilent), &shared.counts);

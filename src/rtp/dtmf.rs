@@ -165,11 +165,8 @@ impl KeyListener {
         if total < size * faintest {
             return None;
         }
-        let mut powers = [0.0; 8];
-        for (power, turn) in powers.iter_mut().zip(self.turns) {
-            // Scaled to the mean power of a sine of that frequency.
-            *power = goertzel(block, turn) * 2.0 / (size * size);
-        }
+        // Scaled to the mean power of a sine of that frequency.
+        let powers = goertzel(block, &self.turns).map(|power| power * 2.0 / (size * size));
         let (rows, columns) = powers.split_at(4);
         let (row, row_power) = loudest(rows)?;
         let (column, column_power) = loudest(columns)?;
@@ -188,14 +185,20 @@ fn loudest(group: &[f32]) -> Option<(usize, f32)> {
     alone.then_some((at, power))
 }
 
-/// Squared magnitude at one frequency.
-fn goertzel(block: &[f32], turn: f32) -> f32 {
-    let (mut last, mut before) = (0.0f32, 0.0f32);
+/// Squared magnitudes at eight frequencies: side by side, so that the processor does them at once.
+fn goertzel(block: &[f32], turns: &[f32; 8]) -> [f32; 8] {
+    let (mut last, mut before) = ([0.0f32; 8], [0.0f32; 8]);
     for sample in block {
-        let value = turn.mul_add(last, sample - before);
-        (before, last) = (last, value);
+        for ((last, before), turn) in last.iter_mut().zip(&mut before).zip(turns) {
+            let value = turn * *last + (sample - *before);
+            (*before, *last) = (*last, value);
+        }
     }
-    last * last + before * before - turn * last * before
+    let mut powers = [0.0; 8];
+    for ((power, turn), (last, before)) in powers.iter_mut().zip(turns).zip(last.iter().zip(&before)) {
+        *power = last * last + before * before - turn * last * before;
+    }
+    powers
 }
 
 #[cfg(test)]

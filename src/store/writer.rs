@@ -7,7 +7,8 @@
 //! Trying again after a failed fsync is sound here: SQLite in WAL mode writes every frame of the transaction anew
 //! at the same place, and a failed checkpoint is done over from the log.
 
-use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,8 +20,11 @@ use tokio::sync::watch;
 use super::apply::Applier;
 use super::checkpoint;
 use super::disk::Disk;
-use super::{QueueFull, StoreError, Ticket, Transaction, WriterState};
+use super::{Op, QueueFull, StoreError, Ticket, Transaction, WriterState};
+use crate::types::{CallId, ShopId};
 
+/// How long what nobody waits for may wait for company: a commit costs much the same for one row and for sixty.
+const LINGER: Duration = Duration::from_millis(20);
 /// How often the free space is measured when nothing else happens.
 const MEASURE_EVERY: Duration = Duration::from_secs(2);
 
@@ -37,6 +41,10 @@ pub(super) struct Shared {
 struct Queue {
     waiting: VecDeque<Transaction>,
     submitted: u64,
+    /// Somebody waits for what is in it.
+    hurry: bool,
+    /// When the first of what nobody waits for came in.
+    since: Option<Instant>,
     /// No more is taken; what waits must be committed by then.
     closing: Option<Instant>,
     /// The writer has ended.
@@ -63,12 +71,28 @@ impl Shared {
             let waiting = queue.waiting.len();
             return Err(QueueFull::Full { waiting, transaction: Box::new(transaction) });
         }
+        let (alone, hurry) = (queue.waiting.is_empty(), !is_patient(&transaction));
         queue.waiting.push_back(transaction);
         queue.submitted += 1;
+        queue.hurry |= hurry;
+        if alone {
+            queue.since = Some(Instant::now());
+        }
         let ticket = Ticket(queue.submitted);
         drop(queue);
-        self.wake.notify_one();
+        // Who lingers wakes by himself.
+        if alone || hurry {
+            self.wake.notify_one();
+        }
         Ok(ticket)
+    }
+
+    /// Somebody waits for what was submitted.
+    pub(super) fn hurry(&self) {
+        let mut queue = self.lock();
+        queue.hurry |= !queue.waiting.is_empty();
+        drop(queue);
+        self.wake.notify_one();
     }
 
     pub(super) fn room(&self) -> usize {
@@ -150,9 +174,15 @@ impl Writer {
     fn next_batch(&self) -> Option<Vec<Transaction>> {
         let mut queue = self.shared.lock();
         loop {
+            let now = Instant::now();
+            let left = queue.since.map_or(Duration::ZERO, |s| (s + LINGER).saturating_duration_since(now));
+            let full = queue.waiting.len() >= self.batch;
             if !queue.waiting.is_empty() {
-                let count = queue.waiting.len().min(self.batch.max(1));
-                return Some(queue.waiting.drain(..count).collect());
+                if queue.hurry || full || queue.closing.is_some() || left.is_zero() {
+                    return Some(self.take_batch(&mut queue, now));
+                }
+                queue = self.shared.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
             }
             if queue.closing.is_some() {
                 return None;
@@ -166,6 +196,15 @@ impl Writer {
                 queue = self.shared.lock();
             }
         }
+    }
+
+    fn take_batch(&self, queue: &mut Queue, now: Instant) -> Vec<Transaction> {
+        let count = queue.waiting.len().min(self.batch.max(1));
+        let batch = queue.waiting.drain(..count).collect();
+        let left = !queue.waiting.is_empty();
+        queue.hurry &= left;
+        queue.since = left.then_some(now);
+        batch
     }
 
     fn look_after_disk(&self) {
@@ -254,8 +293,12 @@ impl Writer {
     fn commit(&mut self, batch: &[Transaction]) -> rusqlite::Result<()> {
         self.set_bound()?;
         self.conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        for op in batch.iter().flat_map(|t| &t.ops) {
-            self.applier.apply(&self.conn, op)?;
+        let ops: Vec<&Op> = batch.iter().flat_map(|t| &t.ops).collect();
+        let overtaken = overtaken(&ops);
+        for (op, overtaken) in ops.into_iter().zip(overtaken) {
+            if !overtaken {
+                self.applier.apply(&self.conn, op)?;
+            }
         }
         self.applier.keep_clock(&self.conn, self.boot_number)?;
         self.conn.prepare_cached("COMMIT")?.execute([])?;
@@ -301,6 +344,30 @@ impl Writer {
             tracing::warn!(%error, "the store was closed, but not tidily");
         }
     }
+}
+
+/// Nothing leaves the box on the strength of these rows.
+fn is_patient(transaction: &Transaction) -> bool {
+    transaction.ops.iter().all(|op| matches!(op, Op::PutCall(_) | Op::PutBindings(_)))
+}
+
+/// A call's record is written whole each time: of several in one commit the last is enough.
+fn overtaken(ops: &[&Op]) -> Vec<bool> {
+    let mut later: HashMap<(&ShopId, &CallId), bool> = HashMap::new();
+    let mut overtaken = vec![false; ops.len()];
+    for (op, overtaken) in ops.iter().zip(&mut overtaken).rev() {
+        if let Op::PutCall(record) = op {
+            let ended = record.ended.is_some();
+            match later.entry((&record.shop, &record.id)) {
+                // A call that has ended does not go on again.
+                Entry::Occupied(later) => *overtaken = *later.get() || !ended,
+                Entry::Vacant(none) => {
+                    none.insert(ended);
+                }
+            }
+        }
+    }
+    overtaken
 }
 
 fn classify(error: &rusqlite::Error) -> Failure {

@@ -20,8 +20,7 @@ use crate::engine::{Dice, Target, hash_of, mutate};
 use crate::samples;
 
 /// The one.
-pub const TARGETS: [Target; 1] =
-    [Target { name: "agent", seeds: scripts, words: &[], run: play }];
+pub const TARGETS: [Target; 1] = [Target { name: "agent", seeds: scripts, words: &[], run: play }];
 
 const HERE: &str = "10.0.0.1:5060";
 /// A provider, a phone, somebody else.
@@ -104,7 +103,8 @@ fn trunk(register: bool) -> TrunkSetup {
 }
 
 fn peer(n: usize) -> Route {
-    let far = PEERS.get(n % 3).and_then(|p| p.parse().ok()).unwrap_or(SocketAddr::from(([10, 0, 0, 9], 5060)));
+    let far =
+        PEERS.get(n % 3).and_then(|p| p.parse().ok()).unwrap_or(SocketAddr::from(([10, 0, 0, 9], 5060)));
     let local = HERE.parse().unwrap_or(far);
     Route { hop: Hop { addr: far, transport: Transport::Udp }, local }
 }
@@ -124,7 +124,8 @@ fn play(script: &[u8]) -> u64 {
         seen: Vec::new(),
     };
     let now = play.at();
-    let phone = DeviceSetup { id: "desk".into(), login: login(), name: Some("Desk".to_owned()), secure: false };
+    let phone =
+        DeviceSetup { id: "desk".into(), login: login(), name: Some("Desk".to_owned()), secure: false };
     play.agent.handle_devices(vec![phone], now);
     play.agent.handle_trunks(vec![trunk(script.len() % 4 == 1)], now);
     play.agent.handle_routes(&"t".into(), vec![peer(0)], now);
@@ -149,11 +150,20 @@ impl Play {
         let command = match what % 19 {
             0 => return self.ask(Method::Invite, n),
             1 => return self.acknowledge(n),
-            2 => return self.inside(&[Method::Info, Method::Update, Method::Invite, Method::Options][n % 4], n),
+            2 => {
+                return self
+                    .inside(&[Method::Info, Method::Update, Method::Invite, Method::Options][n % 4], n);
+            }
             3 => return self.inside(&Method::Bye, n),
             4 => {
-                let methods =
-                    [Method::Invite, Method::Update, Method::Refer, Method::Notify, Method::Prack, Method::Message];
+                let methods = [
+                    Method::Invite,
+                    Method::Update,
+                    Method::Refer,
+                    Method::Notify,
+                    Method::Prack,
+                    Method::Message,
+                ];
                 return self.inside(&methods[n % methods.len()], n);
             }
             5 => return self.ask(Method::Register, n),
@@ -165,12 +175,12 @@ impl Play {
                 0 => LegCommand::Answer,
                 1 => LegCommand::Hold,
                 2 => LegCommand::Resume,
-                _ => LegCommand::Hangup { cause: [EndCause::Hangup, EndCause::Busy][n % 2].clone() },
+                _ => LegCommand::Hangup { cause: [EndCause::Hangup, EndCause::Busy][n % 2] },
             },
             11 => return self.wait(u64::from(how) * 20),
             12 => return self.dial(n),
             13 => LegCommand::Hold,
-            14 => Dtmf::parse("5").map_or(LegCommand::Resume, LegCommand::Dtmf),
+            14 => Dtmf::try_from('5').map_or(LegCommand::Resume, LegCommand::Dtmf),
             15 => return self.wait(u64::from(how) * 4000),
             16 => return self.mutant(n),
             17 => return self.agent.handle_transport_error(peer(n), self.at()),
@@ -259,11 +269,16 @@ impl Play {
             Method::Refer => request.headers.push(Name::ReferTo, "<sip:102@10.0.0.1>"),
             Method::Notify => request.headers.push(Name::Event, "refer"),
             Method::Prack => request.headers.push(Name::RAck, &format!("{} 1 INVITE", n % 5)),
-            Method::Info => request = request.with_body("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n"),
+            Method::Info => {
+                request = request.with_body("application/dtmf-relay", "Signal=5\r\nDuration=160\r\n")
+            }
             _ => {}
         }
         if matches!(method, Method::Invite | Method::Update) && n % 3 != 0 {
-            request = request.with_body("application/sdp", SDP.replace("a=rtpmap", ["a=sendonly\r\na=rtpmap", "a=rtpmap"][n % 2]));
+            request = request.with_body(
+                "application/sdp",
+                SDP.replace("a=rtpmap", ["a=sendonly\r\na=rtpmap", "a=rtpmap"][n % 2]),
+            );
         }
         self.arrive(&request.into(), n);
     }
@@ -301,7 +316,9 @@ impl Play {
     }
 
     fn cancel(&mut self, n: usize) {
-        let Some((from, request)) = self.asked.get(n.checked_rem(self.asked.len()).unwrap_or(0)) else { return };
+        let Some((from, request)) = self.asked.get(n.checked_rem(self.asked.len()).unwrap_or(0)) else {
+            return;
+        };
         let (from, cancel) = (*from, request.cancel());
         self.arrive(&cancel.into(), from);
     }
@@ -452,7 +469,9 @@ impl Play {
         match read_datagram(bytes, &Limits::default()) {
             Received::Message(message) => {
                 self.note(match &*message {
-                    Message::Request(request) => 30 + u16::try_from(request.method.as_str().len()).unwrap_or(0),
+                    Message::Request(request) => {
+                        30 + u16::try_from(request.method.as_str().len()).unwrap_or(0)
+                    }
                     Message::Response(response) => response.status.code(),
                 });
                 if let Message::Response(response) = &*message
@@ -472,7 +491,11 @@ impl Play {
             Received::Ping => {}
             Received::Refused(refused) => {
                 // A refusal repeats what was asked, also where it cannot be read.
-                assert!(refused.fault.to_string().is_empty(), "we sent what nobody can read: {}", refused.fault);
+                assert!(
+                    refused.fault.to_string().is_empty(),
+                    "we sent what nobody can read: {}",
+                    refused.fault
+                );
             }
             Received::Dropped(fault) => {
                 let answer = bytes.starts_with(b"SIP/2.0 4") || bytes.starts_with(b"SIP/2.0 5");

@@ -58,6 +58,8 @@ pub static CURRENT: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
 const SLOW: Duration = Duration::from_secs(2);
 const LONGEST: usize = 9000;
 const CORPUS: usize = 4000;
+/// So many different behaviours are told apart; where there are more, nothing is new any longer.
+const BEHAVIOURS: usize = 500_000;
 
 /// Runs a target.
 pub fn fuzz(target: &Target, seed: u64, budget: Budget) -> Report {
@@ -84,6 +86,7 @@ pub fn fuzz(target: &Target, seed: u64, budget: Budget) -> Report {
         };
         next += 1;
         if let Some(behaviour) = execute(target, &input, &mut report)
+            && seen.len() < BEHAVIOURS
             && seen.insert(behaviour)
         {
             if corpus.len() < CORPUS {
@@ -120,6 +123,11 @@ fn execute(target: &Target, input: &[u8], report: &mut Report) -> Option<u64> {
         report.failures.push(Failure { input: input.to_vec(), what });
     }
     None
+}
+
+/// Takes a value that had to be made and is not looked at, so that making it is not optimised away.
+pub fn consider<T>(value: T) {
+    std::hint::black_box(&value);
 }
 
 /// A number for how something went, from whatever shows it.

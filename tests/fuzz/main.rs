@@ -1,6 +1,8 @@
 //! A short and always equal run of every fuzz target. `scripts/prove fuzz` runs the same targets for as long as one
 //! likes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
+
 mod calls;
 mod engine;
 mod samples;
@@ -64,7 +66,7 @@ fn keys_of_any_bytes() {
 
 #[test]
 fn calls_in_any_state() {
-    survives(&calls::TARGETS, "agent", 1500);
+    survives(&calls::TARGETS, "agent", 300);
 }
 
 /// The harness itself: it finds what it is for.

@@ -10,7 +10,7 @@ use backroom::sip::uri::{Uri, escape_header, unescape};
 use backroom::sip::wire::{Limits, Opener, Received, StreamReader, read_datagram};
 use backroom::types::Mono;
 
-use crate::engine::{Target, hash_of};
+use crate::engine::{Target, consider, hash_of};
 use crate::samples;
 
 /// All of them.
@@ -49,17 +49,17 @@ fn look(message: &Message) -> u64 {
         h.privacy().is_empty(),
     ];
     for header in h {
-        drop((h.routes(&header.name), h.tokens(&header.name), h.auth(&header.name)));
-        drop(h.address(header.name.clone()));
+        consider((h.routes(&header.name), h.tokens(&header.name), h.auth(&header.name)));
+        consider(h.address(header.name.clone()));
     }
     if let Ok(Contacts::These(contacts)) = contacts {
         let seen: Vec<_> = contacts.iter().map(|c| (c.expires(), c.q(), c.display())).collect();
-        drop(seen);
+        consider(seen);
     }
     let head = message.head();
-    drop((head.via.reply_to(), head.via.maddr(), head.via.ttl(), head.via.received()));
-    drop((head.from.display(), head.to.uri.user(), head.to.uri.scheme()));
-    drop(Description::parse(message.body()));
+    consider((head.via.reply_to(), head.via.maddr(), head.via.ttl(), head.via.received()));
+    consider((head.from.display(), head.to.uri.user(), head.to.uri.scheme()));
+    consider(Description::parse(message.body()));
     hash_of(&(views, h.len().min(4), head.via_below.len().min(2)))
 }
 
@@ -71,7 +71,7 @@ fn kind(fault: &Fault) -> u64 {
 fn datagram(bytes: &[u8]) -> u64 {
     let limits = Limits::default();
     let small = Limits { head: 600, headers: 8, uri: 40, body: 100 };
-    drop(read_datagram(bytes, &small));
+    consider(read_datagram(bytes, &small));
     match read_datagram(bytes, &limits) {
         Received::Message(message) => {
             let printed = message.to_bytes();
@@ -80,7 +80,7 @@ fn datagram(bytes: &[u8]) -> u64 {
             let mut seen = look(&message);
             if let Message::Request(request) = *message {
                 seen ^= hash_of(&request.method.as_str().len());
-                drop(request.cancel().to_bytes());
+                consider(request.cancel().to_bytes());
             }
             seen
         }
@@ -129,9 +129,9 @@ fn address(bytes: &[u8]) -> u64 {
     if let Ok(uri) = &uri {
         assert!(uri.same_as(uri), "an address is the same as itself");
         assert_eq!(uri.to_string().parse::<Uri>().as_ref(), Ok(uri), "what is printed is read the same");
-        drop((uri.user(), uri.scheme()));
+        consider((uri.user(), uri.scheme()));
         if let Some(sip) = uri.sip() {
-            drop((sip.header("Replaces"), sip.is_loose()));
+            consider((sip.header("Replaces"), sip.is_loose()));
         }
     }
     let name = text.parse::<NameAddr>();
@@ -141,17 +141,17 @@ fn address(bytes: &[u8]) -> u64 {
             Ok(name),
             "what is printed is read the same"
         );
-        drop((name.display(), name.expires(), name.q()));
+        consider((name.display(), name.expires(), name.q()));
     }
     let via = text.parse::<Via>();
     if let Ok(via) = &via {
         assert_eq!(via.to_string().parse::<Via>().as_ref(), Ok(via), "what is printed is read the same");
         let mut noted = via.clone();
         noted.note_source(([192, 0, 2, 1], 5060).into());
-        drop(noted.reply_to());
+        consider(noted.reply_to());
     }
     assert_eq!(unescape(&escape_header(&text)), text, "what is escaped comes back");
-    drop(text.parse::<Network>());
+    consider(text.parse::<Network>());
     let shape = uri.as_ref().ok().and_then(Uri::sip).map(|u| {
         (
             u.user.is_some(),
@@ -191,11 +191,11 @@ fn description(bytes: &[u8]) -> u64 {
     let policy = TargetPolicy::default();
     let mut seen = vec![description.is_hold()];
     for media in &description.media {
-        drop((media.codecs(), media.ptime(), media.crypto(), description.rtcp_target(media)));
+        consider((media.codecs(), media.ptime(), media.crypto(), description.rtcp_target(media)));
         let target = description.target(media);
         seen.push(target.is_some_and(|t| policy.check(t, [192, 0, 2, 1].into()).is_ok()));
         for line in media.crypto() {
-            drop(backroom::rtp::sdes::Crypto::parse(&line.to_string()));
+            consider(backroom::rtp::sdes::Crypto::parse(&line.to_string()));
         }
     }
     for secure in [false, true] {
@@ -211,7 +211,7 @@ fn description(bytes: &[u8]) -> u64 {
     }
     let refused = refuse_all(&description, &local(false));
     assert!(refused.media.iter().all(|m| m.port == 0), "all are refused");
-    drop("IN IP4 0.0.0.0".parse::<Connection>());
+    consider("IN IP4 0.0.0.0".parse::<Connection>());
     hash_of(&(seen, description.media.len().min(3)))
 }
 
@@ -223,7 +223,7 @@ fn digest(bytes: &[u8]) -> u64 {
     let login = Login { username: "101".to_owned(), password: "secret".to_owned() };
     let Ok(uri) = "sip:shop.example".parse::<Uri>() else { return 0 };
     let mut server = Server::new(ServerSettings::default(), [1; 32]);
-    drop(server.challenge(false, Mono(0)));
+    consider(server.challenge(false, Mono(0)));
     let verdict = server.verify(&auth, &method, &uri, Some("secret"), Mono(1));
     assert_eq!(verdict, Verdict::Refused, "nobody knows the password here");
     assert_eq!(server.verify(&auth, &method, &uri, None, Mono(1)), Verdict::Refused);

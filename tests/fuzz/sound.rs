@@ -12,7 +12,7 @@ use backroom::rtp::rtcp::{Builder, Compound, Ntp, Rtcp};
 use backroom::rtp::sdes::{MasterKey, Suite};
 use backroom::rtp::srtp::{SrtpReceiver, SrtpSender};
 
-use crate::engine::{Target, hash_of};
+use crate::engine::{Target, consider, hash_of};
 use crate::samples;
 
 /// All of them.
@@ -46,11 +46,11 @@ fn packets(bytes: &[u8]) -> u64 {
     let mut seen = Vec::new();
     let mut frame = [0; 160];
     for datagram in datagrams(bytes) {
-        drop(kind(datagram));
+        consider(kind(datagram));
         now = now.plus(1 + 20_000 * u64::from(datagram.len() != 1));
         let mut stranger = datagram.to_vec();
         assert!(receiver.unprotect(&mut stranger).is_err(), "nobody has the key");
-        drop(receiver.unprotect_rtcp(&mut datagram.to_vec()));
+        consider(receiver.unprotect_rtcp(&mut datagram.to_vec()));
         let parsed = Packet::parse(datagram);
         seen.push(u8::from(parsed.is_ok()));
         if let Ok(packet) = parsed {
@@ -59,7 +59,7 @@ fn packets(bytes: &[u8]) -> u64 {
                 let again = Packet::parse(&copy[..length]);
                 assert_eq!(again, Ok(packet), "what is written is read the same");
                 if let Ok(whole) = sender.protect(&mut copy, length) {
-                    drop(receiver.unprotect(&mut copy[..whole]));
+                    consider(receiver.unprotect(&mut copy[..whole]));
                 }
             }
             if let Some(extension) = packet.extension {
@@ -70,9 +70,9 @@ fn packets(bytes: &[u8]) -> u64 {
                 let mut out = datagram.to_vec();
                 assert!(header.patch(&mut out).is_ok(), "what was read can be patched");
             }
-            drop(reception.packet(&packet.header, now));
-            drop(ComfortNoise::parse(packet.payload));
-            drop(playout.push(&packet, now));
+            consider(reception.packet(&packet.header, now));
+            consider(ComfortNoise::parse(packet.payload));
+            consider(playout.push(&packet, now));
         }
         if datagram.len().is_multiple_of(2) {
             seen.push(
@@ -80,8 +80,8 @@ fn packets(bytes: &[u8]) -> u64 {
             );
         }
     }
-    drop(reception.report(now));
-    drop(rewriter.timestamp_at(now));
+    consider(reception.report(now));
+    consider(rewriter.timestamp_at(now));
     seen.dedup();
     seen.truncate(12);
     hash_of(&seen)
@@ -117,8 +117,8 @@ fn reports(bytes: &[u8]) -> u64 {
             });
         }
     }
-    drop(reception.report(Micros(u64::MAX)));
-    drop(Ntp::from_unix_micros(u64::MAX));
+    consider(reception.report(Micros(u64::MAX)));
+    consider(Ntp::from_unix_micros(u64::MAX));
     seen.dedup();
     seen.truncate(8);
     hash_of(&seen)
@@ -127,7 +127,7 @@ fn reports(bytes: &[u8]) -> u64 {
 /// Six bytes a packet: how much sequence and time go on, and the payload.
 fn keys(bytes: &[u8]) -> u64 {
     let (steps, rest) = bytes.as_chunks::<6>();
-    drop(EventPayload::parse(rest));
+    consider(EventPayload::parse(rest));
     let mut receiver = EventReceiver::new(8000);
     let mut header = Header::default();
     let mut now = Micros(0);
@@ -144,8 +144,8 @@ fn keys(bytes: &[u8]) -> u64 {
         now = now.plus(u64::from(*mode) * 1000);
         if let Ok(heard) = EventPayload::parse(payload) {
             assert_eq!(EventPayload::parse(&heard.to_bytes()), Ok(heard), "what is written is read the same");
-            drop(heard.rescaled(48_000, 8000));
-            drop(heard.rescaled(8000, 48_000));
+            consider(heard.rescaled(48_000, 8000));
+            consider(heard.rescaled(8000, 48_000));
         }
         let length = payload.len().saturating_sub(usize::from(step >> 7));
         match receiver.receive(&header, &payload[..length], now) {

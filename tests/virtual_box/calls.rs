@@ -10,8 +10,8 @@ use backroom::sip::transaction::{Hop, Transport};
 use backroom::store::{CallFilter, MessageFilter};
 use backroom::trunk::TrunkEvent;
 use backroom::types::{
-    Address, CallId, DeviceId, EndCause, Identity, LegCommand, LegEvent, LineId, MediaCommand, NumberKind,
-    Offer, PhoneNumber, Progress, ShopId, Via, Wall,
+    Address, CallId, DeviceId, EndCause, Identity, LegCommand, LegEvent, LineId, MediaCommand, MediaFacts,
+    NumberKind, Offer, PhoneNumber, Progress, ShopId, Via, Wall,
 };
 use serde_json::{Map, Value, json};
 
@@ -139,6 +139,23 @@ async fn a_call_has_its_row_from_the_first_ring_and_one_cause_at_its_end() {
     assert_eq!(cause(record), Some(EndCause::Hangup));
     assert_eq!((record.ring, record.talk), (seconds(3), seconds(83)));
     assert_eq!(b.ask(Command::Status).await.unwrap()["shops"]["main"]["calls"]["calls"], 0);
+}
+
+#[tokio::test]
+async fn what_was_measured_of_a_leg_that_the_box_hung_up_is_in_the_record() {
+    let mut b = one_shop().await;
+    let desk = talking(&mut b).await;
+    let facts = |received| MediaFacts { codec: "PCMU".into(), received, ..MediaFacts::default() };
+    b.leg("jane", LegEvent::Media(facts(100))).await;
+    b.leg("jane", hung_up()).await;
+    b.leg(&desk, LegEvent::Media(facts(99))).await;
+    b.leg(&desk, hung_up()).await;
+    let [record] = &records(&b).await[..] else { panic!() };
+    let received: Vec<Option<u64>> =
+        record.legs.iter().map(|l| l.media.as_ref().map(|m| m.received)).collect();
+    assert_eq!(received.iter().flatten().sum::<u64>(), 199, "{received:?}");
+    assert_eq!(cause(record), Some(EndCause::Hangup));
+    assert_eq!(b.ask(Command::Status).await.unwrap()["shops"]["main"]["calls"]["stray_events"], 0);
 }
 
 #[tokio::test]
@@ -463,6 +480,7 @@ async fn when_too_much_waits_for_the_disk_only_calls_for_help_begin() {
     b.leg(&out, LegEvent::Answered).await;
     assert!(b.was_told("help", &LegCommand::Answer));
     b.store().set_max_bytes(None);
+    records(&b).await;
     b.pump().await;
     b.leg("after", from_outside(OUTSIDE)).await;
     b.dialled(&front());

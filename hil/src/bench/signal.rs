@@ -34,6 +34,9 @@ pub(super) struct Ends {
     /// What is called
     #[arg(long, default_value = "+12065550100")]
     pub(super) number: String,
+    /// Offer no telephone-events: a peer that wants to know of keys must listen to the audio
+    #[arg(long)]
+    pub(super) inband: bool,
 }
 
 /// How far one of our calls has come.
@@ -121,7 +124,7 @@ impl Signal {
     /// Begins one more call.
     fn dial(&mut self) -> Result<(), Failed> {
         let n = self.made.len();
-        let body = description(self.sound_of(n * 2)?);
+        let body = description(self.sound_of(n * 2)?, !self.ends.inband);
         let Ends { peer, caller, number, .. } = &self.ends;
         let (caller_ip, run) = (caller.ip(), self.run);
         let invite = format!(
@@ -281,7 +284,8 @@ impl Signal {
             self.send(caller, &message.answer("180 Ringing", &tag, &contact, ""), from);
             self.order.push(id.clone());
         }
-        let answer = message.answer("200 OK", &tag, &contact, &description(self.sound_of(leg)?));
+        let answer =
+            message.answer("200 OK", &tag, &contact, &description(self.sound_of(leg)?, !self.ends.inband));
         self.send(caller, &answer, from);
         self.taken.insert(id, Taken { answer, audio: message.audio() });
         Ok(())

@@ -90,12 +90,14 @@ impl<'a> Message<'a> {
     }
 }
 
-/// PCMU at this address.
-pub(super) fn description(at: SocketAddr) -> String {
+/// PCMU at this address; with `events`, keys do not come as tones in the audio.
+pub(super) fn description(at: SocketAddr, events: bool) -> String {
     let (host, port) = (at.ip(), at.port());
+    let (format, lines) =
+        if events { (" 101", "a=rtpmap:101 telephone-event/8000\r\na=fmtp:101 0-15\r\n") } else { ("", "") };
     format!(
         "v=0\r\no=- {port} 1 IN IP4 {host}\r\ns=-\r\nc=IN IP4 {host}\r\nt=0 0\r\n\
-         m=audio {port} RTP/AVP 0\r\na=rtpmap:0 PCMU/8000\r\na=ptime:20\r\na=sendrecv\r\n"
+         m=audio {port} RTP/AVP 0{format}\r\na=rtpmap:0 PCMU/8000\r\n{lines}a=ptime:20\r\na=sendrecv\r\n"
     )
 }
 

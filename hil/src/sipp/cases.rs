@@ -15,6 +15,8 @@ pub struct Case {
     pub calls: (u16, u16),
     /// How many of them each callee gets.
     pub taken: &'static [u16],
+    /// Milliseconds that it is talked.
+    pub hold: u16,
     /// Percent of the packets that SIPp loses, coming and going.
     pub loss: u8,
     /// Seconds that it may take.
@@ -37,6 +39,7 @@ const PLAIN: Case = Case {
     dialled: OUT,
     calls: (1, 1),
     taken: &[1],
+    hold: 200,
     loss: 0,
     within: 15,
     phone: false,
@@ -65,7 +68,8 @@ pub const CASES: &[Case] = &[
     },
     Case { name: "UPDATE", caller: "update", ..PLAIN },
     Case { name: "late offer", caller: "late_offer", ..PLAIN },
-    Case { name: "302", callees: &["moved", "answer"], taken: &[1, 1], ..PLAIN },
+    Case { name: "302 within the trunk", callees: &["moved"], ..PLAIN },
+    Case { name: "302 to a stranger", callees: &["moved_away"], end: Some("nobody"), ..PLAIN },
     Case { name: "several 18x", callees: &["progress"], ..PLAIN },
     Case { name: "glare 491, theirs", caller: "glare_update", ..PLAIN },
     Case { name: "glare 491, ours", caller: "long_call", callees: &["glare"], within: 80, ..PLAIN },
@@ -81,7 +85,7 @@ pub const CASES: &[Case] = &[
     Case { name: "unknown method", caller: "unknown", ..PLAIN },
     Case { name: "unknown method outside", caller: "unknown_outside", ..ALONE },
     Case { name: "unknown extension, 420", caller: "required", ..ALONE },
-    Case { name: "5 % loss", calls: (60, 15), taken: &[60], loss: 5, within: 60, ..PLAIN },
+    Case { name: "5 % loss", calls: (60, 15), taken: &[60], hold: 4000, loss: 5, within: 60, ..PLAIN },
 ];
 
 /// The text of a scenario.
@@ -108,6 +112,7 @@ scenarios![
     "late_offer",
     "long_call",
     "moved",
+    "moved_away",
     "no_ack",
     "options",
     "overload",

@@ -160,7 +160,17 @@ impl Sipp<'_> {
         let way = if self.way == Way::Udp { "u1" } else { "t1" };
         let mut command = Command::new("sipp");
         command.arg("-sf").arg(path).args(["-i", &own, "-p", "5060", "-mi", &own, "-t", way]);
-        command.args(["-ci", &own, "-cp", "8888", "-nostdin", "-d", "200", "-m", &calls.to_string()]);
+        command.args([
+            "-ci",
+            &own,
+            "-cp",
+            "8888",
+            "-nostdin",
+            "-d",
+            &self.case.hold.to_string(),
+            "-m",
+            &calls.to_string(),
+        ]);
         command.args(["-timeout", &within, "-timeout_error", "-recv_timeout", &format!("{within}000")]);
         command.args(["-key", "way", self.way.as_str()]);
         command.args(["-key", "box", &self.net.host(hosts::SHOP).to_string()]);
@@ -184,6 +194,8 @@ impl Sipp<'_> {
         let (calls, rate) = self.case.calls;
         let mut command = self.command(self.case.caller, self.net.host(caller_of(self.case)), calls)?;
         command.arg(format!("{}:5060", self.net.host(far)));
+        // Without it SIPp leaves the user out of the digest's URI, which is then not that of the request.
+        command.args(["-auth_uri", &format!("{}@{}", self.case.dialled, self.net.host(hosts::SHOP))]);
         command.args(["-s", self.case.dialled, "-r", &rate.to_string(), "-l", "500"]);
         command.spawn()
     }
@@ -201,14 +213,21 @@ impl Sipp<'_> {
     }
 }
 
-/// What is wrong with the box's records of the case.
+/// What is wrong with the box's records of the case. The last of them may be on its way to the disk.
 async fn record(case: &Case, shop: &Shop) -> Option<String> {
     let wanted = case.end?;
-    let rows = match shop.rows(&["calls", "--json", "--last", "1000"]).await {
-        Ok(rows) => rows,
-        Err(why) => return Some(format!("backroom calls: {why}")),
-    };
-    let ends: Vec<&str> = rows.iter().map(|row| row["ended"][1].as_str().unwrap_or("none")).collect();
-    let good = ends.len() == usize::from(case.calls.0) && ends.iter().all(|end| *end == wanted);
-    (!good).then(|| format!("the records end with {ends:?}, not {} times {wanted:?}", case.calls.0))
+    let began = Instant::now();
+    loop {
+        let rows = match shop.rows(&["calls", "--json", "--last", "1000"]).await {
+            Ok(rows) => rows,
+            Err(why) => return Some(format!("backroom calls: {why}")),
+        };
+        let ends: Vec<&str> = rows.iter().map(|row| row["ended"][1].as_str().unwrap_or("none")).collect();
+        if ends.len() == usize::from(case.calls.0) && ends.iter().all(|end| *end == wanted) {
+            return None;
+        }
+        if began.elapsed() > Duration::from_secs(5) {
+            return Some(format!("the records end with {ends:?}, not {} times {wanted:?}", case.calls.0));
+        }
+    }
 }

@@ -17,7 +17,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 
-from callbox import BOX, NUMBER, PASSWORD, PHONE, PHONE_PORT, SCENARIOS, TRUNK, Box, Sipp, listening, realtime
+from callbox import BOX, NUMBER, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening, realtime
 from programs import Use, end, eventually
 
 RELAY, LEGS = "127.61.0.4", "127.61.0.5"
@@ -79,11 +79,11 @@ def through_relay(bench, calls):
         end(relay)
 
 
-def through(bench, calls, pids, peer, caller, callee, number):
+def through(bench, calls, pids, peer, caller, callee, number, *more):
     """The same calls with a B2BUA between."""
     watched = [word for pid in pids for word in ("--pid", pid)]
     return bench.hil("rtp", "--calls", calls, "--seconds", bench.arguments.seconds, "--port", SOUND_PORT, *watched,
-                     "call", "--peer", peer, "--caller", caller, "--callee", callee, "--number", number)
+                     "call", "--peer", peer, "--caller", caller, "--callee", callee, "--number", number, *more)
 
 
 def sound(bench, name, pids, ends):
@@ -112,6 +112,9 @@ def sound(bench, name, pids, ends):
         packets = sum(r["sent"] for r in box)
         bench.row(f"{calls} calls: packets lost, {name}", sum(r["lost"] for r in box), f"of {packets}", 0,
                   f"relay {sum(r['lost'] for r in floor)}")
+        inband = through(bench, calls, pids, *ends, "--inband")
+        bench.fact(what="sound without telephone-events", calls=calls, box=inband)
+        bench.row(f"{calls} calls whose keys are tones: CPU per packet, {name}", cpu(inband), "us")
         threads = {}
         for r in box:
             for thread, percent in r["threads_percent"].items():
@@ -226,8 +229,7 @@ def registrations(bench):
     box = bench.box(phones=500)
     box.start()
     folder = box.folder
-    users = folder / "users.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{phone};{PASSWORD};\n" for phone in box.phones))
+    users = box.users()
     for rate in bench.arguments.register_rates:
         count = rate * bench.arguments.rate_seconds
         before = box.use.cpu()
@@ -263,8 +265,7 @@ def growth(bench):
     bench.row(f"{a.many_calls} short calls: failed", a.many_calls - near["good"], "", 0)
     bench.row(f"{a.many_calls} short calls: RSS after", box.rss_mb(), "MB", 64, f"before {memory:.1f}")
     bench.row(f"{a.many_calls} short calls: descriptors more", box.descriptors() - fds, "", 0)
-    users = box.folder / "users.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{phone};{PASSWORD};\n" for phone in box.phones))
+    users = box.users()
     register_many(box.folder, users, 1600, 2000)
     time.sleep(35)
     memory = box.rss_mb()

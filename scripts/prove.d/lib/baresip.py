@@ -44,6 +44,7 @@ class Baresip:
         self.events = queue.Queue()
         self.past = []
         self.socket = connected(own, control)
+        self.socket.settimeout(None)
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -52,13 +53,14 @@ class Baresip:
         with contextlib.suppress(OSError):
             while data := self.socket.recv(65536):
                 rest += data
-                while b":" in rest:
-                    length, _, tail = rest.partition(b":")
-                    size = int(length)
-                    if len(tail) <= size:
+                while (parts := rest.partition(b":"))[1]:
+                    size = int(parts[0])
+                    if len(parts[2]) <= size:
                         break
-                    self.events.put(json.loads(tail[:size]))
-                    rest = tail[size + 1 :]
+                    rest = parts[2][size + 1 :]
+                    # What it writes is not always JSON.
+                    with contextlib.suppress(ValueError):
+                        self.events.put(json.loads(parts[2][:size].decode(errors="replace"), strict=False))
 
     def does(self, command, parameters=""):
         text = json.dumps({"command": command, "params": parameters}).encode()
@@ -81,10 +83,10 @@ class Baresip:
         seen = [e.get("type", e.get("data", "")) for e in self.past][-12:]
         raise TimeoutError(f"{self.user}: no {kind} within {patience} s; there were {seen}")
 
-    def writes(self, text, patience=10):
-        """Waits until its log has this: keys that it hears are told there and nowhere else."""
+    def writes(self, text, patience=10, times=1):
+        """Waits until its log has this so often: what happened before anybody listened for events is told there."""
         until = time.monotonic() + patience
-        while text not in (self.folder / "baresip.log").read_text(errors="replace"):
+        while (self.folder / "baresip.log").read_text(errors="replace").count(text) < times:
             if time.monotonic() > until:
                 raise TimeoutError(f"{self.user}: never wrote {text!r}")
             time.sleep(0.05)

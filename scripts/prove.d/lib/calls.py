@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "lib"))
 
 import sound  # noqa: E402
-from callbox import BOX, NUMBER, PASSWORD, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening  # noqa: E402
+from callbox import BOX, NOBODY, NUMBER, PHONE, PHONE_PORT, TRUNK, Box, Sipp, listening, password  # noqa: E402
 from programs import end, eventually  # noqa: E402
 
 from baresip import Baresip  # noqa: E402
@@ -80,8 +80,8 @@ def with_kamailio(proof):
     (folder / "provider-password").write_text(PROVIDER_PASSWORD)
     line = (f'[[line]]\nid = "k"\nkind = "sip"\ndomain = "{PROVIDER}"\nproxy = "{PROVIDER}:5060"\ntransport = "udp"\n'
             f'username = "{ACCOUNT}"\npassword_file = "{folder}/provider-password"\nexpires = 60\n'
-            f'number = "{ACCOUNT}"\nchannels = 20\nnat = false\n')
-    ring = {"extension": "1000"}
+            f'number = "{ACCOUNT}"\nchannels = 20\nnat = false\nmedia_networks = ["{OUTSIDE}/32"]\n')
+    ring = {"extension": "4000"}
     plan = {"inbound": [{"open": ring, "closed": ring}], "outbound": [{"prefix": "", "lines": [{"line": "k"}]}]}
     box = Box(proof.arguments.backroom, folder, lines=line, plan=plan, priority=False, level="info")
     box.start()
@@ -104,7 +104,8 @@ def with_kamailio(proof):
     far = Sipp(folder, "answer", OUTSIDE, 5060, 3)
     listening(OUTSIDE, 5060)
     phone = Sipp(folder, "phone_call", PHONE, PHONE_PORT + 2, 3, far=f"{BOX}:5060", rate=2, service=FAR_NUMBER,
-                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", PASSWORD])
+                 hold_ms=300, extra=["-timeout", 15, "-key", "phone", box.phones[0], "-au", box.phones[0], "-ap", password(0),
+                        "-auth_uri", f"{FAR_NUMBER}@{BOX}"])
     proof.check("Kamailio: a phone calls out through it, which asks for digest", phone.wait(30) == 0, str(phone.figures()))
     proof.check("Kamailio: the far side heard of each call and its end", far.wait(30) == 0, str(far.figures()))
 
@@ -128,11 +129,11 @@ def with_baresip(proof):
     folder = proof.folder("baresip")
     box = Box(proof.arguments.backroom, folder, phones=2, priority=False, level="info")
     box.start()
-    alice = Baresip(folder / "alice", box.phones[0], PASSWORD, BOX, 57000, 440)
-    bob = Baresip(folder / "bob", box.phones[1], PASSWORD, BOX, 57200, 1000, answers=True)
+    alice = Baresip(folder / "alice", box.phones[0], password(0), BOX, 57000, 440)
+    bob = Baresip(folder / "bob", box.phones[1], password(1), BOX, 57200, 1000, answers=True)
     try:
         for phone in (alice, bob):
-            phone.hears_of("REGISTER_OK", 15)
+            phone.writes("200 OK", 15)
         proof.check("baresip: two phones register with digest", True)
         talk(proof, alice, bob)
         echo(proof, alice)
@@ -148,7 +149,7 @@ def with_baresip(proof):
 
 
 def talk(proof, alice, bob):
-    alice.dials("1001")
+    alice.dials("4001")
     alice.hears_of("CALL_ESTABLISHED", 15)
     bob.hears_of("CALL_ESTABLISHED", 15)
     time.sleep(3)
@@ -161,9 +162,11 @@ def talk(proof, alice, bob):
     alice.does("resume")
     time.sleep(3)
     alice.does("hangup")
-    bob.hears_of("CALL_CLOSED", 10)
+    bob.writes("terminated (duration")
     time.sleep(0.5)
     for phone, other, tone, own in [(alice, "bob", 1000, 440), (bob, "alice", 440, 1000)]:
+        # baresip 1.0 plays nothing after a hold of its own, also when two of them talk without a box between.
+        wanted = [True] if phone is alice else [True, False, True]
         path = phone.recording()
         there = sound.spells(sound.heard(path, tone))
         shape = [spell for spell, _ in there]
@@ -172,7 +175,7 @@ def talk(proof, alice, bob):
             shape.pop(0)
         while shape and not shape[-1]:
             shape.pop()
-        proof.check(f"baresip: {other}'s {tone} Hz are heard, not during hold, and again", shape == [True, False, True],
+        proof.check(f"baresip: {other}'s {tone} Hz are heard{', not during hold, and again' if len(wanted) > 1 else ''}", shape == wanted,
                     str(there))
         proof.check(f"baresip: and nobody hears himself ({own} Hz)", not any(sound.heard(path, own)))
 
@@ -183,7 +186,7 @@ def echo(proof, alice):
     alice.hears_of("CALL_ESTABLISHED", 15)
     time.sleep(3)
     alice.does("hangup")
-    alice.hears_of("CALL_CLOSED", 10)
+    alice.writes("terminated (duration", times=2)
     time.sleep(0.5)
     new = sorted(set(alice.folder.glob("dump-*dec*.wav")) - before)
     blocks = sound.heard(new[-1], 440) if new else []
@@ -198,15 +201,15 @@ def soak(proof, minutes):
     folder = proof.folder("soak")
     other = "+12065550101"
     plan = {"inbound": [
-        {"number": NUMBER, "open": {"extension": "1000"}, "closed": {"extension": "1000"}},
-        {"number": other, "open": {"extension": "1001"}, "closed": {"extension": "1001"}},
+        {"number": NUMBER, "open": {"extension": "4000"}, "closed": {"extension": "4000"}},
+        {"number": other, "open": {"extension": "4001"}, "closed": {"extension": "4001"}},
+        NOBODY,
     ]}
     box = Box(proof.arguments.backroom, folder, phones=50, plan=plan, priority=False)
     box.start()
     box.register(folder)
     box.register(folder, phone=1, port=PHONE_PORT + 10)
-    users = folder / "users.csv"
-    users.write_text("SEQUENTIAL\n" + "".join(f"{phone};{PASSWORD};\n" for phone in box.phones[2:]))
+    users = box.users(first=2)
     began, seconds = time.monotonic(), minutes * 60
     failed, samples, played, lost, calls = 0, [], 0, 0, 0
     while (left := began + seconds - time.monotonic()) > 0:

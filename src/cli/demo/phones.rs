@@ -41,9 +41,10 @@ pub(super) fn place(text: &str) -> Result<Place, String> {
 }
 
 /// The two of them, and their server.
-#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Phones {
     server: SocketAddr,
+    /// Says to other demonstrations that `server` is taken, also while the box is being started or has no power.
+    _claim: UdpSocket,
     passwords: Vec<String>,
 }
 
@@ -58,9 +59,9 @@ impl Phones {
             Place::Lan => own_address().ok_or("this machine has no network: --phones here")?,
             Place::At(ip) => ip,
         };
-        let port = port(ip).map_err(|e| format!("phones cannot register at {ip}: {e}"))?;
+        let (port, claim) = claim(ip).map_err(|e| format!("phones cannot register at {ip}: {e}"))?;
         let passwords = USERS.iter().map(|_| password()).collect::<Result<_, _>>()?;
-        Ok(Self { server: SocketAddr::new(ip, port), passwords })
+        Ok(Self { server: SocketAddr::new(ip, port), _claim: claim, passwords })
     }
 
     /// Adds them to the box's configuration; their passwords lie beside it, for its owner alone.
@@ -106,15 +107,18 @@ impl Phones {
     }
 }
 
-/// A port that is free for UDP and for TCP; the usual one if it can be.
-fn port(ip: IpAddr) -> std::io::Result<u16> {
-    let free = |port: u16| {
-        let udp = UdpSocket::bind((ip, port))?;
-        let port = udp.local_addr()?.port();
-        TcpListener::bind((ip, port)).map(|_| port)
+/// A port that is free for UDP and for TCP, the usual one if it can be. Held is the port above it: the box itself binds
+/// the one below, a moment later.
+fn claim(ip: IpAddr) -> std::io::Result<(u16, UdpSocket)> {
+    let free = |above: u16| {
+        let claim = UdpSocket::bind((ip, above))?;
+        let port = claim.local_addr()?.port() - 1;
+        UdpSocket::bind((ip, port))?;
+        TcpListener::bind((ip, port))?;
+        Ok((port, claim))
     };
-    let usual = (PORT..PORT + 20).step_by(2).find_map(|port| free(port).ok());
-    usual.map_or_else(|| free(0).or_else(|_| free(0)), Ok)
+    let usual = (PORT + 1..PORT + 41).step_by(2).find_map(|above| free(above).ok());
+    usual.map_or_else(|| free(0).or_else(|_: std::io::Error| free(0)), Ok)
 }
 
 fn write_secret(place: &Path, password: &str) -> std::io::Result<()> {

@@ -13,14 +13,19 @@ use serde_json::{Map, Value, json};
 use super::shop::{Shop, readable};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
-use crate::call::{self, CallControl, CallRecord, Command, EmergencyNotice, FlowEvent, Hours, Plan, Target};
+use crate::call::{
+    self, CallControl, CallRecord, Command, EmergencyNotice, FlowEvent, Hours, Moment, Plan, Target,
+};
 use crate::config::ShopSettings;
 use crate::messaging::{Mode, Waiting};
 use crate::store::{Op, Snapshot, Source};
 use crate::types::{
-    Address, CallId, EndCause, ExecutionSid, LegCommand, LegEvent, LegId, LineId, MediaEvent, MessageId,
-    Mono, Now, PhoneNumber, Via, Wall, derive_sid,
+    Address, CallId, EndCause, ExecutionSid, LegCommand, LegEvent, LegId, LineId, MediaEvent, MediaFacts,
+    MessageId, Mono, Now, PhoneNumber, Via, Wall, derive_sid,
 };
+
+/// An edge closes its legs in milliseconds; if it ever did not, nothing is kept for ever.
+const CLOSING_MOST: usize = 4096;
 
 /// What is known of a line that carries voice.
 #[derive(Debug, Default)]
@@ -37,6 +42,47 @@ pub(super) struct Calls {
     /// The shop's day that the caps count; not known while the clock is not sure.
     day: Option<Date>,
     hours: Option<Hours>,
+    closing: Closing,
+}
+
+/// Calls that have ended while their edge still closes legs of theirs: what it measured comes then.
+#[derive(Debug, Default)]
+struct Closing {
+    legs: BTreeMap<LegId, CallId>,
+    /// With how many legs are left.
+    records: BTreeMap<CallId, (Box<CallRecord>, usize)>,
+}
+
+impl Closing {
+    fn begin(&mut self, record: &CallRecord) {
+        let wanted = record.legs.iter().filter(|leg| leg.media.is_none() && leg.answered.is_some());
+        let before = self.legs.len();
+        self.legs.extend(wanted.map(|leg| (leg.leg.clone(), record.id.clone())));
+        let left = self.legs.len() - before;
+        if left > 0 {
+            self.records.insert(record.id.clone(), (Box::new(record.clone()), left));
+        }
+        if self.records.len() > CLOSING_MOST {
+            *self = Self::default();
+        }
+    }
+
+    /// The record with what was measured, when this leg is one of them.
+    fn measured(&mut self, leg: &LegId, facts: MediaFacts) -> Option<Box<CallRecord>> {
+        let (record, _) = self.records.get_mut(self.legs.get(leg)?)?;
+        record.legs.iter_mut().find(|l| l.leg == *leg)?.media = Some(facts);
+        Some(record.clone())
+    }
+
+    fn over(&mut self, leg: &LegId) {
+        let Some(call) = self.legs.remove(leg) else { return };
+        if let Some((_, left)) = self.records.get_mut(&call) {
+            *left -= 1;
+            if *left == 0 {
+                self.records.remove(&call);
+            }
+        }
+    }
 }
 
 impl Calls {
@@ -46,7 +92,7 @@ impl Calls {
     }
 
     pub(super) fn has_leg(&self, leg: &LegId) -> bool {
-        self.control.call_of(leg).is_some()
+        self.control.call_of(leg).is_some() || self.closing.legs.contains_key(leg)
     }
 }
 
@@ -79,7 +125,13 @@ impl Shop {
         }
         let unheard = || Trunk { up: false, why: "it was not heard of yet".to_owned() };
         let trunks = ground.lines.iter().map(|line| (line.id.clone(), unheard()));
-        self.calls = Some(Calls { control, trunks: trunks.collect(), day: today.day, hours: None });
+        self.calls = Some(Calls {
+            control,
+            trunks: trunks.collect(),
+            day: today.day,
+            hours: None,
+            closing: Closing::default(),
+        });
         self.call_clock(cx);
     }
 
@@ -119,6 +171,18 @@ impl Shop {
                 return;
             }
         }
+        let event = match event {
+            LegEvent::Media(facts) if calls.closing.legs.contains_key(leg) => {
+                if let Some(record) = calls.closing.measured(leg, facts) {
+                    cx.put_call(record);
+                }
+                return;
+            }
+            LegEvent::Ended { .. } | LegEvent::Refused { .. } if calls.closing.legs.contains_key(leg) => {
+                return calls.closing.over(leg);
+            }
+            event => event,
+        };
         calls.control.handle_leg(leg, event, cx.now);
         self.carry_calls(cx);
     }
@@ -131,12 +195,9 @@ impl Shop {
 
     /// A line that carries voice takes calls, or does not any more.
     pub(super) fn trunk_line(&mut self, cx: &mut Cx<'_>, id: &LineId, up: bool, why: String) {
-        let stopping = self.stopping;
         let Some(calls) = &mut self.calls else { return };
         let Some(trunk) = calls.trunks.get_mut(id) else { return };
-        if !up && !stopping && (trunk.up || trunk.why != why) {
-            cx.step.alarms.push(format!("line {id} takes no calls: {why}"));
-        }
+        // The edge has said it in the journal.
         *trunk = Trunk { up, why };
         calls.control.handle_line(id, up, cx.now);
         self.carry_calls(cx);
@@ -154,6 +215,9 @@ impl Shop {
         let lines: Vec<LineId> = self.calls.iter().flat_map(|c| c.trunks.keys().cloned()).collect();
         for line in lines {
             self.trunk_line(cx, &line, false, "the edge that carries calls ended".to_owned());
+        }
+        if let Some(calls) = &mut self.calls {
+            calls.closing = Closing::default();
         }
         // A call whose leg is gone may dial anew: those legs, too, are with nobody.
         for _ in 0..100 {
@@ -211,7 +275,12 @@ impl Shop {
                 }
                 call::Effect::Leg(leg, command) => cx.step.live.push(Effect::Leg(leg, command)),
                 call::Effect::Media(command) => cx.step.live.push(Effect::Media(command)),
-                call::Effect::Record(_, record) => cx.put_call(record),
+                call::Effect::Record(moment, record) => {
+                    if moment == Moment::Ended {
+                        calls.closing.begin(&record);
+                    }
+                    cx.put_call(record);
+                }
                 call::Effect::TextBack { call, line: _, to, flow } => self.text_back(cx, &call, &to, flow),
                 call::Effect::Emergency(notice) => self.call_for_help(cx, &notice),
                 call::Effect::Flow(event) => self.voice_flow(cx, event),

@@ -1,6 +1,10 @@
 //! The edge on real sockets of the loopback: phones that are plain UDP sockets, and what each of them receives.
 
+mod guard;
 mod joined;
+mod keys;
+mod opening;
+mod sound;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -8,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::media::{Media, MediaConfig, MediaReport};
+use crate::media::{Media, MediaConfig, MediaReport, plan};
+use crate::rtp::codec::{Decoder, Encoder, Rate};
 use crate::rtp::packet::{Header, Packet};
+use crate::rtp::tones::ToneSource;
 use crate::types::{
     AudioCodec, AudioFormat, Dtmf, LegEvent, LegId, LocalMedia, MediaCommand, MediaPorts, MediaStream,
     OtherFormat,
@@ -190,6 +196,50 @@ impl Phone {
 
     fn address(&self) -> SocketAddr {
         self.socket.local_addr().unwrap()
+    }
+
+    /// 20 ms of what a voice says, in the first format.
+    fn speak(&mut self, voice: &mut Voice) {
+        let kind = self.stream.audio[0].receive;
+        let payload = voice.frame(20);
+        self.send(kind, &payload);
+        self.next.timestamp = self.next.timestamp.wrapping_add(160);
+    }
+
+    /// Packets as samples.
+    fn listen(&self, codec: AudioCodec, packets: usize) -> Vec<i16> {
+        let mut decoder = Decoder::new(plan::codec(codec));
+        let mut heard = Vec::new();
+        for _ in 0..packets {
+            let mut samples = [0; 960];
+            let count = decoder.decode(&self.hear().payload, &mut samples);
+            heard.extend_from_slice(&samples[..count]);
+        }
+        heard
+    }
+}
+
+/// Somebody who hums.
+struct Voice {
+    source: ToneSource,
+    encoder: Encoder,
+    rate: Rate,
+}
+
+impl Voice {
+    fn new(codec: AudioCodec, hertz: &[f32]) -> Self {
+        let codec = plan::codec(codec);
+        let source = ToneSource::new(hertz, -16.0, codec.rate());
+        Self { source, encoder: Encoder::new(codec), rate: codec.rate() }
+    }
+
+    fn frame(&mut self, millis: usize) -> Vec<u8> {
+        let mut samples = vec![0; millis * self.rate.per_milli()];
+        self.source.fill(&mut samples);
+        let mut payload = vec![0; millis * 8];
+        let len = self.encoder.encode(&samples, &mut payload);
+        payload.truncate(len);
+        payload
     }
 }
 

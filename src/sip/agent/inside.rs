@@ -59,7 +59,7 @@ impl Leg {
         }
         if talk.unacked.as_ref().is_some_and(|u| u.offers) {
             self.phase = Phase::Up(talk);
-            return super::busy(cx, asked, &tag);
+            return cx.refuse(asked.server, request, Status::PENDING, &tag);
         }
         let Some(session) = grant_or_refuse(cx, &talk, asked, &tag) else {
             self.phase = Phase::Up(talk);
@@ -120,7 +120,7 @@ impl Leg {
         }
         if offer.is_some() && talk.unacked.as_ref().is_some_and(|u| u.offers) {
             self.phase = Phase::Up(talk);
-            return super::busy(cx, asked, &tag);
+            return cx.refuse(asked.server, request, Status::PENDING, &tag);
         }
         let Some(session) = grant_or_refuse(cx, &talk, asked, &tag) else {
             self.phase = Phase::Up(talk);

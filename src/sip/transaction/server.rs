@@ -110,11 +110,14 @@ impl Server {
     ) -> Option<Self> {
         let (owner, code) = (Owner::Server(self.id), response.status.code());
         let bytes = response.to_bytes();
+        // What is kept has no room to grow: there may be tens of thousands.
+        let kept = || bytes.as_slice().to_vec();
         match self.state {
             State::Invited { .. } if code < 200 => {
                 out.timers.stop(owner);
-                out.transmit(self.hop, bytes.clone());
-                Some(Self { state: State::Invited { trying: None, last: Some(bytes) }, ..self })
+                let last = kept();
+                out.transmit(self.hop, bytes);
+                Some(Self { state: State::Invited { trying: None, last: Some(last) }, ..self })
             }
             State::Invited { .. } if code < 300 => {
                 out.timers.stop(owner);
@@ -128,8 +131,7 @@ impl Server {
                 if !self.hop.transport.is_reliable() {
                     out.timers.start(owner, Timer::G, now + set.t1);
                 }
-                // The copy has no spare room.
-                let last = bytes.clone();
+                let last = kept();
                 out.transmit(self.hop, bytes);
                 let tag = response.head.to.tag().map(str::to_owned);
                 Some(Self { state: State::Refused { last, wait: set.t1, tag }, ..self })
@@ -139,12 +141,19 @@ impl Server {
                 Some(self)
             }
             State::Asked { .. } if code < 200 => {
-                out.transmit(self.hop, bytes.clone());
-                Some(Self { state: State::Asked { last: Some(bytes) }, ..self })
+                let last = kept();
+                out.transmit(self.hop, bytes);
+                Some(Self { state: State::Asked { last: Some(last) }, ..self })
+            }
+            // A challenge is answered without state (§8.2.7): who asks again is challenged again.
+            State::Asked { .. } if matches!(code, 401 | 407) => {
+                out.timers.stop(owner);
+                out.transmit(self.hop, bytes);
+                None
             }
             State::Asked { .. } => {
                 out.timers.stop(owner);
-                let last = bytes.clone();
+                let last = kept();
                 out.transmit(self.hop, bytes);
                 self.linger(State::Answered { last }, Timer::J, set.give_up(), now, out)
             }

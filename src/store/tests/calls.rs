@@ -45,6 +45,35 @@ fn a_call_that_has_ended_does_not_go_on_again() {
 }
 
 #[test]
+fn of_several_records_of_a_call_in_one_commit_the_last_counts() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    let (begun, over) = (call(&shop, "CA1"), ended(call(&shop, "CA1"), EndCause::Hangup));
+    let other = ended(call(&shop, "CA2"), EndCause::Busy);
+    let late = call(&shop, "CA2");
+    let ops = [begun, over.clone(), other.clone(), late].map(|r| Op::PutCall(Box::new(r))).to_vec();
+    put(&store, ops);
+    let mut found = wait(store.read(|r| r.calls(&main_shop(), &all()))).unwrap();
+    found.sort_by(|a, b| a.id.cmp(&b.id));
+    assert_eq!(found, [over, other]);
+}
+
+#[test]
+fn a_record_that_nobody_waits_for_is_durable_all_the_same() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let mut watch = store.watch();
+    let ticket = store.submit(Transaction { ops: vec![Op::PutCall(Box::new(call(&main_shop(), "CA1")))] });
+    let ticket = ticket.unwrap();
+    wait(watch.wait_for(|s| s.committed >= ticket)).unwrap();
+    // And behind it nothing is held up.
+    store.submit(Transaction { ops: vec![Op::PutCall(Box::new(call(&main_shop(), "CA2")))] }).unwrap();
+    put(&store, vec![Op::AddAudit(audit(&main_shop(), "x"))]);
+    assert_eq!(calls(&store, all()).len(), 2);
+}
+
+#[test]
 fn the_next_start_learns_of_open_calls_and_of_what_the_day_has_cost() {
     let dir = directory();
     let store = opened(dir.path());

@@ -3,6 +3,7 @@
 mod calls;
 mod dialled;
 mod hostile;
+mod lines;
 mod load;
 mod offered;
 mod script;
