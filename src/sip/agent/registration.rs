@@ -625,9 +625,8 @@ impl Registration {
             self.ask_later(now);
         }
         let moved = self.contact().is_some_and(|contact| contact != attempt.contact);
-        if moved && self.may_rebind(now) {
-            self.begin(now);
-        } else if !self.old.is_empty() {
+        let follows = moved && self.may_rebind(now);
+        if follows || !self.old.is_empty() {
             self.begin(now);
         }
     }
