@@ -50,7 +50,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 #[must_use]
 pub fn samples(prompt: &PromptId) -> Option<Vec<i16>> {
     let (_, clips) = SHIPPED.iter().find(|(name, _)| *name == prompt.as_str())?;
-    let mut samples = Vec::new();
+    let length = clips.iter().map(|clip| clip.len() + PAUSE).sum();
+    let mut samples = Vec::with_capacity(length);
     for clip in *clips {
         if !samples.is_empty() {
             samples.resize(samples.len() + PAUSE, 0);
