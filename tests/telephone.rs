@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -64,6 +64,12 @@ impl TheBox {
         Self { child, dir, address }
     }
 
+    /// The power comes back after [`Child::kill`], or systemd starts it again.
+    fn again(&mut self) {
+        self.child.wait().unwrap();
+        self.child = command(&self.dir.path().join("backroom.toml")).arg("run").spawn().unwrap();
+    }
+
     async fn phone(&self, user: &str) -> Phone {
         let password = PASSWORDS.iter().find(|(id, _)| *id == user).unwrap().1;
         let phone = Phone::start(PhoneConfig::new(self.address, user, password)).await.unwrap();
@@ -92,7 +98,7 @@ impl TheBox {
     }
 }
 
-fn command(config: &PathBuf) -> Command {
+fn command(config: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
     command.arg("--config").arg(config);
     command
@@ -208,4 +214,43 @@ async fn a_call_from_outside_rings_every_phone_and_one_goes_out_by_the_trunk() {
     assert_eq!(the_box.causes(2).await, ["hangup", "hangup"]);
     let directions: Vec<Value> = the_box.records().iter().map(|r| r["direction"].clone()).collect();
     assert_eq!(directions, ["inbound", "outbound"]);
+}
+
+#[tokio::test]
+async fn a_stop_says_goodbye_to_everybody_and_a_crash_is_told_in_the_record() {
+    let mut the_box = TheBox::start(None);
+    let (a, b) = (the_box.phone("101").await, the_box.phone("102").await);
+    let call = a.call("102").await.unwrap();
+    let rings = b.incoming(PATIENCE).await.unwrap();
+    rings.answer().unwrap();
+    call.answered(PATIENCE).await.unwrap();
+    both_ways(&call, &rings).await;
+    let began = std::time::Instant::now();
+    let pid = rustix::process::Pid::from_child(&the_box.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    call.ended(PATIENCE).await.unwrap();
+    rings.ended(PATIENCE).await.unwrap();
+    assert!(the_box.child.wait().unwrap().success());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    assert_eq!(the_box.causes(1).await, ["stopped"]);
+
+    // Nobody has to register again: where the phones are is kept.
+    b.set_auto(Auto::Ring);
+    the_box.again();
+    let call = called(&a, "102").await;
+    let rings = b.incoming(PATIENCE).await.unwrap();
+    rings.answer().unwrap();
+    call.answered(PATIENCE).await.unwrap();
+    both_ways(&call, &rings).await;
+    the_box.child.kill().unwrap();
+    the_box.again();
+    assert_eq!(the_box.causes(2).await, ["stopped", "crash"]);
+    called(&a, "102").await;
+    b.incoming(PATIENCE).await.unwrap();
+}
+
+/// Calls until the box is there to take it.
+async fn called(phone: &Phone, number: &str) -> Call {
+    let call = phone.call(number).await.unwrap();
+    call.ringing(PATIENCE).await.map_or_else(|why| panic!("{why:?}"), |_| call)
 }

@@ -4,6 +4,10 @@
 
 #[path = "sip/calls.rs"]
 mod calls;
+#[path = "sip/control.rs"]
+mod control;
+#[path = "sip/foreign.rs"]
+mod foreign;
 #[path = "sip/trunk.rs"]
 mod trunk;
 

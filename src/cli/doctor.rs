@@ -251,6 +251,7 @@ fn daemon(config: &Config, report: &mut Report) {
             if let Some(why) = status.pointer("/storage/stalled").and_then(Value::as_str) {
                 report.wrong(&format!("cannot write: {why}; nothing new is taken until it can"));
             }
+            edges(&status["edges"], report);
             for (shop, state) in status["shops"].as_object().into_iter().flatten() {
                 for (line, state) in state["lines"].as_object().into_iter().flatten() {
                     line_state(shop, line, state, report);
@@ -300,6 +301,33 @@ fn trunks_and_phones(shop: &str, state: &Value, report: &mut Report) {
         }
         if contacts.is_empty() {
             report.note(&format!("shop {shop}, phone {phone}: is not registered; it cannot ring"));
+        }
+    }
+}
+
+/// What the edges of calls have met, as far as a technician should know.
+fn edges(state: &Value, report: &mut Report) {
+    let count = |at: &str| state.pointer(at).and_then(Value::as_u64).unwrap_or(0);
+    if state.is_object() {
+        report.fine(&format!(
+            "SIP: {} messages in, {} out; sound: {} packets in, {} out, {} legs open",
+            count("/sip/messages"),
+            count("/sip/sent"),
+            count("/media/received"),
+            count("/media/sent"),
+            count("/media/open")
+        ));
+    }
+    let met = [
+        ("/sip/bans", "sources were banned for guessing"),
+        ("/sip/connect_failed", "connections to a trunk could not be made"),
+        ("/sip/dns_failed", "names could not be looked up"),
+        ("/media/strangers", "packets of sound came from somebody else"),
+        ("/media/unauthentic", "packets of sound had a wrong key"),
+    ];
+    for (at, what) in met {
+        if count(at) > 0 {
+            report.note(&format!("{} {what}", count(at)));
         }
     }
 }

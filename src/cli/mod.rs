@@ -25,6 +25,7 @@ use clap::{Parser, Subcommand};
 
 use crate::config::{self, Config, ShopSettings};
 use crate::daemon::calls_setup::PlanGround;
+use crate::daemon::control::Ask;
 use crate::{daemon, telemetry};
 
 /// The arguments.
@@ -48,6 +49,8 @@ enum Command {
     Run,
     /// Check the whole configuration, and say all that is wrong with it
     Check,
+    /// How things stand in the running box, as JSON
+    Status,
     /// Look at everything: configuration, storage, lines, dealer
     Doctor,
     /// Text with a believable shop: needs no modem, account or network
@@ -137,6 +140,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Run => run(&cli.config),
         Command::Check => check(&cli.config),
+        Command::Status => with_config(&cli.config, |config| texts::tell(config, &Ask::Status)),
         Command::Doctor => doctor::run(&cli.config),
         Command::Sms { command: texts::Sms::Segments } => {
             filter(|line| segments::segments_line(line).map(|v| v.to_string()))

@@ -201,7 +201,7 @@ impl Line {
         }
     }
 
-    /// To be asked about twice a second.
+    /// To be asked a few times a second.
     pub(super) fn sweep(&mut self, now: Micros) {
         if !self.open && now.since(self.heard) > FORGETS {
             self.open = true;

@@ -354,11 +354,13 @@ impl Server {
             uri: &given.uri,
         };
         let right = same(&inputs.response(), &given.response);
-        let known = password.is_some()
+        // Only who knows the password has more looked at, so that neither time nor work tells who exists.
+        let accepted = right
+            && password.is_some()
             && given.realm == self.settings.realm
             && self.settings.algorithms.contains(&given.algorithm)
             && means(&given.uri, request_uri);
-        match (right && known, self.read_nonce(&given.nonce)) {
+        match (accepted, self.read_nonce(&given.nonce)) {
             (false, _) => Verdict::Refused,
             (true, None) => Verdict::Stale,
             (true, Some(nonce)) => self.count(&nonce, given.count.as_deref(), now),

@@ -14,7 +14,7 @@ use crate::sip::transaction::Transport;
 use super::config::{Listener, TrunkConfig};
 use super::counters::Counters;
 use super::dns::Kept;
-use super::tls::{Connectors, TlsError, acceptor};
+use super::tls::{Connectors, Shown, TlsError};
 
 /// Why the edge cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,7 @@ pub struct Bound {
     /// With its place among the listeners.
     pub(super) udp: Vec<(usize, UdpSocket)>,
     pub(super) acceptors: Vec<Acceptor>,
+    pub(super) shown: Option<Shown>,
     pub(super) connectors: Connectors,
     pub(super) kept: Kept,
     pub(super) counters: watch::Sender<Counters>,
@@ -115,6 +116,7 @@ pub fn bind(config: TrunkConfig) -> Result<Bound, BindError> {
         listeners: Vec::new(),
         udp: Vec::new(),
         acceptors: Vec::new(),
+        shown: None,
         connectors: Connectors::default(),
         kept: Kept::open(config.dns.kept.clone()),
         counters: watch::Sender::new(Counters::default()),
@@ -126,10 +128,10 @@ pub fn bind(config: TrunkConfig) -> Result<Bound, BindError> {
             bound.connectors.expect(&trunk.reach)?;
         }
     }
-    let tls = match bound.config.listeners.iter().any(|l| l.transport == Transport::Tls) {
-        true => Some(acceptor(bound.config.tls.as_ref())?),
-        false => None,
-    };
+    if bound.config.listeners.iter().any(|l| l.transport == Transport::Tls) {
+        bound.shown = Some(Shown::open(bound.config.tls.clone())?);
+    }
+    let tls = bound.shown.as_ref().map(Shown::acceptor);
     for (index, listener) in bound.config.listeners.clone().into_iter().enumerate() {
         let fault = |why| fault(listener, why);
         let addr = match listener.transport {
@@ -178,6 +180,10 @@ fn udp_socket(addr: SocketAddr, receive_buffer: usize) -> io::Result<UdpSocket> 
     // Beyond the system's limit only with CAP_NET_ADMIN; up to it for everybody.
     if sockopt::set_socket_recv_buffer_size_force(&socket, receive_buffer).is_err() {
         sockopt::set_socket_recv_buffer_size(&socket, receive_buffer)?;
+    }
+    let (has, wanted) = (sockopt::socket_recv_buffer_size(&socket)?, receive_buffer);
+    if has < wanted {
+        tracing::info!(has, wanted, "a burst may overflow the UDP receive buffer: raise net.core.rmem_max");
     }
     rustix::net::bind(&socket, &addr)?;
     UdpSocket::from_std(socket.into())

@@ -5,13 +5,12 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::sip::agent::{Agent, Binding, Output, Route};
-use crate::sip::message::Refused;
+use crate::sip::message::{Message, Refused};
 use crate::sip::transaction::{Hop, Transmit, Transport};
 use crate::sip::wire::{PONG, Received, read_datagram};
 use crate::types::{DeviceId, LegEvent, MediaPorts, Mono, Now};
@@ -45,8 +44,6 @@ pub(super) struct Edge {
     pub(super) connectors: Connectors,
     pub(super) phones: BTreeMap<DeviceId, Vec<IpAddr>>,
     pub(super) limits: Limits,
-    /// Makes the tags of answers that are not remembered.
-    pub(super) tag_seed: [u8; 32],
     pub(super) counters: Counters,
     pub(super) published: watch::Sender<Counters>,
     pub(super) buffer: Vec<u8>,
@@ -80,19 +77,17 @@ impl Edge {
         trace::wire("from", from, Transport::Udp, bytes);
         let received = read_datagram(bytes, &self.limits.wire);
         let hop = Hop { addr: from, transport: Transport::Udp };
-        self.ports.note(port, from.ip());
+        self.ports.note(port, from);
+        let listener = self.ports.ports.get(port).map_or(0, |p| p.listener);
         match received {
             Received::Message(message) => {
-                let listener = self.ports.ports.get(port).map_or(0, |p| p.listener);
                 // Without a way back there is nobody to answer.
                 let Some(local) = self.locals.on(listener, from.ip()) else { return };
-                self.counters.messages += 1;
-                self.agent.handle_message(*message, Route { hop, local }, self.now);
-                self.carry_out();
+                self.message(*message, Route { hop, local });
             }
             Received::Refused(refused) => {
-                let (to, answer) = self.answer_refused(*refused, hop);
-                self.transmit(Transmit { to, bytes: answer });
+                let Some(local) = self.locals.on(listener, from.ip()) else { return };
+                self.refused(*refused, Route { hop, local });
             }
             Received::Dropped(fault) => self.garbage(from.ip(), &fault),
             Received::Ping | Received::Pong => self.counters.pings += 1,
@@ -121,23 +116,20 @@ impl Edge {
         self.counters.bans += 1;
         tracing::info!(source = %ip, seconds = ban.lasts.as_secs(), "a source that guesses is banned");
         for id in self.streams.of(ip) {
-            self.streams.kill(id);
+            self.cut(id);
         }
     }
 
-    /// What is wrong, and where to say it (RFC 3261 §18.2.2, RFC 3581 §4; never where a `maddr` points).
-    fn answer_refused(&mut self, mut refused: Refused, from: Hop) -> (Hop, Vec<u8>) {
+    fn message(&mut self, message: Message, from: Route) {
+        self.counters.messages += 1;
+        self.agent.handle_message(message, from, self.now);
+        self.carry_out();
+    }
+
+    fn refused(&mut self, refused: Refused, from: Route) {
         self.counters.refused += 1;
-        let asks = refused.via.asks_rport();
-        let digest =
-            Sha256::new().chain_update(self.tag_seed).chain_update(refused.via.to_string()).finalize();
-        let tag = digest.iter().take(8).fold(String::new(), |tag, byte| format!("{tag}{byte:02x}"));
-        refused.via.note_source(from.addr);
-        let mut to = from;
-        if from.transport == Transport::Udp && !asks {
-            to.addr.set_port(refused.via.port.unwrap_or(5060));
-        }
-        (to, refused.response(&tag))
+        self.agent.handle_refused(refused, from, self.now);
+        self.carry_out();
     }
 
     /// A connection that a listener accepted.
@@ -195,8 +187,7 @@ impl Edge {
         if let Some(conn) = self.streams.forget(id)
             && Streams::is_failure(down)
         {
-            self.agent.handle_transport_error(conn.route, self.now);
-            self.carry_out();
+            self.lost(conn.route);
         }
     }
 
@@ -206,28 +197,48 @@ impl Edge {
         self.counters.received += 1;
         // Whoever is known is held back by the queue; a message lost on a stream would never come again.
         if class <= Class::Lan && !self.lets_in(route.hop.addr.ip(), bytes) {
-            return self.streams.kill(id);
+            return self.cut(id);
         }
+        let Some(conn) = self.streams.get_mut(id) else { return };
         match item {
             Received::Message(message) => {
-                conn_heard(&mut self.streams, id, self.now.mono);
-                self.counters.messages += 1;
-                self.agent.handle_message(*message, route, self.now);
-                self.carry_out();
+                conn.last = self.now.mono;
+                trace::message("from", route.hop, &message);
+                self.message(*message, route);
             }
-            Received::Refused(refused) => {
-                let (_, answer) = self.answer_refused(*refused, route.hop);
-                self.counters.sent += 1;
-                // If it is gone there is nobody to tell.
-                self.streams.send_on(id, answer);
-            }
+            Received::Refused(refused) => self.refused(*refused, route),
             Received::Dropped(fault) => self.garbage(route.hop.addr.ip(), &fault),
             Received::Ping => {
                 self.counters.pings += 1;
-                self.streams.send_on(id, PONG.to_vec());
+                self.reply(id, route, PONG.to_vec());
             }
             Received::Pong => self.counters.pings += 1,
         }
+    }
+
+    /// Answers on a connection without the SIP element.
+    fn reply(&mut self, id: ConnId, route: Route, bytes: Vec<u8>) {
+        match self.streams.send_on(id, bytes) {
+            Queued::Yes => self.counters.sent += 1,
+            Queued::NoConnection(_) => {}
+            Queued::Slow => {
+                self.counters.slow_peers += 1;
+                self.lost(route);
+            }
+        }
+    }
+
+    /// Closes a connection as it is.
+    fn cut(&mut self, id: ConnId) {
+        if let Some(route) = self.streams.kill(id) {
+            self.lost(route);
+        }
+    }
+
+    /// Nothing goes along this way any more.
+    fn lost(&mut self, route: Route) {
+        self.agent.handle_transport_error(route, self.now);
+        self.carry_out();
     }
 
     /// What the loop says.
@@ -262,6 +273,7 @@ impl Edge {
         self.lines.set(trunks, self.now.mono);
         self.agent.handle_trunks(setups, self.now);
         self.lines.look(self.now.mono);
+        self.know_trunks();
         self.tell_routes();
     }
 
@@ -270,6 +282,7 @@ impl Edge {
         let outcome = self.lines.found(looked, self.now.mono);
         self.counters.dns_failed += u64::from(outcome.failed);
         self.counters.dns_stale += u64::from(outcome.stale);
+        self.know_trunks();
         self.tell_routes();
     }
 
@@ -277,9 +290,13 @@ impl Edge {
         for (line, routes) in self.lines.news(&mut self.locals) {
             self.agent.handle_routes(&line, routes, self.now);
         }
+        self.carry_out();
+    }
+
+    /// Whoever is a trunk now is let in as one, before anything is sent there.
+    fn know_trunks(&mut self) {
         let networks = self.lines.networks();
         self.gate.set_trunks(self.lines.addresses().map(|addr| addr.ip()), networks);
-        self.carry_out();
     }
 
     /// Timers that have run out: the SIP element's and those of look-ups.
@@ -299,14 +316,15 @@ impl Edge {
         [agent, self.lines.due()].into_iter().flatten().min()
     }
 
-    /// Whether our own address is still what it was.
-    pub(super) fn check_addresses(&mut self) {
-        let changes = self.locals.changes();
+    /// Whether our own address is still what it was. `noted`: the kernel says that something changed.
+    pub(super) fn check_addresses(&mut self, noted: bool) {
+        let trunks: Vec<IpAddr> = self.lines.addresses().map(|addr| addr.ip()).collect();
+        let changes = self.locals.check(&trunks, noted);
         self.counters.address_changes += changes.len() as u64;
-        // A trunk that had no way before may have one now.
+        // Trunks whose way changed; also one that had none before.
         self.tell_routes();
         for (old, new) in changes {
-            tracing::info!("this machine's address changed: trunks register again, calls are told");
+            tracing::info!("this machine's address changed: calls of phones are told");
             self.agent.handle_address(old, new, self.now);
             self.carry_out();
         }
@@ -315,7 +333,11 @@ impl Edge {
     /// Now and then: who is idle, who is forgotten, what was counted.
     pub(super) fn tidy(&mut self) {
         let gate = &self.gate;
-        self.counters.idle_closed += self.streams.sweep(|ip| gate.class(ip), self.now.mono);
+        let idle = self.streams.sweep(|ip| gate.class(ip), self.now.mono);
+        self.counters.idle_closed += idle.len() as u64;
+        for route in idle {
+            self.lost(route);
+        }
         self.gate.sweep(self.now.mono);
         self.publish();
     }
@@ -376,7 +398,8 @@ impl Edge {
         self.gate.phone_moved(&before.unwrap_or_default(), &places);
     }
 
-    fn transmit(&mut self, Transmit { to, bytes }: Transmit) {
+    /// Sends one message.
+    pub(super) fn transmit(&mut self, Transmit { to, bytes }: Transmit) {
         trace::wire("to", to.addr, to.transport, &bytes);
         let failed = match to.transport {
             Transport::Udp => {
@@ -434,12 +457,6 @@ impl Edge {
     fn route(&mut self, to: Hop) -> Option<Route> {
         let local = self.locals.towards(to).or_else(|| self.locals.nowhere(to))?;
         Some(Route { hop: to, local })
-    }
-}
-
-fn conn_heard(streams: &mut Streams, id: ConnId, now: Mono) {
-    if let Some(conn) = streams.get_mut(id) {
-        conn.last = now;
     }
 }
 

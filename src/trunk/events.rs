@@ -75,3 +75,24 @@ fn log_leg(leg: &LegId, event: &LegEvent) {
         | LegEvent::Media(_) => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_waits_in_order_and_is_never_lost() {
+        let (to, mut from) = mpsc::channel(2);
+        let mut events = Events::new(to);
+        let event = |n: usize| TrunkEvent::Alarm(n.to_string());
+        (0..7).for_each(|n| events.push(event(n)));
+        assert!(events.is_blocked());
+        let mut heard = Vec::new();
+        while let Ok(next) = from.try_recv() {
+            heard.push(next);
+            events.flush();
+        }
+        assert_eq!(heard, (0..7).map(event).collect::<Vec<_>>());
+        assert!(!events.is_blocked());
+    }
+}

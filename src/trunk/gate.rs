@@ -177,6 +177,8 @@ impl Bucket {
 #[derive(Debug)]
 struct Entry {
     class: Class,
+    /// Whose allowances it has.
+    phones: u64,
     /// Which knowledge of trunks and phones the class is of.
     as_of: u64,
     bucket: Bucket,
@@ -262,30 +264,19 @@ impl Gate {
 
     /// Judges one message, or one connection attempt.
     pub(super) fn admit(&mut self, ip: IpAddr, bytes: usize, now: Mono) -> Verdict {
-        let Some(entry) = self.entry(ip, now) else {
-            self.overflow.refill(self.settings.stranger, 1, now);
-            return if self.overflow.take(bytes) { Verdict::Pass } else { Verdict::Limited };
-        };
-        if entry.banned_until.is_some_and(|until| now < until) && entry.class <= Class::Lan {
-            return Verdict::Banned;
+        let source = Source::of(ip);
+        if let Some(entry) = self.sources.get_mut(&source)
+            && entry.as_of == self.knowledge
+        {
+            return entry.judge(&self.settings, &mut self.strangers, bytes, now);
         }
-        if entry.class == Class::Trusted {
-            return Verdict::Pass;
+        if self.renew(source, ip, now)
+            && let Some(entry) = self.sources.get_mut(&source)
+        {
+            return entry.judge(&self.settings, &mut self.strangers, bytes, now);
         }
-        let class = entry.class;
-        let (rate, times) = (self.rate(class), self.times(class, ip));
-        let Some(entry) = self.sources.get_mut(&Source::of(ip)) else { return Verdict::Limited };
-        entry.bucket.refill(rate, times, now);
-        if !entry.bucket.take(bytes) {
-            return Verdict::Limited;
-        }
-        if class == Class::Stranger {
-            self.strangers.refill(self.settings.strangers, 1, now);
-            if !self.strangers.take(bytes) {
-                return Verdict::Limited;
-            }
-        }
-        Verdict::Pass
+        self.overflow.refill(self.settings.stranger, 1, now);
+        if self.overflow.take(bytes) { Verdict::Pass } else { Verdict::Limited }
     }
 
     /// Notes an offence; a ban if it was one too many.
@@ -304,9 +295,12 @@ impl Gate {
     }
 
     fn weigh(&mut self, ip: IpAddr, weight: u64, now: Mono) -> Option<Ban> {
-        let settings = self.settings.clone();
-        let entry = self.entry(ip, now)?;
-        if entry.class > Class::Lan || entry.banned_until.is_some_and(|until| now < until) {
+        let source = Source::of(ip);
+        if !self.renew(source, ip, now) {
+            return None;
+        }
+        let (settings, entry) = (&self.settings, self.sources.get_mut(&source)?);
+        if entry.class > Class::Lan || entry.is_banned(now) {
             return None;
         }
         // In thousandths a minute: 1/60 of it for each millisecond.
@@ -317,7 +311,7 @@ impl Gate {
             return None;
         }
         let quiet = entry.banned_until.map_or(0, |until| now.0.saturating_sub(until.0));
-        let forgotten = u32::try_from(quiet / ban_memory(&settings)).unwrap_or(u32::MAX);
+        let forgotten = u32::try_from(quiet / settings.ban_memory()).unwrap_or(u32::MAX);
         let strikes = entry.strikes.saturating_sub(forgotten);
         let lasts = match entry.class {
             Class::Lan => settings.ban_local,
@@ -331,7 +325,7 @@ impl Gate {
 
     /// Forgets who has been quiet for so long that it makes no difference.
     pub(super) fn sweep(&mut self, now: Mono) {
-        let memory = ban_memory(&self.settings);
+        let memory = self.settings.ban_memory();
         self.swept = now;
         self.sources.retain(|_, entry| match entry.banned_until {
             Some(until) => now.0 < until.0.saturating_add(memory.saturating_mul(u64::from(entry.strikes))),
@@ -343,65 +337,83 @@ impl Gate {
         }
     }
 
-    /// The source's entry, with the class that it has now; `None` when there is no room for one more.
-    fn entry(&mut self, ip: IpAddr, now: Mono) -> Option<&mut Entry> {
-        let source = Source::of(ip);
-        if !self.sources.contains_key(&source) {
-            let class = self.class(ip);
-            if self.sources.len() >= self.settings.sources && now.since(self.swept) >= Duration::from_secs(1)
-            {
-                self.sweep(now);
-            }
-            if self.sources.len() >= self.settings.sources && class <= Class::Lan {
-                return None;
-            }
-            let bucket = Bucket::full(self.rate(class), self.times(class, ip), now);
-            let entry = Entry {
-                class,
-                as_of: self.knowledge,
-                bucket,
-                score: 0,
-                scored: now,
-                banned_until: None,
-                strikes: 0,
-            };
-            return Some(self.sources.entry(source).or_insert(entry));
-        }
-        let knowledge = self.knowledge;
-        if self.sources.get(&source).is_some_and(|e| e.as_of != knowledge) {
-            let class = self.class(ip);
-            let full = Bucket::full(self.rate(class), self.times(class, ip), now);
-            let entry = self.sources.get_mut(&source)?;
-            entry.as_of = knowledge;
+    /// Makes the source's entry, or brings it up to what is known now; false when there is no room for one more.
+    fn renew(&mut self, source: Source, ip: IpAddr, now: Mono) -> bool {
+        let class = self.class(ip);
+        let phones = match class {
+            Class::Phone => self.phones.get(&source).copied().unwrap_or(1).max(1).into(),
+            Class::Stranger | Class::Lan | Class::Trunk | Class::Trusted => 1,
+        };
+        let (as_of, full) = (self.knowledge, Bucket::full(self.settings.rate(class), phones, now));
+        if let Some(entry) = self.sources.get_mut(&source) {
             // Whoever is known now does not wait for what he was short of as a stranger.
-            if class > entry.class {
+            if class > entry.class || phones > entry.phones {
                 entry.bucket = full;
             }
-            entry.class = class;
+            (entry.class, entry.phones, entry.as_of) = (class, phones, as_of);
+            return true;
         }
-        self.sources.get_mut(&source)
-    }
-
-    fn rate(&self, class: Class) -> Rate {
-        match class {
-            Class::Stranger => self.settings.stranger,
-            Class::Lan => self.settings.local,
-            Class::Phone => self.settings.phone,
-            Class::Trunk | Class::Trusted => self.settings.trunk,
+        if self.sources.len() >= self.settings.sources && now.since(self.swept) >= Duration::from_secs(1) {
+            self.sweep(now);
         }
-    }
-
-    fn times(&self, class: Class, ip: IpAddr) -> u64 {
-        match class {
-            Class::Phone => self.phones.get(&Source::of(ip)).copied().unwrap_or(1).max(1).into(),
-            Class::Stranger | Class::Lan | Class::Trunk | Class::Trusted => 1,
+        if self.sources.len() >= self.settings.sources && class <= Class::Lan {
+            return false;
         }
+        let fresh = Entry {
+            class,
+            phones,
+            as_of,
+            bucket: full,
+            score: 0,
+            scored: now,
+            banned_until: None,
+            strikes: 0,
+        };
+        self.sources.insert(source, fresh);
+        true
     }
 }
 
-/// How long it takes to forget one ban, in ms.
-fn ban_memory(settings: &GateSettings) -> u64 {
-    u64::try_from(settings.ban_most.as_millis()).unwrap_or(u64::MAX).clamp(24, u64::MAX) / 24
+impl Entry {
+    fn judge(&mut self, settings: &GateSettings, strangers: &mut Bucket, bytes: usize, now: Mono) -> Verdict {
+        if self.is_banned(now) {
+            return Verdict::Banned;
+        }
+        if self.class == Class::Trusted {
+            return Verdict::Pass;
+        }
+        self.bucket.refill(settings.rate(self.class), self.phones, now);
+        if !self.bucket.take(bytes) {
+            return Verdict::Limited;
+        }
+        if self.class == Class::Stranger {
+            strangers.refill(settings.strangers, 1, now);
+            if !strangers.take(bytes) {
+                return Verdict::Limited;
+            }
+        }
+        Verdict::Pass
+    }
+
+    fn is_banned(&self, now: Mono) -> bool {
+        self.class <= Class::Lan && self.banned_until.is_some_and(|until| now < until)
+    }
+}
+
+impl GateSettings {
+    fn rate(&self, class: Class) -> Rate {
+        match class {
+            Class::Stranger => self.stranger,
+            Class::Lan => self.local,
+            Class::Phone => self.phone,
+            Class::Trunk | Class::Trusted => self.trunk,
+        }
+    }
+
+    /// How long it takes to forget one ban, in ms.
+    fn ban_memory(&self) -> u64 {
+        u64::try_from(self.ban_most.as_millis()).unwrap_or(u64::MAX).max(24) / 24
+    }
 }
 
 #[cfg(test)]

@@ -10,37 +10,50 @@ use crate::sip::transaction::{Hop, Transport};
 
 use super::config::Listener;
 
-/// Asks for the address towards another; `None` when there is no way to it.
-pub(super) type Probe = Box<dyn Fn(IpAddr) -> Option<IpAddr> + Send>;
+/// Who knows the machine's addresses.
+pub(super) trait Addresses: Send {
+    /// What a packet to there would carry; `None` when there is no way.
+    fn towards(&self, far: IpAddr) -> Option<IpAddr>;
+    /// Whether it is this machine's.
+    fn is_ours(&self, ip: IpAddr) -> bool;
+}
+
+/// The kernel does.
+pub(super) struct Kernel;
+
+impl Addresses for Kernel {
+    fn towards(&self, far: IpAddr) -> Option<IpAddr> {
+        let any: IpAddr = match far {
+            IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let socket = UdpSocket::bind((any, 0)).ok()?;
+        socket.connect((far, 5060)).ok()?;
+        let ip = socket.local_addr().ok()?.ip();
+        (!ip.is_unspecified()).then_some(ip)
+    }
+
+    fn is_ours(&self, ip: IpAddr) -> bool {
+        UdpSocket::bind((ip, 0)).is_ok()
+    }
+}
 
 /// How many neighbours are remembered.
 const REMEMBERED: usize = 4096;
 
-/// The kernel's answer.
-pub(super) fn ask_kernel(far: IpAddr) -> Option<IpAddr> {
-    let any: IpAddr = match far {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((any, 0)).ok()?;
-    socket.connect((far, 5060)).ok()?;
-    let ip = socket.local_addr().ok()?.ip();
-    (!ip.is_unspecified()).then_some(ip)
-}
-
 /// Local addresses by neighbour.
 pub(super) struct Locals {
     listeners: Vec<Listener>,
-    probe: Probe,
+    addresses: Box<dyn Addresses>,
     known: HashMap<IpAddr, IpAddr>,
-    /// Each address of ours in use, and a neighbour that shows whether it still is.
-    used: BTreeMap<IpAddr, IpAddr>,
+    /// Each address of ours that was told to somebody, and one of those.
+    told: BTreeMap<IpAddr, IpAddr>,
 }
 
 impl Locals {
     /// `listeners` as they are bound.
-    pub(super) fn new(listeners: Vec<Listener>, probe: Probe) -> Self {
-        Self { listeners, probe, known: HashMap::new(), used: BTreeMap::new() }
+    pub(super) fn new(listeners: Vec<Listener>, addresses: Box<dyn Addresses>) -> Self {
+        Self { listeners, addresses, known: HashMap::new(), told: BTreeMap::new() }
     }
 
     /// The listener whose port stands for us towards this neighbour, for UDP the one that is sent from.
@@ -85,24 +98,34 @@ impl Locals {
         if let Some(known) = self.known.get(&far) {
             return Some(*known);
         }
-        let local = (self.probe)(far)?;
+        let local = self.addresses.towards(far)?;
         if self.known.len() >= REMEMBERED {
             self.known.clear();
         }
         self.known.insert(far, local);
-        self.used.entry(local).or_insert(far);
+        self.told.entry(local).or_insert(far);
         Some(local)
     }
 
-    /// Which of our addresses became another since they were looked at. Afterwards all are asked for anew. An
-    /// address that is only gone stays until there is another: an unplugged cable ends no call.
-    pub(super) fn changes(&mut self) -> Vec<(IpAddr, IpAddr)> {
+    /// Looks again: at the way to each trunk, at the addresses that neighbours were told, and when the kernel noted a
+    /// change, at everything. Says which of our addresses are no longer ours and what stands in their place. One that
+    /// is gone without another stays: an unplugged cable ends no call.
+    pub(super) fn check(&mut self, trunks: &[IpAddr], noted: bool) -> Vec<(IpAddr, IpAddr)> {
+        if noted {
+            let addresses = &self.addresses;
+            self.known.retain(|far, local| addresses.towards(*far).is_none_or(|now| now == *local));
+        }
+        for trunk in trunks {
+            if let Some(now) = self.addresses.towards(*trunk) {
+                self.known.insert(*trunk, now);
+            }
+        }
         let fixed = |ip: &IpAddr| self.listeners.iter().any(|l| l.addr.ip() == *ip);
         let mut changed = Vec::new();
-        for (old, sample) in &self.used {
-            if let Some(new) = (self.probe)(*sample)
-                && new != *old
+        for (old, sample) in &self.told {
+            if let Some(new) = self.addresses.towards(*sample).filter(|new| new != old)
                 && !fixed(old)
+                && !self.addresses.is_ours(*old)
             {
                 changed.push((*old, new));
             }
@@ -111,8 +134,8 @@ impl Locals {
             self.known.clear();
         }
         for (old, new) in &changed {
-            if let Some(sample) = self.used.remove(old) {
-                self.used.insert(*new, sample);
+            if let Some(sample) = self.told.remove(old) {
+                self.told.entry(*new).or_insert(sample);
             }
         }
         changed
@@ -128,10 +151,35 @@ pub(super) fn default_port(transport: Transport) -> u16 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
+
+    /// A machine whose addresses a test says: towards whom which, by the first octet.
+    #[derive(Clone, Default)]
+    pub(crate) struct Machine(Arc<Mutex<BTreeMap<u8, IpAddr>>>);
+
+    impl Machine {
+        /// From now on this stands on packets to `net`.0.0.0/8; `None` takes the way away.
+        pub(crate) fn set(&self, net: u8, local: Option<&str>) {
+            let mut ways = self.0.lock().unwrap();
+            match local {
+                Some(local) => ways.insert(net, local.parse().unwrap()),
+                None => ways.remove(&net),
+            };
+        }
+    }
+
+    impl Addresses for Machine {
+        fn towards(&self, far: IpAddr) -> Option<IpAddr> {
+            let IpAddr::V4(far) = far else { return None };
+            self.0.lock().unwrap().get(&far.octets()[0]).copied()
+        }
+        fn is_ours(&self, ip: IpAddr) -> bool {
+            self.0.lock().unwrap().values().any(|own| *own == ip)
+        }
+    }
 
     fn hop(text: &str) -> Hop {
         Hop { addr: text.parse().unwrap(), transport: Transport::Udp }
@@ -141,35 +189,57 @@ mod tests {
         Listener { addr: text.parse().unwrap(), transport: Transport::Udp }
     }
 
+    fn at(text: &str) -> Option<SocketAddr> {
+        Some(text.parse().unwrap())
+    }
+
     #[test]
     fn an_unspecified_listener_is_named_by_the_address_that_packets_carry() {
-        let mut locals = Locals::new(vec![udp("0.0.0.0:5070")], Box::new(ask_kernel));
-        assert_eq!(locals.towards(hop("127.0.0.1:5060")), Some("127.0.0.1:5070".parse().unwrap()));
+        let mut locals = Locals::new(vec![udp("0.0.0.0:5070")], Box::new(Kernel));
+        assert_eq!(locals.towards(hop("127.0.0.1:5060")), at("127.0.0.1:5070"));
         assert_eq!(locals.towards(hop("[::1]:5060")), None);
+        assert!(Kernel.is_ours([127, 0, 0, 1].into()) && !Kernel.is_ours([192, 0, 2, 1].into()));
     }
 
     #[test]
     fn the_listener_of_the_right_network_is_chosen() {
-        let probe = |far: IpAddr| {
-            Some(if far == IpAddr::from([10, 0, 0, 9]) { [10, 0, 0, 1] } else { [192, 0, 2, 1] }.into())
-        };
-        let mut locals = Locals::new(vec![udp("192.0.2.1:5060"), udp("10.0.0.1:5062")], Box::new(probe));
-        assert_eq!(locals.towards(hop("10.0.0.9:5060")), Some("10.0.0.1:5062".parse().unwrap()));
-        assert_eq!(locals.towards(hop("203.0.113.9:5060")), Some("192.0.2.1:5060".parse().unwrap()));
+        let machine = Machine::default();
+        machine.set(10, Some("10.0.0.1"));
+        machine.set(203, Some("192.0.2.1"));
+        let listeners = vec![udp("192.0.2.1:5060"), udp("10.0.0.1:5062")];
+        let mut locals = Locals::new(listeners, Box::new(machine));
+        assert_eq!(locals.towards(hop("10.0.0.9:5060")), at("10.0.0.1:5062"));
+        assert_eq!(locals.towards(hop("203.0.113.9:5060")), at("192.0.2.1:5060"));
     }
 
     #[test]
     fn a_new_address_is_told_once_and_a_lost_one_is_kept() {
-        let ours: Arc<Mutex<Option<IpAddr>>> = Arc::new(Mutex::new(Some([192, 0, 2, 1].into())));
-        let seen = Arc::clone(&ours);
-        let mut locals = Locals::new(vec![udp("0.0.0.0:5060")], Box::new(move |_| *seen.lock().unwrap()));
-        assert_eq!(locals.towards(hop("203.0.113.9:5060")), Some("192.0.2.1:5060".parse().unwrap()));
-        *ours.lock().unwrap() = None;
-        assert_eq!(locals.changes(), []);
-        assert_eq!(locals.towards(hop("203.0.113.9:5060")), Some("192.0.2.1:5060".parse().unwrap()));
-        *ours.lock().unwrap() = Some([192, 0, 2, 77].into());
-        assert_eq!(locals.changes(), [([192, 0, 2, 1].into(), [192, 0, 2, 77].into())]);
-        assert_eq!(locals.changes(), []);
-        assert_eq!(locals.towards(hop("203.0.113.9:5060")), Some("192.0.2.77:5060".parse().unwrap()));
+        let machine = Machine::default();
+        machine.set(203, Some("192.0.2.1"));
+        let mut locals = Locals::new(vec![udp("0.0.0.0:5060")], Box::new(machine.clone()));
+        assert_eq!(locals.towards(hop("203.0.113.9:5060")), at("192.0.2.1:5060"));
+        machine.set(203, None);
+        assert_eq!(locals.check(&[], true), []);
+        assert_eq!(locals.towards(hop("203.0.113.9:5060")), at("192.0.2.1:5060"));
+        machine.set(203, Some("192.0.2.77"));
+        assert_eq!(locals.check(&[], true), [([192, 0, 2, 1].into(), [192, 0, 2, 77].into())]);
+        assert_eq!(locals.check(&[], true), []);
+        assert_eq!(locals.towards(hop("203.0.113.9:5060")), at("192.0.2.77:5060"));
+    }
+
+    #[test]
+    fn a_trunk_that_is_reached_another_way_moves_no_phone() {
+        let machine = Machine::default();
+        machine.set(10, Some("10.0.0.1"));
+        machine.set(203, Some("10.0.0.1"));
+        machine.set(100, Some("100.64.0.1"));
+        let mut locals = Locals::new(vec![udp("0.0.0.0:5060")], Box::new(machine.clone()));
+        let trunk = hop("203.0.113.9:5060");
+        assert_eq!(locals.towards(trunk), at("10.0.0.1:5060"));
+        assert_eq!(locals.towards(hop("10.0.0.9:5060")), at("10.0.0.1:5060"));
+        machine.set(203, Some("100.64.0.1"));
+        assert_eq!(locals.check(&[trunk.addr.ip()], false), []);
+        assert_eq!(locals.towards(trunk), at("100.64.0.1:5060"));
+        assert_eq!(locals.towards(hop("10.0.0.9:5060")), at("10.0.0.1:5060"));
     }
 }

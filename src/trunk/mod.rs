@@ -18,6 +18,8 @@ mod local;
 mod run;
 mod stream;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod trace;
 mod udp;

@@ -1,6 +1,7 @@
 //! The edge's one task: waits for whatever comes first, gives every kind of it a bounded turn, begins again.
 
 use std::future::poll_fn;
+use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -19,9 +20,10 @@ use super::edge::{BUDGET, Edge};
 use super::events::Events;
 use super::gate::Gate;
 use super::lines::{Lines, Looked};
-use super::local::{Locals, ask_kernel};
+use super::local::{Kernel, Locals};
 use super::stream::Arrival;
 use super::streams::Streams;
+use super::tls::Shown;
 use super::udp::{Ports, poll_ready};
 use super::{Ends, TrunkCommand, TrunkError, TrunkEvent};
 
@@ -41,6 +43,7 @@ struct Inputs {
     room: mpsc::Sender<TrunkEvent>,
     sockets: Vec<Arc<UdpSocket>>,
     acceptors: Vec<Acceptor>,
+    shown: Option<Shown>,
     arrivals: mpsc::Receiver<Arrival>,
     looked: mpsc::Receiver<Looked>,
     addresses: AddressWatch,
@@ -82,49 +85,101 @@ pub async fn run(
     ends: Ends,
     clock: impl Fn() -> Now + Send + 'static,
 ) -> Result<(), TrunkError> {
-    let (mut edge, mut inputs) = assemble(bound, ends, clock());
-    let mut checked = Instant::now();
-    let mut busy = false;
-    loop {
+    let mut running = Running::new(bound, ends, clock());
+    while running.turn(&clock).await? {}
+    running.farewell().await;
+    Ok(())
+}
+
+/// The edge and what it waits for.
+pub(super) struct Running {
+    pub(super) edge: Edge,
+    inputs: Inputs,
+    /// When our own address was looked at.
+    checked: Instant,
+    /// It may have changed since.
+    noted: bool,
+    /// Something was left undone, for others to have their turn.
+    busy: bool,
+}
+
+impl Running {
+    pub(super) fn new(bound: Bound, ends: Ends, now: Now) -> Self {
+        let (edge, inputs) = assemble(bound, ends, now);
+        Self { edge, inputs, checked: Instant::now(), noted: false, busy: false }
+    }
+
+    /// Waits for something and does all that there is; false when it is time to stop.
+    pub(super) async fn turn(&mut self, clock: &impl Fn() -> Now) -> Result<bool, TrunkError> {
+        let edge = &mut self.edge;
         let wants = Wants {
             blocked: edge.events.is_blocked(),
             writing: edge.ports.is_waiting(),
-            busy,
+            busy: self.busy,
             at: edge.next_timeout().map(|at| instant(at, edge.now)),
         };
-        let woke = inputs.wait(&wants).await;
+        let woke = self.inputs.wait(&wants).await;
         edge.now = clock();
         match woke {
-            Woke::Stop => break,
+            Woke::Stop => return Ok(false),
             Woke::Alone => return Err(TrunkError::LoopGone),
             Woke::Room | Woke::Sockets | Woke::Timeout => {}
             Woke::Command(command) => edge.command(command),
             Woke::Arrived(arrival) => edge.arrived(arrival),
-            Woke::Accepted(acceptor, stream, from) => inputs.accept(&mut edge, acceptor, stream, from),
+            Woke::Accepted(acceptor, stream, from) => self.inputs.accept(edge, acceptor, stream, from),
             Woke::Looked(looked) => edge.looked(looked),
-            Woke::Addresses if checked.elapsed() < CHECK_PAUSE => {}
+            Woke::Addresses if self.checked.elapsed() < CHECK_PAUSE => self.noted = true,
             Woke::Addresses => {
-                checked = Instant::now();
-                edge.check_addresses();
+                self.checked = Instant::now();
+                edge.check_addresses(true);
             }
             Woke::Tick => {
-                checked = Instant::now();
-                edge.check_addresses();
+                self.checked = Instant::now();
+                edge.check_addresses(std::mem::take(&mut self.noted));
                 edge.tidy();
+                self.inputs.renew_certificate();
             }
         }
-        busy = inputs.turn(&mut edge);
-        if busy {
+        self.busy = self.inputs.turn(edge);
+        if self.busy {
             // The daemon's loop lives on the same thread.
             tokio::task::yield_now().await;
         }
+        Ok(true)
     }
-    farewell(edge).await;
-    Ok(())
+
+    /// Ends calls and registrations, and lets what says so leave.
+    async fn farewell(self) {
+        let mut edge = self.edge;
+        edge.agent.stop(edge.now);
+        edge.carry_out();
+        let by = Instant::now() + FAREWELL;
+        let sent = async {
+            edge.streams.finish_all().await;
+            while edge.ports.is_waiting() {
+                for socket in &self.inputs.sockets {
+                    // What cannot be written now is given up with the rest.
+                    drop(socket.writable().await);
+                }
+                edge.ports.flush();
+            }
+            // Its end is what a call's record is written from. Without the loop there is no record either.
+            while edge.events.is_blocked()
+                && let Ok(permit) = self.inputs.room.reserve().await
+            {
+                drop(permit);
+                edge.events.flush();
+            }
+        };
+        if timeout_at(by, sent).await.is_err() {
+            tracing::debug!("not everything left in time");
+        }
+        edge.publish();
+    }
 }
 
 fn assemble(bound: Bound, ends: Ends, now: Now) -> (Edge, Inputs) {
-    let Bound { config, listeners, udp, acceptors, connectors, kept, counters } = bound;
+    let Bound { config, listeners, udp, acceptors, shown, connectors, kept, counters } = bound;
     let ports = Ports::new(udp);
     let (streams, arrivals) = Streams::new(config.limits.clone());
     let seed = config.seed.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte));
@@ -137,6 +192,7 @@ fn assemble(bound: Bound, ends: Ends, now: Now) -> (Edge, Inputs) {
         room: ends.events.clone(),
         sockets: ports.ports.iter().map(|p| Arc::clone(&p.socket)).collect(),
         acceptors,
+        shown,
         arrivals,
         looked,
         addresses: AddressWatch::open(),
@@ -149,13 +205,12 @@ fn assemble(bound: Bound, ends: Ends, now: Now) -> (Edge, Inputs) {
         events: Events::new(ends.events),
         ports,
         streams,
-        locals: Locals::new(listeners, Box::new(ask_kernel)),
+        locals: Locals::new(listeners, Box::new(Kernel)),
         lines,
         gate: Gate::new(config.limits.gate.clone(), now.mono),
         connectors,
         phones: std::collections::BTreeMap::new(),
         limits: config.limits,
-        tag_seed: config.seed,
         counters: super::Counters::default(),
         published: counters,
         buffer: vec![0; 65_536],
@@ -173,8 +228,8 @@ impl Inputs {
     async fn wait(&mut self, wants: &Wants) -> Woke {
         let at = wants.at.unwrap_or_else(|| Instant::now() + LONGEST_SLEEP);
         let (sockets, acceptors) = (&self.sockets, &self.acceptors);
+        // In no order, so that a flood on one of them starves none.
         tokio::select! {
-            biased;
             stopped = self.stop.wait_for(|stop| *stop) => {
                 // Whoever could say so is gone: as good as said.
                 drop(stopped);
@@ -229,6 +284,16 @@ impl Inputs {
         more | (left == 0)
     }
 
+    /// Shows another certificate when its files are others now.
+    fn renew_certificate(&mut self) {
+        let Some(shown) = &mut self.shown else { return };
+        if let Some(fresh) = shown.changed() {
+            for acceptor in self.acceptors.iter_mut().filter(|a| a.tls.is_some()) {
+                acceptor.tls = Some(fresh.clone());
+            }
+        }
+    }
+
     fn accept(&self, edge: &mut Edge, acceptor: usize, stream: TcpStream, from: core::net::SocketAddr) {
         if let Some(acceptor) = self.acceptors.get(acceptor) {
             edge.accepted(acceptor.listener, acceptor.tls.clone(), stream, from);
@@ -241,11 +306,18 @@ fn poll_accept(
     cx: &mut Context<'_>,
 ) -> Poll<(usize, TcpStream, core::net::SocketAddr)> {
     for (index, acceptor) in acceptors.iter().enumerate() {
-        match acceptor.socket.poll_accept(cx) {
-            Poll::Ready(Ok((stream, from))) => return Poll::Ready((index, stream, from)),
-            // The peer is gone already, or there are no descriptors: the tick comes by again.
-            Poll::Ready(Err(why)) => tracing::debug!(%why, "a connection could not be accepted"),
-            Poll::Pending => {}
+        loop {
+            match acceptor.socket.poll_accept(cx) {
+                Poll::Ready(Ok((stream, from))) => return Poll::Ready((index, stream, from)),
+                // The peer is gone already.
+                Poll::Ready(Err(why)) if why.kind() == io::ErrorKind::ConnectionAborted => {}
+                // There are no descriptors: the tick comes by again.
+                Poll::Ready(Err(why)) => {
+                    tracing::warn!(%why, "a connection could not be accepted");
+                    break;
+                }
+                Poll::Pending => break,
+            }
         }
     }
     Poll::Pending
@@ -254,27 +326,4 @@ fn poll_accept(
 fn instant(at: Mono, now: Now) -> Instant {
     // A millisecond later rather than earlier: timers have whole ones.
     Instant::now() + at.since(now.mono).min(LONGEST_SLEEP)
-}
-
-/// Ends calls and registrations, and lets what says so leave.
-async fn farewell(mut edge: Edge) {
-    edge.agent.stop(edge.now);
-    edge.carry_out();
-    let by = Instant::now() + FAREWELL;
-    let sockets: Vec<_> = edge.ports.ports.iter().map(|p| Arc::clone(&p.socket)).collect();
-    let sent = async {
-        edge.streams.finish_all().await;
-        while edge.ports.is_waiting() {
-            for socket in &sockets {
-                // What cannot be written now is given up with the rest.
-                drop(socket.writable().await);
-            }
-            edge.ports.flush();
-        }
-    };
-    if timeout_at(by, sent).await.is_err() {
-        tracing::debug!("not everything left in time");
-    }
-    edge.events.flush();
-    edge.publish();
 }

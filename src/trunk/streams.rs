@@ -66,6 +66,12 @@ impl Streams {
         self.conns.get_mut(&id)
     }
 
+    /// Whether there is none.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.conns.is_empty()
+    }
+
     /// Whether one more of this source is too many.
     pub(super) fn is_full_for(&self, ip: IpAddr, class: Class) -> bool {
         let of_source = || self.conns.values().filter(|c| c.route.hop.addr.ip() == ip).count();
@@ -157,11 +163,11 @@ impl Streams {
         self.forget(id);
     }
 
-    /// Closes it as it is.
-    pub(super) fn kill(&mut self, id: ConnId) {
-        if let Some(conn) = self.forget(id) {
-            conn.task.abort();
-        }
+    /// Closes it as it is; where it led.
+    pub(super) fn kill(&mut self, id: ConnId) -> Option<Route> {
+        let conn = self.forget(id)?;
+        conn.task.abort();
+        Some(conn.route)
     }
 
     /// Takes it out of the table.
@@ -179,8 +185,8 @@ impl Streams {
         theirs.map(|(id, _)| *id).collect()
     }
 
-    /// Looks at what everybody is now, closes who is idle for too long, and says how many.
-    pub(super) fn sweep(&mut self, class: impl Fn(IpAddr) -> Class, now: Mono) -> u64 {
+    /// Looks at what everybody is now, closes who is idle for too long, and says where these led.
+    pub(super) fn sweep(&mut self, class: impl Fn(IpAddr) -> Class, now: Mono) -> Vec<Route> {
         while self.tasks.try_join_next().is_some() {}
         let mut idle = Vec::new();
         for (id, conn) in &mut self.conns {
@@ -193,10 +199,7 @@ impl Streams {
                 idle.push(*id);
             }
         }
-        for id in &idle {
-            self.finish(*id);
-        }
-        idle.len() as u64
+        idle.into_iter().filter_map(|id| Some(self.forget(id)?.route)).collect()
     }
 
     /// Lets all of them send what is queued; returns when they have.

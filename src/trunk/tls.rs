@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
@@ -41,9 +42,54 @@ pub enum TlsError {
     Name(String),
 }
 
-/// What a listener shows.
-pub(super) fn acceptor(files: Option<&TlsFiles>) -> Result<TlsAcceptor, TlsError> {
-    let files = files.ok_or(TlsError::NoCertificate)?;
+/// What a listener shows, and where it is from: a certificate that was renewed is shown without a restart.
+pub(super) struct Shown {
+    files: TlsFiles,
+    acceptor: TlsAcceptor,
+    /// Of certificate and key.
+    written: [Option<SystemTime>; 2],
+}
+
+impl Shown {
+    /// Reads the files.
+    pub(super) fn open(files: Option<TlsFiles>) -> Result<Self, TlsError> {
+        let files = files.ok_or(TlsError::NoCertificate)?;
+        let written = written(&files);
+        Ok(Self { acceptor: acceptor(&files)?, files, written })
+    }
+
+    /// For a listener.
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.clone()
+    }
+
+    /// The new one, when the files changed and can be used; what was shown goes on being shown until then.
+    pub(super) fn changed(&mut self) -> Option<TlsAcceptor> {
+        let now = written(&self.files);
+        if now == self.written {
+            return None;
+        }
+        self.written = now;
+        match acceptor(&self.files) {
+            Ok(fresh) => {
+                tracing::info!("the renewed certificate is shown to phones from now on");
+                self.acceptor = fresh.clone();
+                Some(fresh)
+            }
+            Err(why) => {
+                tracing::warn!(%why, "the certificate's files changed and cannot be used; the old one is still shown");
+                None
+            }
+        }
+    }
+}
+
+fn written(files: &TlsFiles) -> [Option<SystemTime>; 2] {
+    let modified = |path: &Path| std::fs::metadata(path).and_then(|m| m.modified()).ok();
+    [modified(&files.certificate), modified(&files.key)]
+}
+
+fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let chain = certificates("certificate", &files.certificate)?;
     let fault = |path: &Path, why: String| TlsError::File { what: "key", path: path.to_owned(), why };
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|why| fault(&files.key, why.to_string()))?;

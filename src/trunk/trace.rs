@@ -3,7 +3,8 @@
 
 use core::net::SocketAddr;
 
-use crate::sip::transaction::Transport;
+use crate::sip::message::Message;
+use crate::sip::transaction::{Hop, Transport};
 
 /// Where it can be switched on.
 const TARGET: &str = "backroom::trunk::wire";
@@ -13,6 +14,17 @@ pub(super) fn wire(direction: &str, far: SocketAddr, over: Transport, bytes: &[u
     if tracing::enabled!(target: "backroom::trunk::wire", tracing::Level::TRACE) {
         let text = redacted(bytes);
         tracing::trace!(target: TARGET, "{direction} {} {far}\n{text}", over.as_str());
+    }
+}
+
+/// The same for a message of a stream, which is read in pieces.
+pub(super) fn message(direction: &str, far: Hop, message: &Message) {
+    if tracing::enabled!(target: "backroom::trunk::wire", tracing::Level::TRACE) {
+        let bytes = match message {
+            Message::Request(request) => request.to_bytes(),
+            Message::Response(response) => response.to_bytes(),
+        };
+        wire(direction, far.addr, far.transport, &bytes);
     }
 }
 

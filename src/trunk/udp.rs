@@ -1,7 +1,7 @@
 //! UDP sockets: read until there is no more or enough was read, write at once or as soon as the kernel takes it.
 //! Deliberately absent: ICMP errors. Anybody may forge them, and the transactions' timers say the same a little later.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub(super) struct Port {
     pub(super) socket: Arc<UdpSocket>,
     /// Its place among the listeners.
     pub(super) listener: usize,
+    is_ipv4: bool,
     waiting: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -26,7 +27,7 @@ pub(super) struct Port {
 pub(super) struct Ports {
     pub(super) ports: Vec<Port>,
     /// Where a neighbour was heard last, when it could have been elsewhere: answers leave from there.
-    heard: HashMap<IpAddr, usize>,
+    heard: HashMap<SocketAddr, usize>,
 }
 
 /// What became of a datagram.
@@ -41,7 +42,12 @@ pub(super) enum Sent {
 
 impl Ports {
     pub(super) fn new(sockets: Vec<(usize, UdpSocket)>) -> Self {
-        let port = |(listener, socket)| Port { socket: Arc::new(socket), listener, waiting: VecDeque::new() };
+        let port = |(listener, socket): (usize, UdpSocket)| Port {
+            is_ipv4: socket.local_addr().is_ok_and(|own| own.is_ipv4()),
+            socket: Arc::new(socket),
+            listener,
+            waiting: VecDeque::new(),
+        };
         Self { ports: sockets.into_iter().map(port).collect(), heard: HashMap::new() }
     }
 
@@ -58,22 +64,22 @@ impl Ports {
     }
 
     /// Remembers where a neighbour was heard.
-    pub(super) fn note(&mut self, port: usize, from: IpAddr) {
+    pub(super) fn note(&mut self, port: usize, from: SocketAddr) {
         if self.ports.len() > 1 {
             if self.heard.len() >= REMEMBERED {
                 self.heard.clear();
             }
             self.heard.insert(from, port);
+            // Its other ports too, as long as nothing is heard from them.
+            self.heard.insert(SocketAddr::new(from.ip(), 0), port);
         }
     }
 
     /// The socket on which a neighbour was heard, else the one of this listener.
     pub(super) fn towards(&self, to: SocketAddr, listener: Option<usize>) -> Option<usize> {
-        let fits = |port: &usize| {
-            let own = self.ports.get(*port).and_then(|p| p.socket.local_addr().ok());
-            own.is_some_and(|own| own.is_ipv4() == to.is_ipv4())
-        };
-        if let Some(heard) = self.heard.get(&to.ip()).copied().filter(fits) {
+        let fits = |port: &usize| self.ports.get(*port).is_some_and(|p| p.is_ipv4 == to.is_ipv4());
+        let other = SocketAddr::new(to.ip(), 0);
+        if let Some(heard) = self.heard.get(&to).or_else(|| self.heard.get(&other)).copied().filter(fits) {
             return Some(heard);
         }
         let listener = listener?;

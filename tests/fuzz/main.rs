@@ -1,6 +1,8 @@
 //! A short and always equal run of every fuzz target. `scripts/prove fuzz` runs the same targets for as long as one
 //! likes.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
+
 mod calls;
 mod engine;
 mod samples;

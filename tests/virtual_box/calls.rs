@@ -480,6 +480,7 @@ async fn when_too_much_waits_for_the_disk_only_calls_for_help_begin() {
     b.leg(&out, LegEvent::Answered).await;
     assert!(b.was_told("help", &LegCommand::Answer));
     b.store().set_max_bytes(None);
+    records(&b).await;
     b.pump().await;
     b.leg("after", from_outside(OUTSIDE)).await;
     b.dialled(&front());

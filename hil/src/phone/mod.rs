@@ -20,6 +20,12 @@
 //!
 //! Absent: several lines in one phone (start several phones), codecs beyond G.711.
 
+mod control;
+mod run;
+
+pub use control::Request;
+pub use run::{Args, CallArgs, run, run_call};
+
 pub use crate::emergency::{Emergency, is_emergency};
 pub use crate::rtp::{How, Key, Law};
 pub use crate::sip::{Path, Protocol, Timers};

@@ -273,6 +273,19 @@ impl Sound {
         self.wait(wanted, patience, only).await
     }
 
+    /// Waits until there is something to hear and this frequency is not in it.
+    ///
+    /// # Errors
+    /// It was not so in time.
+    pub async fn wait_hears_without(&self, frequency: f32, patience: Duration) -> Result<(), NotHeard> {
+        let wanted = format!("sound without {frequency} Hz");
+        let other = |state: &State| {
+            let heard = state.ear.frequencies();
+            !heard.is_empty() && !near(&heard, frequency)
+        };
+        self.wait(wanted, patience, other).await
+    }
+
     /// Waits until nothing is heard.
     ///
     /// # Errors

@@ -9,8 +9,13 @@
 //!
 //! Absent: billing, number portability, a second hop.
 
+mod control;
 mod plan;
 mod registrar;
+mod run;
+
+pub use control::Request;
+pub use run::{Args, run};
 
 pub use plan::{Change, Deed, Fork, Health, Plan, Registrar, Ringing, Route, Step, Then};
 pub use registrar::Account;

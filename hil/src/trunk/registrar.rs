@@ -5,17 +5,23 @@ use super::{Shop, TrunkConfig};
 use crate::sip::dialog::hop;
 use crate::sip::digest::{Challenge, Credentials, nonce_of, proves};
 use crate::sip::{Message, NameAddr, Peer, Served, Uri, lock, token};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::Instant;
 
 /// A customer of the trunk.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone)]
 pub struct Account {
     pub user: String,
     pub password: String,
+}
+
+/// Without the password.
+impl std::fmt::Debug for Account {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.user)
+    }
 }
 
 impl Account {

@@ -228,8 +228,8 @@ impl Shared {
     /// Whether a dialog is one of a call's further forks; its BYE is the last that it hears.
     fn is_fork(&self, call_id: &str, tag: &str) -> bool {
         let calls = lock(&self.calls);
-        let of_call = calls.iter().filter(|inside| inside.call_id == call_id);
-        of_call.map(|inside| lock(&inside.state).end_fork(tag)).any(|ended| ended)
+        let mut of_call = calls.iter().filter(|inside| inside.call_id == call_id);
+        of_call.any(|inside| lock(&inside.state).end_fork(tag))
     }
 
     /// The call whose dialog has this Call-ID and this local tag.

@@ -203,6 +203,12 @@ impl Call {
         &self.inside.call_id
     }
 
+    /// Its phases as they come.
+    #[must_use]
+    pub fn phases(&self) -> watch::Receiver<Phase> {
+        self.inside.phase.subscribe()
+    }
+
     /// What was dialled: by this end, or by the other one to reach this end.
     #[must_use]
     pub fn number(&self) -> &str {

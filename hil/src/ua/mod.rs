@@ -13,6 +13,9 @@ mod agent;
 mod call;
 mod called;
 mod caller;
+pub mod control;
+pub mod desk;
+pub mod scenario;
 mod talk;
 mod within;
 

@@ -195,12 +195,9 @@ impl Shop {
 
     /// A line that carries voice takes calls, or does not any more.
     pub(super) fn trunk_line(&mut self, cx: &mut Cx<'_>, id: &LineId, up: bool, why: String) {
-        let stopping = self.stopping;
         let Some(calls) = &mut self.calls else { return };
         let Some(trunk) = calls.trunks.get_mut(id) else { return };
-        if !up && !stopping && (trunk.up || trunk.why != why) {
-            cx.step.alarms.push(format!("line {id} takes no calls: {why}"));
-        }
+        // The edge has said it in the journal.
         *trunk = Trunk { up, why };
         calls.control.handle_line(id, up, cx.now);
         self.carry_calls(cx);

@@ -13,7 +13,7 @@ fn elsewhere() -> UdpSocket {
 
 #[test]
 fn strangers_are_dropped_counted_and_disturb_nobody() {
-    let rig = Rig::new(23_000);
+    let mut rig = Rig::new(23_000);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     let stranger = elsewhere();
@@ -38,7 +38,7 @@ fn strangers_are_dropped_counted_and_disturb_nobody() {
 
 #[test]
 fn what_is_no_rtp_or_was_not_agreed_is_dropped_and_teaches_nothing() {
-    let rig = Rig::new(23_100);
+    let mut rig = Rig::new(23_100);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     let other = socket();
@@ -60,7 +60,7 @@ fn what_is_no_rtp_or_was_not_agreed_is_dropped_and_teaches_nothing() {
 
 #[test]
 fn sound_goes_to_the_port_that_it_comes_from_and_to_a_new_one_only_after_silence() {
-    let rig = Rig::new(23_200);
+    let mut rig = Rig::new(23_200);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     b.say(1);
@@ -89,7 +89,7 @@ fn sound_goes_to_the_port_that_it_comes_from_and_to_a_new_one_only_after_silence
 
 #[test]
 fn a_new_description_moves_the_sound_and_stragglers_do_not_move_it_back() {
-    let rig = Rig::new(23_300);
+    let mut rig = Rig::new(23_300);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     a.say(1);
@@ -112,7 +112,7 @@ fn a_new_description_moves_the_sound_and_stragglers_do_not_move_it_back() {
 
 #[test]
 fn a_far_end_on_hold_is_sent_nothing_and_hears_one_stream_when_it_comes_back() {
-    let rig = Rig::new(23_400);
+    let mut rig = Rig::new(23_400);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     b.say(1);
@@ -134,7 +134,7 @@ struct Keys {
     theirs: SrtpReceiver,
 }
 
-fn secure(rig: &Rig, leg: &str) -> (Phone, Keys) {
+fn secure(rig: &mut Rig, leg: &str) -> (Phone, Keys) {
     let mut phone = Phone::new(leg, rig.media.open(&LegId::from(leg), LOCAL, true).unwrap());
     let boxes = Crypto::parse(&phone.local.crypto[0].0).unwrap();
     let mut seed = 7;
@@ -143,6 +143,7 @@ fn secure(rig: &Rig, leg: &str) -> (Phone, Keys) {
     let line = CryptoLine(Crypto { tag: 1, suite: Suite::Sha1Tag80, key: key.clone() }.to_value());
     phone.stream.srtp = Some((phone.local.crypto[0].clone(), line));
     rig.media.set(&phone.leg, phone.stream.clone());
+    rig.settle();
     let keys = Keys {
         ours: SrtpSender::new(Suite::Sha1Tag80, &key),
         theirs: SrtpReceiver::new(boxes.suite, &boxes.key),
@@ -170,10 +171,10 @@ impl Keys {
 
 #[test]
 fn encrypted_sound_is_relayed_to_plain_and_encrypted_legs_and_back() {
-    let rig = Rig::new(23_500);
-    let (mut a, mut keys) = secure(&rig, "a");
+    let mut rig = Rig::new(23_500);
+    let (mut a, mut keys) = secure(&mut rig, "a");
     let mut b = rig.phone("b", |_| {});
-    let (mut c, mut others) = secure(&rig, "c");
+    let (mut c, mut others) = secure(&mut rig, "c");
     assert_eq!(a.local.crypto.len(), 2);
     assert_ne!(a.local.crypto, c.local.crypto);
     rig.join(&a, &b);
@@ -195,8 +196,8 @@ fn encrypted_sound_is_relayed_to_plain_and_encrypted_legs_and_back() {
 
 #[test]
 fn plain_changed_and_repeated_packets_are_dropped_where_keys_were_agreed() {
-    let rig = Rig::new(23_600);
-    let (mut a, mut keys) = secure(&rig, "a");
+    let mut rig = Rig::new(23_600);
+    let (mut a, mut keys) = secure(&mut rig, "a");
     let b = rig.phone("b", |_| {});
     rig.join(&a, &b);
     a.say(1);
@@ -218,7 +219,7 @@ fn plain_changed_and_repeated_packets_are_dropped_where_keys_were_agreed() {
 
 #[test]
 fn a_leg_whose_keys_do_not_fit_says_and_believes_nothing() {
-    let rig = Rig::new(23_700);
+    let mut rig = Rig::new(23_700);
     let mut b = rig.phone("b", |_| {});
     let mut a = rig.phone("a", |s| {
         let broken = CryptoLine("1 AES_CM_128_HMAC_SHA1_80 inline:short".to_owned());
@@ -266,7 +267,7 @@ fn report(socket: &UdpSocket) -> Vec<u8> {
 
 #[test]
 fn both_directions_are_reported_and_the_round_trip_is_measured() {
-    let rig = Rig::new(23_900);
+    let mut rig = Rig::new(23_900);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     let mut sent = Header::default();
@@ -312,7 +313,7 @@ fn both_directions_are_reported_and_the_round_trip_is_measured() {
 
 #[test]
 fn reports_share_the_port_of_sound_where_that_was_agreed() {
-    let rig = Rig::new(24_000);
+    let mut rig = Rig::new(24_000);
     let (mut a, b) = (rig.phone("a", |s| s.rtcp_mux = true), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     a.say(1);

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn two_joined_phones_hear_each_other_and_nobody_before_or_after() {
-    let rig = Rig::new(20_000);
+    let mut rig = Rig::new(20_000);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     a.say(1);
     b.hears_nothing();
@@ -20,7 +20,7 @@ fn two_joined_phones_hear_each_other_and_nobody_before_or_after() {
 
 #[test]
 fn what_is_heard_is_one_stream_over_hold_and_a_transfer() {
-    let rig = Rig::new(20_100);
+    let mut rig = Rig::new(20_100);
     let (mut a, mut b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     let mut c = rig.phone("c", |_| {});
     c.next = Header { sequence: 40_000, timestamp: 123_456_789, ssrc: 99, ..c.next };
@@ -79,7 +79,7 @@ fn payload_types_are_those_that_each_leg_agreed() {
 
 #[test]
 fn a_closed_leg_tells_what_was_measured() {
-    let rig = Rig::new(20_300);
+    let mut rig = Rig::new(20_300);
     let (mut a, b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     for n in 0..10 {
@@ -101,7 +101,7 @@ fn a_closed_leg_tells_what_was_measured() {
 
 #[test]
 fn a_key_pressed_for_a_leg_is_an_event_and_sound_goes_on_behind_it() {
-    let rig = Rig::new(20_400);
+    let mut rig = Rig::new(20_400);
     let (mut a, b) = (rig.phone("a", |_| {}), rig.phone("b", |_| {}));
     rig.join(&a, &b);
     a.say(1);

@@ -6,6 +6,7 @@ mod keys;
 mod opening;
 mod sound;
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,8 +18,8 @@ use crate::rtp::codec::{Decoder, Encoder, Rate};
 use crate::rtp::packet::{Header, Packet};
 use crate::rtp::tones::ToneSource;
 use crate::types::{
-    AudioCodec, AudioFormat, Dtmf, LegEvent, LegId, LocalMedia, MediaCommand, MediaPorts, MediaStream,
-    OtherFormat,
+    AudioCodec, AudioFormat, Dtmf, LegEvent, LegId, LocalMedia, MediaCommand, MediaEvent, MediaPorts,
+    MediaStream, OtherFormat, PromptId,
 };
 
 /// Longer than anything takes that comes at all.
@@ -48,6 +49,8 @@ fn key(letter: char) -> Dtmf {
 struct Rig {
     media: Arc<Media>,
     reports: mpsc::Receiver<MediaReport>,
+    /// Reports that came while something else was waited for.
+    earlier: VecDeque<MediaReport>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -60,15 +63,34 @@ impl Rig {
     fn with(config: MediaConfig) -> Self {
         let (sender, reports) = mpsc::channel(64);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        Self { media: Media::start(config, sender).unwrap(), reports, runtime }
+        Self { media: Media::start(config, sender).unwrap(), reports, earlier: VecDeque::new(), runtime }
     }
 
     fn report(&mut self) -> MediaReport {
+        self.earlier.pop_front().unwrap_or_else(|| self.next_report())
+    }
+
+    fn next_report(&mut self) -> MediaReport {
         let next = async { tokio::time::timeout(SOON, self.reports.recv()).await };
         self.runtime.block_on(next).expect("a report comes").unwrap()
     }
 
+    /// Waits until all that was ordered is done: a prompt that nobody hears is over in its turn.
+    fn settle(&mut self) {
+        let (leg, prompt) = (LegId::from("nobody"), PromptId::from("settled"));
+        self.media.command(MediaCommand::Play { leg: leg.clone(), prompt: prompt.clone(), repeat: false });
+        let settled = MediaReport::Media(MediaEvent::Played { leg, prompt });
+        loop {
+            let report = self.next_report();
+            if report == settled {
+                return;
+            }
+            self.earlier.push_back(report);
+        }
+    }
+
     fn no_report(&mut self) {
+        assert_eq!(self.earlier.front(), None);
         let next = async { tokio::time::timeout(NOT_AT_ALL, self.reports.recv()).await };
         if let Ok(report) = self.runtime.block_on(next) {
             panic!("{report:?}");
@@ -81,10 +103,11 @@ impl Rig {
         assert_eq!(self.report(), wanted);
     }
 
-    fn phone(&self, leg: &str, change: impl FnOnce(&mut MediaStream)) -> Phone {
+    fn phone(&mut self, leg: &str, change: impl FnOnce(&mut MediaStream)) -> Phone {
         let mut phone = Phone::new(leg, self.media.open(&LegId::from(leg), LOCAL, false).unwrap());
         change(&mut phone.stream);
         self.media.set(&phone.leg, phone.stream.clone());
+        self.settle();
         phone
     }
 

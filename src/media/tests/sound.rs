@@ -3,7 +3,7 @@
 use super::*;
 use crate::media::Prompt;
 use crate::rtp::hearing::Spectrum;
-use crate::types::{MediaEvent, PromptId, Tone};
+use crate::types::Tone;
 
 fn rate(codec: AudioCodec) -> Rate {
     plan::codec(codec).rate()
@@ -27,7 +27,7 @@ fn continuous(heard: &[Got]) {
 #[test]
 fn a_tone_is_heard_through_every_pair_of_codecs() {
     use AudioCodec::{G722, Pcma, Pcmu};
-    let rig = Rig::new(21_000);
+    let mut rig = Rig::new(21_000);
     for (n, (from, to)) in [(Pcmu, Pcma), (Pcma, Pcmu), (Pcmu, G722), (G722, Pcma)].into_iter().enumerate() {
         let mut a = rig.phone(&format!("a{n}"), |s| s.audio = vec![format(from)]);
         let b = rig.phone(&format!("b{n}"), |s| s.audio = vec![format(to)]);
@@ -54,7 +54,7 @@ fn a_tone_is_heard_through_every_pair_of_codecs() {
 
 #[test]
 fn a_far_end_that_changes_its_codec_is_understood_and_relayed_again_when_it_can_be() {
-    let rig = Rig::new(21_100);
+    let mut rig = Rig::new(21_100);
     let mut a = rig.phone("a", |s| s.audio = vec![format(AudioCodec::G722), format(AudioCodec::Pcmu)]);
     let b = rig.phone("b", |_| {});
     rig.join(&a, &b);
@@ -77,7 +77,7 @@ fn a_far_end_that_changes_its_codec_is_understood_and_relayed_again_when_it_can_
 
 #[test]
 fn packets_of_another_length_are_cut_to_what_was_agreed() {
-    let rig = Rig::new(21_200);
+    let mut rig = Rig::new(21_200);
     let mut a = rig.phone("a", |_| {});
     let b = rig.phone("b", |s| s.ptime = 30);
     rig.join(&a, &b);
@@ -169,7 +169,7 @@ fn music_on_hold_goes_on_until_the_call_does() {
 
 #[test]
 fn tones_sound_as_callers_learnt_them_and_the_milliwatt_everywhere_alike() {
-    let rig = Rig::new(21_600);
+    let mut rig = Rig::new(21_600);
     let a = rig.phone("a", |_| {});
     let b = rig.phone("b", |s| s.audio = vec![format(AudioCodec::G722)]);
     let tone = |phone: &Phone, tone| rig.media.command(MediaCommand::Tone { leg: phone.leg.clone(), tone });
@@ -210,7 +210,7 @@ fn who_asks_for_an_echo_hears_himself() {
 
 #[test]
 fn a_background_that_the_other_side_cannot_be_told_of_is_made_for_it() {
-    let rig = Rig::new(21_800);
+    let mut rig = Rig::new(21_800);
     let noise = Some(OtherFormat { send: 13, receive: 13, clock: 8000 });
     let mut a = rig.phone("a", |s| s.comfort_noise = noise);
     let mut b = rig.phone("b", |_| {});

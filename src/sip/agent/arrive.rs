@@ -185,7 +185,7 @@ impl Leg {
         let late = arrival.ours.is_none() && !self.sound.is_agreed();
         let mut response = arrival.provisional(cx, status);
         // An offer of ours goes only where its answer can come back: in a reliable response (RFC 3262 §5).
-        let describes = !arrival.settled && if late { arrival.reliable } else { early || arrival.reliable };
+        let describes = !arrival.settled && if late { arrival.reliable } else { early };
         if describes {
             if late {
                 arrival.ours = self.sound.offer().ok();
@@ -405,6 +405,11 @@ impl Leg {
                 arrival.refuse_with(cx, Status::SERVER_ERROR);
                 let cause = cause::lost(&self.via);
                 return self.ended(cx, cause);
+            }
+            Timer::Lapse => {
+                // RFC 3261 §13.3.1 item 1.
+                arrival.terminate(cx);
+                return self.ended(cx, EndCause::Cancelled);
             }
             Timer::Again
             | Timer::NoAck

@@ -14,7 +14,7 @@ use super::shared::{Core, Inside, Owner, SUPPORTED};
 use super::sound::{SDP, described};
 use super::talk::{Peer, Talk};
 use super::timers::Timer;
-use super::{Output, Route};
+use super::{FORKS, Output, Route};
 use crate::sip::message::{CSeq, Contacts, Head, Method, Name, NameAddr, RAck, Request, Response, Status};
 use crate::sip::transaction::{ClientId, Failure};
 use crate::sip::uri::{Host, SipUri, Uri};
@@ -72,8 +72,8 @@ struct Attempt {
 /// What was tried to get an INVITE through; each once.
 #[derive(Clone, Copy, Debug, Default)]
 struct Tried {
-    /// Credentials.
-    challenged: bool,
+    /// Credentials, so often.
+    challenged: u8,
     /// A longer session interval.
     too_small: bool,
     /// A stream for its size.
@@ -210,7 +210,7 @@ impl Leg {
         way: Way,
         tried: Tried,
     ) {
-        let size = invite.to_bytes().len() + dialling.body.len();
+        let size = || invite.to_bytes().len() + dialling.body.len();
         let route = if tried.stream { way.route } else { cx.way(&self.via, way.route, size) };
         invite.head.via = dialog::via(route);
         let request = invite.clone().with_body(SDP, dialling.body.clone());
@@ -309,7 +309,13 @@ impl Leg {
             return self.refused_by(cx, dialling, response);
         }
         invite.head.cseq.number += 1;
-        self.send_invite(cx, dialling, invite, attempt.way, Tried { challenged: true, ..attempt.tried });
+        self.send_invite(
+            cx,
+            dialling,
+            invite,
+            attempt.way,
+            Tried { challenged: attempt.tried.challenged + 1, ..attempt.tried },
+        );
     }
 
     /// RFC 4028 §7.1.
@@ -373,7 +379,7 @@ impl Leg {
             tag.is_some().then(|| attempt.early.iter().position(|e| e.dialog.remote.tag() == tag)).flatten();
         let at = known.or_else(|| {
             let contact = cx.contact(&self.via, flow);
-            let dialog = Dialog::calling(response, flow, contact)?;
+            let dialog = Dialog::calling(response, flow, contact).filter(|_| attempt.early.len() < FORKS)?;
             attempt.early.push(Early { dialog, rseq: 0 });
             Some(attempt.early.len() - 1)
         });
@@ -406,7 +412,7 @@ impl Leg {
         let rseq = response.headers.rseq().ok().flatten();
         let reliable = response.headers.lists_option(&Name::Require, "100rel");
         let Some(rseq) = rseq.filter(|_| reliable) else { return true };
-        if early.rseq != 0 && rseq != early.rseq + 1 {
+        if early.rseq != 0 && early.rseq.checked_add(1) != Some(rseq) {
             return false;
         }
         early.rseq = rseq;

@@ -1,5 +1,7 @@
 //! Requests outside of dialogs: who sent them, what they may, and which of them becomes a leg.
 
+use std::time::Duration;
+
 use super::arrive::Arrival;
 use super::dialog::Dialog;
 use super::identity;
@@ -8,6 +10,7 @@ use super::refresh::{Session, TooSmall};
 use super::registrar::Auth;
 use super::shared::Core;
 use super::sound::{Sound, described};
+use super::timers::Timer;
 use super::trunk::Sureness;
 use super::{Agent, Offence, Output, Route};
 use crate::sip::message::{Method, Name, Replaces, Request, Response, Status};
@@ -135,6 +138,7 @@ impl Agent {
         let secure = cx.is_secure(&via);
         let sound = Sound::new(cx.capabilities_of(&via), cx.policy_of(&via), secure, cx.random());
         let secure = sound.wants_keys(offered.as_ref());
+        let expires = request.headers.expires().ok().flatten();
         let mut arrival = Arrival::new(server, request, dialog);
         arrival.offered = offered;
         arrival.session = session;
@@ -143,6 +147,9 @@ impl Agent {
         cx.servers.insert(server, key);
         cx.tags.insert(tag.to_owned(), key);
         cx.ids.insert(id.clone(), key);
+        if let Some(seconds) = expires {
+            cx.timer(key, Timer::Lapse, Duration::from_secs(seconds.into()));
+        }
         let (leg, local) = (id.clone(), route.local.ip());
         let tags = vec![tag.to_owned()];
         self.legs.insert(key, Leg { key, id, via, tags, sound, phase: Phase::Arriving(Box::new(arrival)) });

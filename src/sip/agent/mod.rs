@@ -132,13 +132,17 @@ impl Agent {
         let mut before = std::mem::take(&mut self.core.trunks);
         for setup in trunks {
             let line = setup.line.clone();
-            let trunk = match before.remove(&line).filter(|t| t.setup == setup) {
-                Some(same) => same,
-                None => {
+            let trunk = match before.remove(&line) {
+                Some(same) if same.setup == setup => same,
+                other => {
+                    if let Some(mut other) = other {
+                        other.registration.stop();
+                        self.core.trunk_actions(&line, &mut other);
+                    }
                     self.trunks_made += 1;
                     let seed = derived(&self.seed, b"trunk", self.trunks_made);
-                    self.core.outputs.push_back(Output::Resolve(line.clone()));
-                    Trunk::new(setup, &self.core.settings.product, seed)
+                    self.core.output(Output::Resolve(line.clone()));
+                    Trunk::new(setup, self.trunks_made, &self.core.settings.product, seed)
                 }
             };
             self.core.trunks.insert(line, trunk);
@@ -466,7 +470,7 @@ impl Agent {
                         acknowledge_stray(&mut self.core, id, &response);
                     }
                 }
-                Some(Owner::Bye { .. } | Owner::Trunk(..)) | None => {}
+                Some(Owner::Bye { .. } | Owner::Trunk { .. }) | None => {}
             }
             return;
         }
@@ -484,15 +488,15 @@ impl Agent {
             Some(Owner::Bye { again: Some(mut again) }) if is_challenge(&response) => {
                 again.request.head.cseq.number += 1;
                 if self.core.answer_challenge(&again.line, &mut again.request, &response, again.answered) {
-                    again.answered = true;
+                    again.answered += 1;
                     let (request, route) = (again.request.clone(), again.route);
                     self.core.send(request, route, Owner::Bye { again: Some(again) });
                 }
             }
             Some(Owner::Bye { .. }) | None => {}
-            Some(Owner::Trunk(line, ticket)) => {
+            Some(Owner::Trunk { line, made, ticket }) => {
                 let now = self.core.now;
-                if let Some(trunk) = self.core.trunks.get_mut(&line) {
+                if let Some(trunk) = self.core.trunks.get_mut(&line).filter(|t| t.made == made) {
                     trunk.registration.handle_outcome(ticket, Ok(&response), now);
                 }
             }
@@ -512,7 +516,7 @@ impl Agent {
         let number = leg.next_number(again.request.head.to.tag());
         let (true, Some(number)) = (answered, number) else { return false };
         again.request.head.cseq.number = number;
-        again.answered = true;
+        again.answered += 1;
         let (request, route) = (again.request.clone(), again.route);
         self.core
             .send(request, route, Owner::Inside { leg: key, what, route, again: Some(Box::new(again)) })
@@ -523,7 +527,7 @@ impl Agent {
         let (key, inside) = match self.core.clients.get(&id) {
             Some(Owner::Invite { leg, .. }) => (*leg, false),
             Some(Owner::Inside { leg, .. }) => (*leg, true),
-            Some(Owner::Bye { .. } | Owner::Trunk(..)) | None => return,
+            Some(Owner::Bye { .. } | Owner::Trunk { .. }) | None => return,
         };
         let mut done = false;
         self.step(key, |leg, cx| done = leg.acknowledge_again(cx, response));
@@ -542,9 +546,9 @@ impl Agent {
             Some(Owner::Inside { leg, what, .. }) => {
                 self.step(leg, |leg, cx| leg.inside_failed(cx, what));
             }
-            Some(Owner::Trunk(line, ticket)) => {
+            Some(Owner::Trunk { line, made, ticket }) => {
                 let now = self.core.now;
-                if let Some(trunk) = self.core.trunks.get_mut(&line) {
+                if let Some(trunk) = self.core.trunks.get_mut(&line).filter(|t| t.made == made) {
                     trunk.registration.handle_outcome(ticket, Err(why), now);
                 }
             }
@@ -558,7 +562,7 @@ impl Core {
         while let Some(action) = trunk.registration.poll_action() {
             match action {
                 Action::Send { ticket, request, route } => {
-                    let owner = Owner::Trunk(line.clone(), ticket);
+                    let owner = Owner::Trunk { line: line.clone(), made: trunk.made, ticket };
                     if self.send(*request, route, owner).is_none() {
                         trunk.registration.handle_outcome(ticket, Err(Failure::Transport), self.now);
                     }
@@ -652,6 +656,9 @@ fn answer_plain(cx: &mut Core, asked: &Asked, tag: &str) {
     cx.refuse(asked.server, &asked.request, status, tag);
 }
 
+/// Forks of one INVITE that are looked after; nobody has as many phones.
+const FORKS: usize = 16;
+
 /// A 2xx of a dialog that nobody wants: a fork's, or one that crossed our CANCEL. It gets its ACK each time, and one
 /// BYE (RFC 3261 §13.2.2.4).
 fn stray_success(cx: &mut Core, id: ClientId, response: &Response) {
@@ -662,6 +669,9 @@ fn stray_success(cx: &mut Core, id: ClientId, response: &Response) {
     let tag = response.head.to.tag().unwrap_or_default();
     let first = !ended.iter().any(|t| t == tag);
     if first {
+        if ended.len() >= FORKS {
+            return;
+        }
         ended.push(tag.to_owned());
     }
     let (route, line) = (*route, line.clone());

@@ -182,6 +182,8 @@ impl Registration {
         let token = format!("{TOKEN}{:016x}", chance.next());
         let call_id = format!("{:016x}{:016x}", chance.next(), chance.next());
         let tag = format!("{:016x}", chance.next());
+        // What an earlier registration of this line asked must not be taken for an answer to this one.
+        let tickets = chance.next() >> 1;
         let expires = u32::try_from(setup.expires.as_secs()).unwrap_or(EXPIRES_MOST).clamp(30, EXPIRES_MOST);
         Self {
             setup,
@@ -211,7 +213,7 @@ impl Registration {
             line: None,
             why: String::new(),
             said: BTreeSet::new(),
-            tickets: 0,
+            tickets,
             actions: VecDeque::from([Action::Resolve]),
         }
     }
@@ -427,7 +429,7 @@ impl Registration {
         }
         self.begun = Some(now);
         let Some(contact) = self.contact() else { return };
-        let ticket = Ticket(0);
+        let ticket = Ticket(self.tickets);
         self.send(Attempt { ticket, contact, challenges: 0, raised: false, failed: 0, wait: Duration::ZERO });
     }
 
@@ -623,9 +625,8 @@ impl Registration {
             self.ask_later(now);
         }
         let moved = self.contact().is_some_and(|contact| contact != attempt.contact);
-        if moved && self.may_rebind(now) {
-            self.begin(now);
-        } else if !self.old.is_empty() {
+        let follows = moved && self.may_rebind(now);
+        if follows || !self.old.is_empty() {
             self.begin(now);
         }
     }

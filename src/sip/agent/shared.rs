@@ -38,7 +38,7 @@ pub(super) enum Owner {
     /// A BYE; the leg is over.
     Bye { again: Option<Box<Again>> },
     /// A trunk's REGISTER or OPTIONS.
-    Trunk(LineId, Ticket),
+    Trunk { line: LineId, made: u64, ticket: Ticket },
 }
 
 /// A request that can be made again when it is challenged.
@@ -47,8 +47,8 @@ pub(super) struct Again {
     pub(super) line: LineId,
     pub(super) request: Request,
     pub(super) route: Route,
-    /// Over what it must not be sent once more.
-    pub(super) answered: bool,
+    /// How often.
+    pub(super) answered: u8,
 }
 
 /// What a request inside a dialog asks.
@@ -188,15 +188,15 @@ impl Core {
     }
 
     /// The way for a request of this size: a stream where the far end is known to have one (RFC 3261 §18.1.1).
-    pub(super) fn way(&self, via: &Via, route: Route, size: usize) -> Route {
-        if size <= DATAGRAM || route.hop.transport != Transport::Udp {
+    pub(super) fn way(&self, via: &Via, route: Route, size: impl FnOnce() -> usize) -> Route {
+        if route.hop.transport != Transport::Udp {
             return route;
         }
         let trunk = via.line().and_then(|line| self.trunks.get(line));
         let stream = trunk.and_then(|t| {
             t.routes.iter().find(|r| r.hop.transport.is_reliable() && r.hop.addr.ip() == route.hop.addr.ip())
         });
-        stream.copied().unwrap_or(route)
+        stream.copied().filter(|_| size() > DATAGRAM).unwrap_or(route)
     }
 
     pub(super) fn respond(&mut self, server: ServerId, response: &Response) -> bool {
@@ -246,7 +246,7 @@ impl Core {
     pub(super) fn again(&self, line: Option<&LineId>, request: &Request, route: Route) -> Option<Box<Again>> {
         let line = line?;
         self.trunks.get(line)?.setup.login.as_ref()?;
-        Some(Box::new(Again { line: line.clone(), request: request.clone(), route, answered: false }))
+        Some(Box::new(Again { line: line.clone(), request: request.clone(), route, answered: 0 }))
     }
 
     /// Adds credentials where a trunk has asked for them before.
@@ -264,7 +264,7 @@ impl Core {
         line: &LineId,
         request: &mut Request,
         response: &Response,
-        answered: bool,
+        answered: u8,
     ) -> bool {
         let cnonce = self.tx.new_tag();
         let taken = self.trunks.get_mut(line).is_some_and(|t| t.challenged(response, answered));

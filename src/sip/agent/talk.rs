@@ -270,7 +270,7 @@ impl Leg {
                 }
             }
         }
-        talk.ours = None;
+        (talk.ours, talk.put_off) = (None, false);
         let flow = talk.dialog.flow;
         self.set_media(cx, flow);
         self.heard_hold(cx, &mut talk);
@@ -456,7 +456,7 @@ impl Leg {
             }
             Timer::Refresh => talk.refresh = true,
             Timer::Retry => {}
-            Timer::Reliable | Timer::NoPrack | Timer::Ringing | Timer::NextRoute => {}
+            Timer::Reliable | Timer::NoPrack | Timer::Ringing | Timer::Lapse | Timer::NextRoute => {}
         }
         self.pursue(cx, talk);
     }

@@ -18,6 +18,8 @@ pub(super) enum Timer {
     NoPrack,
     /// It rings still: say so once a minute, RFC 3261 §13.3.1.1.
     Ringing,
+    /// Their INVITE has expired, RFC 3261 §13.3.1.
+    Lapse,
     /// The next address of the trunk, when this one says nothing.
     NextRoute,
     /// A request that met another's, RFC 3261 §14.1.
@@ -39,6 +41,7 @@ impl Timer {
             Self::Reliable => "reliable provisional response again",
             Self::NoPrack => "reliable provisional response without PRACK",
             Self::Ringing => "180 once a minute",
+            Self::Lapse => "INVITE that expires",
             Self::NextRoute => "trunk address that says nothing",
             Self::Retry => "request after glare",
             Self::Refresh => "session refresh",

@@ -10,9 +10,14 @@ use crate::sip::message::{Name, Request, Response, Status};
 use crate::sip::sdp::{Capabilities, TargetPolicy};
 use crate::sip::transaction::{Hop, Transport};
 
+/// How often one request is sent again with credentials.
+const CHALLENGES: u8 = 3;
+
 #[derive(Debug)]
 pub(super) struct Trunk {
     pub(super) setup: TrunkSetup,
+    /// Tells it from one that had its name before.
+    pub(super) made: u64,
     pub(super) capabilities: Option<Arc<Capabilities>>,
     pub(super) media: Arc<TargetPolicy>,
     /// Best first.
@@ -23,12 +28,13 @@ pub(super) struct Trunk {
 }
 
 impl Trunk {
-    pub(super) fn new(setup: TrunkSetup, product: &str, seed: [u8; 32]) -> Self {
+    pub(super) fn new(setup: TrunkSetup, made: u64, product: &str, seed: [u8; 32]) -> Self {
         Self {
             capabilities: setup.capabilities.clone().map(Arc::new),
             media: Arc::new(setup.media.clone()),
             registration: Registration::new(setup.clone(), product, seed),
             setup,
+            made,
             routes: Vec::new(),
             challenge: None,
         }
@@ -60,15 +66,16 @@ impl Trunk {
             || self.setup.networks.iter().any(|n| n.contains(ip))
     }
 
-    /// Takes a challenge. False when answering it is of no use: no login, no digest, or the same was answered
-    /// already and was not only stale.
-    pub(super) fn challenged(&mut self, response: &Response, answered: bool) -> bool {
+    /// Takes a challenge. False when answering it is of no use: no login, no digest, or one was answered already and
+    /// was not only stale, which nobody is believed for ever.
+    pub(super) fn challenged(&mut self, response: &Response, answered: u8) -> bool {
         let (challenge, answer) = match response.status {
             Status::PROXY_AUTHENTICATION_REQUIRED => (Name::ProxyAuthenticate, Name::ProxyAuthorization),
             _ => (Name::WwwAuthenticate, Name::Authorization),
         };
         let Some(client) = digest::Client::new(&response.headers.auth(&challenge)) else { return false };
-        if self.setup.login.is_none() || (answered && !client.is_stale()) {
+        let useless = answered >= CHALLENGES || (answered > 0 && !client.is_stale());
+        if self.setup.login.is_none() || useless {
             return false;
         }
         self.challenge = Some((answer, client));

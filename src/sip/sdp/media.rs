@@ -234,10 +234,13 @@ impl Media {
         self.attribute(name)?.value.as_deref()
     }
 
-    /// The payload types that can be told apart, in the order of preference.
+    /// The payload types that can be told apart, each once, in the order of preference.
     #[must_use]
     pub fn codecs(&self) -> Vec<Codec> {
-        let types = self.formats.iter().filter_map(|f| f.parse::<u8>().ok()).filter(|t| *t < 128);
+        // Thousands of formats over thousands of attributes would take a second; there are but 128.
+        let mut seen = [false; 128];
+        let mut is_new = |t: &u8| seen.get_mut(usize::from(*t)).is_some_and(|s| !std::mem::replace(s, true));
+        let types = self.formats.iter().filter_map(|f| f.parse::<u8>().ok()).filter(|t| is_new(t));
         types.filter_map(|t| self.codec(t)).collect()
     }
 

@@ -219,3 +219,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_payload_type_that_is_listed_again_counts_once() {
+    let many = "8 0 ".repeat(5000);
+    let text = format!("v=0\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {many}128 0\r\n");
+    let codecs = Description::parse(text.as_bytes()).unwrap().media[0].codecs();
+    assert_eq!(codecs.iter().map(|c| c.payload_type).collect::<Vec<_>>(), [8, 0]);
+}

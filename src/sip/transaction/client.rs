@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use super::ids::Key;
 use super::timers::{Owner, Timer};
 use super::{ClientId, Event, Failure, Hop, Out, Settings};
 use crate::sip::message::{Method, Name, Request, Response};
@@ -14,7 +15,7 @@ use crate::types::Mono;
 pub(super) struct Client {
     pub(super) id: ClientId,
     pub(super) hop: Hop,
-    pub(super) key: String,
+    pub(super) key: Key,
     /// The sent-by that a response must repeat (§18.1.2).
     pub(super) sent_by: (Host, Option<u16>),
     pub(super) state: State,
@@ -23,10 +24,10 @@ pub(super) struct Client {
 pub(super) enum State {
     /// INVITE: nothing came yet. A CANCEL waits for the first provisional response (§9.1).
     Calling { request: Box<Request>, wait: Duration, cancel: Option<Box<Request>> },
-    /// INVITE: a provisional response came.
+    /// INVITE: a provisional response came; the body will not be sent again.
     Ringing { request: Box<Request>, cancelled: bool },
     /// INVITE: a final response other than 2xx came and is acknowledged as often as it comes.
-    Refused { request: Box<Request> },
+    Refused { ack: Vec<u8> },
     /// INVITE: a 2xx came (RFC 6026 §8.4).
     Accepted,
     /// Other: nothing came yet.
@@ -56,7 +57,7 @@ pub(super) enum Next {
 impl Client {
     /// Sends the request and starts its timers.
     pub(super) fn start(
-        (id, hop, key): (ClientId, Hop, String),
+        (id, hop, key): (ClientId, Hop, Key),
         request: Request,
         asked_by: AskedBy,
         (set, now): (&Settings, Mono),
@@ -71,12 +72,13 @@ impl Client {
             out.timers.start(owner, again, now + set.t1);
         }
         out.timers.start(owner, give_up, now + set.give_up());
-        out.transmit(hop, bytes.clone());
         let state = if invite {
             State::Calling { request: Box::new(request), wait: set.t1, cancel: None }
         } else {
-            State::Trying { bytes, wait: set.t1, asked_by }
+            // The copy has no spare room.
+            State::Trying { bytes: bytes.clone(), wait: set.t1, asked_by }
         };
+        out.transmit(hop, bytes);
         Self { id, hop, key, sent_by, state }
     }
 
@@ -95,15 +97,15 @@ impl Client {
     fn on_invite_response(self, response: Response, set: &Settings, now: Mono, out: &mut Out) -> Next {
         let (id, owner) = (self.id, Owner::Client(self.id));
         let code = response.status.code();
-        let (request, (cancel, asked), first) = match self.state {
+        let (mut request, (cancel, asked), first) = match self.state {
             State::Calling { request, cancel, .. } => (request, (cancel.is_some(), cancel), true),
             State::Ringing { request, cancelled } => (request, (cancelled, None), false),
-            State::Refused { request } => {
+            State::Refused { ack } => {
                 if code >= 300 {
                     out.counters.absorbed += 1;
-                    out.transmit(self.hop, request.ack(&response).to_bytes());
+                    out.transmit(self.hop, ack.clone());
                 }
-                return Next::Keep(Self { state: State::Refused { request }, ..self });
+                return Next::Keep(Self { state: State::Refused { ack }, ..self });
             }
             State::Accepted => {
                 if (200..300).contains(&code) {
@@ -118,6 +120,7 @@ impl Client {
         if code < 200 {
             if first {
                 out.timers.stop(owner);
+                request.body = Vec::new();
             }
             // A 100 does not prolong the ringing (§16.7 item 2).
             if !cancel && (first || code > 100) {
@@ -139,11 +142,13 @@ impl Client {
             out.events.push_back(Event::Final { id, response: Box::new(response) });
             return Next::Keep(Self { state: State::Accepted, ..self });
         }
-        out.transmit(self.hop, request.ack(&response).to_bytes());
+        let bytes = request.ack(&response).to_bytes();
+        let ack = bytes.clone();
+        out.transmit(self.hop, bytes);
         out.events.push_back(Event::Final { id, response: Box::new(response) });
         // Timer D is at least 32 s (§17.1.1.2) and no less than what the server goes by.
         let absorb = Duration::from_secs(32).max(set.give_up());
-        Self { state: State::Refused { request }, ..self }.linger(Timer::D, absorb, now, out)
+        Self { state: State::Refused { ack }, ..self }.linger(Timer::D, absorb, now, out)
     }
 
     fn on_other_response(self, response: Response, set: &Settings, now: Mono, out: &mut Out) -> Next {

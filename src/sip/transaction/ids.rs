@@ -4,6 +4,10 @@ use sha2::{Digest, Sha256};
 
 use crate::sip::message::{MAGIC_COOKIE, Method, Request};
 
+/// Tells transactions apart: a keyed hash of what §17.1.3 and §17.2.3 compare. Thousands linger, so it is short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key(u128);
+
 /// Makes branches and tags. Nobody without the seed can foretell or tell apart one from another's.
 pub(super) struct Ids {
     seed: [u8; 32],
@@ -26,8 +30,19 @@ impl Ids {
     }
 
     /// The tag of a response that is sent and forgotten: the same for the same request (§8.2.7).
-    pub(super) fn tag_of(&self, key: &str) -> String {
-        format!("{:016x}", self.hash(b"stateless", key.as_bytes()) >> 64)
+    pub(super) fn tag_of(&self, key: Key) -> String {
+        format!("{:016x}", self.hash(b"stateless", &key.0.to_be_bytes()) >> 64)
+    }
+
+    /// What a request and its retransmissions have in common, `method` aside; an ACK and a CANCEL ask for `INVITE`.
+    pub(super) fn server_key(&self, request: &Request, method: &Method) -> Key {
+        Key(self.hash(b"server", server_key(request, method).as_bytes()))
+    }
+
+    /// What a response and our request have in common (§17.1.3). Branches are our own, so that they are enough with
+    /// the method of the CSeq.
+    pub(super) fn client_key(&self, branch: &str, method: &Method) -> Key {
+        Key(self.hash(b"client", format!("{branch}\n{method}").as_bytes()))
     }
 
     fn next(&mut self, what: &[u8]) -> u128 {
@@ -41,11 +56,10 @@ impl Ids {
     }
 }
 
-/// What a request and its retransmissions have in common, `method` aside; an ACK and a CANCEL ask for `INVITE`.
 /// With the magic cookie that is branch and sent-by. Without it (RFC 2543) it is Request-URI, From tag, Call-ID, CSeq
 /// number and the whole topmost Via; the To tag is compared where an ACK meets its response. To be asked before the
 /// Via has `received` and `rport` filled in.
-pub(super) fn server_key(request: &Request, method: &Method) -> String {
+fn server_key(request: &Request, method: &Method) -> String {
     let head = &request.head;
     match head.via.branch() {
         Some(branch) if head.via.has_magic_branch() => {
@@ -59,10 +73,4 @@ pub(super) fn server_key(request: &Request, method: &Method) -> String {
             format!("{uri}\n{from}\n{id}\n{number}\n{via}\n{method}")
         }
     }
-}
-
-/// What a response and our request have in common (§17.1.3). Branches are our own, so that they are enough with the
-/// method of the CSeq.
-pub(super) fn client_key(branch: &str, method: &Method) -> String {
-    format!("{branch}\n{method}")
 }

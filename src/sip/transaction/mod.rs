@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
 use client::{AskedBy, Client, Next};
-use ids::{Ids, client_key, server_key};
+use ids::{Ids, Key};
 use server::Server;
 use timers::{Owner, Timers};
 
@@ -245,9 +245,9 @@ pub struct Transactions {
     ids: Ids,
     count: u64,
     clients: BTreeMap<ClientId, Client>,
-    client_keys: BTreeMap<String, ClientId>,
+    client_keys: BTreeMap<Key, ClientId>,
     servers: BTreeMap<ServerId, Server>,
-    server_keys: BTreeMap<String, ServerId>,
+    server_keys: BTreeMap<Key, ServerId>,
     out: Out,
 }
 
@@ -335,7 +335,7 @@ impl Transactions {
         if let Some(tag) = response.head.to.tag() {
             tag.clone_into(&mut server.tag);
         }
-        let (before, key) = (self.out.counters.late_responses, server.key.clone());
+        let (before, key) = (self.out.counters.late_responses, server.key);
         let next = server.respond(response, &self.settings, now.mono, &mut self.out);
         self.keep_server(id, key, next);
         self.out.counters.late_responses == before
@@ -416,8 +416,8 @@ impl Transactions {
 
     fn start_client(&mut self, request: Request, to: Hop, asked_by: AskedBy, now: Mono) -> ClientId {
         let id = ClientId(self.next_id());
-        let key = client_key(request.head.via.branch().unwrap_or_default(), &request.method);
-        self.client_keys.insert(key.clone(), id);
+        let key = self.ids.client_key(request.head.via.branch().unwrap_or_default(), &request.method);
+        self.client_keys.insert(key, id);
         let client = Client::start((id, to, key), request, asked_by, (&self.settings, now), &mut self.out);
         self.clients.insert(id, client);
         id
@@ -430,7 +430,7 @@ impl Transactions {
 
     fn handle_response(&mut self, response: Response, now: Mono) {
         let via = &response.head.via;
-        let key = client_key(via.branch().unwrap_or_default(), &response.head.cseq.method);
+        let key = self.ids.client_key(via.branch().unwrap_or_default(), &response.head.cseq.method);
         let ours = self.client_keys.get(&key).copied().filter(|id| {
             // More than one Via: it went astray on its way to another (§8.1.3.3).
             response.head.via_below.is_empty()
@@ -454,7 +454,7 @@ impl Transactions {
         now: Mono,
     ) {
         let Some(client) = self.clients.remove(&id) else { return };
-        let (hop, key) = (client.hop, client.key.clone());
+        let (hop, key) = (client.hop, client.key);
         match step(client, &self.settings, &mut self.out) {
             Next::Keep(client) => {
                 self.clients.insert(id, client);
@@ -471,7 +471,7 @@ impl Transactions {
     }
 
     fn handle_ack(&mut self, ack: Request, from: Hop, now: Mono) {
-        let key = server_key(&ack, &Method::Invite);
+        let key = self.ids.server_key(&ack, &Method::Invite);
         let mut request = Some(ack);
         if let Some(id) = self.server_keys.get(&key).copied()
             && let Some(server) = self.take_server(id)
@@ -487,18 +487,19 @@ impl Transactions {
     }
 
     fn handle_request(&mut self, mut request: Request, from: Hop, now: Mono) {
-        let key = server_key(&request, &request.method);
-        let invite_key = (request.method == Method::Cancel).then(|| server_key(&request, &Method::Invite));
+        let key = self.ids.server_key(&request, &request.method);
+        let invite_key =
+            (request.method == Method::Cancel).then(|| self.ids.server_key(&request, &Method::Invite));
         if let Some(server) = self.server_keys.get(&key).and_then(|id| self.servers.get(id)) {
             return server.on_again(&mut self.out);
         }
         request.head.via.note_source(from.addr);
         let hop = reply_hop(&request, from);
         if let Some(invite_key) = invite_key {
-            return self.handle_cancel(request, (key, &invite_key), hop, now);
+            return self.handle_cancel(request, (key, invite_key), hop, now);
         }
         if self.is_full_for(&request) {
-            return self.refuse(&request, &key, hop);
+            return self.refuse(&request, key, hop);
         }
         let tag = self.ids.tag();
         let id = self.start_server(&request, key, hop, tag.clone(), now);
@@ -506,12 +507,12 @@ impl Transactions {
     }
 
     /// §9.2. Also on a full table, where the response is only not kept.
-    fn handle_cancel(&mut self, cancel: Request, (key, invite_key): (String, &str), hop: Hop, now: Mono) {
-        let invite = self.server_keys.get(invite_key).and_then(|id| self.servers.get(id));
+    fn handle_cancel(&mut self, cancel: Request, (key, invite_key): (Key, Key), hop: Hop, now: Mono) {
+        let invite = self.server_keys.get(&invite_key).and_then(|id| self.servers.get(id));
         let invite = invite.map(|server| (server.id, server.tag.clone(), server.is_undecided()));
         let (status, tag) = match &invite {
             Some((_, tag, _)) => (Status::OK, tag.clone()),
-            None => (Status::NO_TRANSACTION, self.ids.tag_of(&key)),
+            None => (Status::NO_TRANSACTION, self.ids.tag_of(key)),
         };
         let response = Response::to(&cancel, status, &tag);
         if self.is_full_for(&cancel) {
@@ -531,16 +532,16 @@ impl Transactions {
     }
 
     /// Answers 503 and forgets.
-    fn refuse(&mut self, request: &Request, key: &str, hop: Hop) {
+    fn refuse(&mut self, request: &Request, key: Key, hop: Hop) {
         self.out.counters.refused += 1;
         let wait = self.settings.retry_after.as_secs().to_string();
         let response = Response::to(request, Status::SERVICE_UNAVAILABLE, &self.ids.tag_of(key));
         self.out.transmit(hop, response.with(Name::RetryAfter, &wait).to_bytes());
     }
 
-    fn start_server(&mut self, request: &Request, key: String, hop: Hop, tag: String, now: Mono) -> ServerId {
+    fn start_server(&mut self, request: &Request, key: Key, hop: Hop, tag: String, now: Mono) -> ServerId {
         let id = ServerId(self.next_id());
-        self.server_keys.insert(key.clone(), id);
+        self.server_keys.insert(key, id);
         let server = Server::start((id, hop, key, tag), request, (&self.settings, now), &mut self.out);
         self.servers.insert(id, server);
         id
@@ -552,7 +553,7 @@ impl Transactions {
         step: impl FnOnce(Server, &Settings, &mut Out) -> Option<Server>,
     ) {
         let Some(server) = self.take_server(id) else { return };
-        let key = server.key.clone();
+        let key = server.key;
         let next = step(server, &self.settings, &mut self.out);
         self.keep_server(id, key, next);
     }
@@ -562,7 +563,7 @@ impl Transactions {
     }
 
     /// Puts it back, or takes away what is left of it.
-    fn keep_server(&mut self, id: ServerId, key: String, next: Option<Server>) {
+    fn keep_server(&mut self, id: ServerId, key: Key, next: Option<Server>) {
         if let Some(server) = next {
             self.servers.insert(id, server);
         } else {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::ids::Key;
 use super::timers::{Owner, Timer};
 use super::{Event, Hop, Out, ServerFailure, ServerId, Settings};
 use crate::sip::message::{Method, Request, Response, Status};
@@ -13,7 +14,7 @@ pub(super) struct Server {
     pub(super) id: ServerId,
     /// Where responses go.
     pub(super) hop: Hop,
-    pub(super) key: String,
+    pub(super) key: Key,
     /// The To tag of our responses.
     pub(super) tag: String,
     pub(super) state: State,
@@ -37,7 +38,7 @@ pub(super) enum State {
 impl Server {
     /// A request that is new.
     pub(super) fn start(
-        (id, hop, key, tag): (ServerId, Hop, String, String),
+        (id, hop, key, tag): (ServerId, Hop, Key, String),
         request: &Request,
         (set, now): (&Settings, Mono),
         out: &mut Out,

@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_name_that_points_at_itself_ends() {
         let asked = question(7, "a.example", Kind::Srv).unwrap();
-        let record = b"\xc0\x0c\0\x21\0\x01\0\0\0\x1e\0\x08\0\0\0\0\0\0\xc0\x27";
+        let record = b"\xc0\x0c\0\x21\0\x01\0\0\0\x1e\0\x08\0\0\0\0\0\0\xc0\x2d";
         assert_eq!(answer(&response(&asked, OK, &[record]), &asked, "a.example", Kind::Srv), Err(NoAnswer));
     }
 
