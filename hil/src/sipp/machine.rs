@@ -166,9 +166,6 @@ impl Sipp<'_> {
             "-cp",
             "8888",
             "-nostdin",
-            // One message at a time: what is to be said to the first of two goes out before the second is looked at.
-            "-max_recv_loops",
-            "1",
             "-d",
             &self.case.hold.to_string(),
             "-m",
