@@ -48,8 +48,8 @@ fn when_all_ports_are_taken_a_leg_is_refused_until_one_has_drained() {
     let first = rig.media.open(&legs[0], LOCAL, false).unwrap();
     rig.media.open(&legs[1], LOCAL, false).unwrap();
     assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
-    rig.media.close(&legs[0]);
     let closed = Instant::now();
+    rig.media.close(&legs[0]);
     assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort), "it drains");
     let mut again = None;
     until("it has drained", || {
