@@ -230,6 +230,29 @@ fn encrypted_audio_is_taken_when_it_is_offered_and_kept_for_the_call() {
 }
 
 #[test]
+fn a_registered_phone_that_calls_for_help_is_known_although_it_is_not_asked_for_a_password() {
+    let mut w = shop();
+    w.says(1, &Far::calls(1, "911").same("INVITE", "", &sdp(1, "")));
+    let (leg, offer) = w.offered(0);
+    assert!(offer.emergency);
+    assert_eq!(offer.via, Via::Device("desk".into()));
+    w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Nobody });
+    // From another port it is who it says it is; a stranger at another address is not.
+    let named = |far: &mut Far| far.from = far.from.replace("+12065550123", "office");
+    for (node, port, wanted) in [(2, 40_000, "office"), (5, 40_000, "unknown-phone")] {
+        let mut far = Far::calls(node, "911");
+        named(&mut far);
+        far.call_id.push_str("-again");
+        let from = std::net::SocketAddr::new(address(node).ip(), port);
+        w.inject(from, 0, far.same("INVITE", "", &sdp(node, "")).as_bytes());
+        w.run(20);
+        let (leg, offer) = w.offered(0);
+        assert_eq!(offer.via, Via::Device(wanted.into()));
+        w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Nobody });
+    }
+}
+
+#[test]
 fn a_stranger_learns_nothing_and_who_needs_help_is_not_asked_who_he_is() {
     let mut w = shop();
     for user in ["desk", "nobody", "+12065550111"] {
