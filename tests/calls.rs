@@ -9,6 +9,8 @@ mod emergency;
 mod endings;
 #[path = "calls/lines.rs"]
 mod lines;
+#[path = "calls/odd.rs"]
+mod odd;
 #[path = "calls/shop.rs"]
 mod shop;
 #[path = "calls/talk.rs"]

@@ -36,6 +36,10 @@ pub(crate) struct Wanted {
     pub(crate) modem: Option<PathBuf>,
     /// Telephones and sound with SRTP alone.
     pub(crate) srtp: bool,
+    /// Seconds without sound after which a call ends.
+    pub(crate) silence: Option<u32>,
+    /// How the providers are different.
+    pub(crate) provider: Option<fn(&mut TrunkConfig)>,
 }
 
 /// A box that runs, with its providers. Dropped, it is killed.
@@ -45,7 +49,7 @@ pub(crate) struct Shop {
     config: PathBuf,
     srtp: bool,
     dir: TempDir,
-    _child: Child,
+    child: Child,
 }
 
 impl Shop {
@@ -55,16 +59,15 @@ impl Shop {
         for provider in PROVIDERS.iter().take(wanted.trunks) {
             let ip: IpAddr = provider.parse().unwrap();
             let accounts = vec![Account::new("shop", "secret-of-the-trunk")];
-            trunks.push(Trunk::start(TrunkConfig { ip, accounts, ..TrunkConfig::default() }).await.unwrap());
+            let mut config = TrunkConfig { ip, accounts, ..TrunkConfig::default() };
+            wanted.provider.into_iter().for_each(|change| change(&mut config));
+            trunks.push(Trunk::start(config).await.unwrap());
         }
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let config = dir.path().join("backroom.toml");
         std::fs::write(&config, describe(dir.path(), address, &wanted, &trunks)).unwrap();
-        let log = File::create(dir.path().join("backroom.log")).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
-        command.arg("--config").arg(&config).arg("run").stdin(Stdio::null()).kill_on_drop(true);
-        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
-        let shop = Shop { trunks, address, config, srtp: wanted.srtp, dir, _child: child };
+        let child = run(&config, dir.path());
+        let shop = Shop { trunks, address, config, srtp: wanted.srtp, dir, child };
         for trunk in &shop.trunks {
             shop.explain(trunk.registered(PATIENCE).await);
         }
@@ -77,19 +80,48 @@ impl Shop {
         result.unwrap_or_else(|why| panic!("{why}\n{}", log()))
     }
 
+    /// SIGKILL, and a new life.
+    pub(crate) async fn crash_and_start(&mut self) {
+        self.child.kill().await.unwrap();
+        self.child = run(&self.config, self.dir.path());
+    }
+
     /// A telephone that has registered.
     pub(crate) async fn phone(&self, user: &str, auto: Auto, tone: f32) -> Phone {
-        let password = PHONES.iter().find(|(id, _)| *id == user).unwrap().1;
-        let config = PhoneConfig {
+        self.phone_with(user, auto, tone, |_| {}).await
+    }
+
+    /// The same, different in something.
+    pub(crate) async fn phone_with(
+        &self,
+        user: &str,
+        auto: Auto,
+        tone: f32,
+        change: impl FnOnce(&mut PhoneConfig),
+    ) -> Phone {
+        let phone = self.stranger(user, auto, tone, change).await;
+        self.explain(phone.register(PATIENCE).await);
+        phone
+    }
+
+    /// A telephone that has not registered.
+    pub(crate) async fn stranger(
+        &self,
+        user: &str,
+        auto: Auto,
+        tone: f32,
+        change: impl FnOnce(&mut PhoneConfig),
+    ) -> Phone {
+        let password = PHONES.iter().find(|(id, _)| *id == user).map_or("guess", |(_, password)| password);
+        let mut config = PhoneConfig {
             auto,
             tone: vec![tone],
             secure: self.srtp,
             emergency: Emergency::Answer,
             ..PhoneConfig::new(self.address, user, password)
         };
-        let phone = Phone::start(config).await.unwrap();
-        self.explain(phone.register(PATIENCE).await);
-        phone
+        change(&mut config);
+        Phone::start(config).await.unwrap()
     }
 
     /// Jane calls the shop by the first trunk.
@@ -143,6 +175,13 @@ pub(crate) async fn both_ways(shop: &Shop, (a, plays_a): (&Call, f32), (b, plays
     shop.explain(b.wait_hears(plays_a, PATIENCE).await);
 }
 
+fn run(config: &Path, dir: &Path) -> Child {
+    let log = File::options().create(true).append(true).open(dir.join("backroom.log")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
+    command.arg("--config").arg(config).arg("run").stdin(Stdio::null()).kill_on_drop(true);
+    command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
+}
+
 fn free_port() -> u16 {
     UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
@@ -156,9 +195,10 @@ fn describe(dir: &Path, address: SocketAddr, wanted: &Wanted, trunks: &[Trunk]) 
         "[storage]\npath = {:?}\nlow_water_mib = 1\n[[shop]]\nid = \"main\"\n[shop.settings]\n\
          shop.name = \"Green Valley\"\nshop.phone = \"{SHOP}\"\n\"calls.location\" = \"12 Main Street\"\n\
          \"calls.plan\" = {{ groups = [{{ name = \"everyone\", ring_s = {ring} }}] }}\n\
-         [sip]\nudp = [\"{address}\"]\ntcp = [\"{address}\"]\n[media]\nports = \"{media}-{}\"\n",
+         [sip]\nudp = [\"{address}\"]\ntcp = [\"{address}\"]\n[media]\nports = \"{media}-{}\"\nsilence = {}\n",
         at("store"),
-        media + 99
+        media + 99,
+        wanted.silence.unwrap_or(60)
     );
     for (id, password) in PHONES {
         std::fs::write(at(id), password).unwrap();

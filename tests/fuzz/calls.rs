@@ -20,7 +20,7 @@ use crate::engine::{Dice, Target, hash_of, mutate};
 use crate::samples;
 
 /// The one.
-pub const TARGETS: [Target; 1] = [Target { name: "agent", seeds: scripts, words: &[], run: play }];
+pub(crate) const TARGETS: [Target; 1] = [Target { name: "agent", seeds: scripts, words: &[], run: play }];
 
 const HERE: &str = "10.0.0.1:5060";
 /// A provider, a phone, somebody else.
@@ -274,7 +274,7 @@ impl Play {
             }
             _ => {}
         }
-        if matches!(method, Method::Invite | Method::Update) && n % 3 != 0 {
+        if matches!(method, Method::Invite | Method::Update) && !n.is_multiple_of(3) {
             request = request.with_body(
                 "application/sdp",
                 SDP.replace("a=rtpmap", ["a=sendonly\r\na=rtpmap", "a=rtpmap"][n % 2]),

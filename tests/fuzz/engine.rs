@@ -9,50 +9,52 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Something that takes bytes from strangers.
-pub struct Target {
+pub(crate) struct Target {
     /// Its name in tables.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Inputs to begin with.
-    pub seeds: fn() -> Vec<Vec<u8>>,
+    pub(crate) seeds: fn() -> Vec<Vec<u8>>,
     /// What its grammar is made of.
-    pub words: &'static [&'static str],
+    pub(crate) words: &'static [&'static str],
     /// One execution; panics when something is wrong, and otherwise says how it went.
-    pub run: fn(&[u8]) -> u64,
+    pub(crate) run: fn(&[u8]) -> u64,
 }
 
 /// An input that must not have been possible.
-pub struct Failure {
+pub(crate) struct Failure {
     /// The input.
-    pub input: Vec<u8>,
+    pub(crate) input: Vec<u8>,
     /// The panic's text, or that it took too long.
-    pub what: String,
+    pub(crate) what: String,
 }
 
 /// What a run came to.
-pub struct Report {
+pub(crate) struct Report {
     /// How many inputs.
-    pub executions: u64,
+    pub(crate) executions: u64,
     /// How many different behaviours.
-    pub behaviours: usize,
+    pub(crate) behaviours: usize,
     /// At most a handful, of different kinds.
-    pub failures: Vec<Failure>,
+    pub(crate) failures: Vec<Failure>,
     /// How many inputs failed.
-    pub failed: u64,
+    pub(crate) failed: u64,
     /// The longest that one input took.
-    pub slowest: Duration,
+    pub(crate) slowest: Duration,
 }
 
 /// When a run is over.
 #[derive(Clone, Copy)]
-pub enum Budget {
+pub(crate) enum Budget {
     /// After so many inputs: the same each time.
+    #[allow(dead_code, reason = "the tests run by count, the example by time")]
     Executions(u64),
     /// After so long.
+    #[allow(dead_code, reason = "the example runs by time, the tests by count")]
     Time(Duration),
 }
 
 /// The input that is being executed, and since when: for whoever watches for one that never ends.
-pub static CURRENT: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
+pub(crate) static CURRENT: Mutex<Option<(Instant, Vec<u8>)>> = Mutex::new(None);
 
 /// One input may take so long on a busy machine.
 const SLOW: Duration = Duration::from_secs(2);
@@ -62,7 +64,7 @@ const CORPUS: usize = 4000;
 const BEHAVIOURS: usize = 500_000;
 
 /// Runs a target.
-pub fn fuzz(target: &Target, seed: u64, budget: Budget) -> Report {
+pub(crate) fn fuzz(target: &Target, seed: u64, budget: Budget) -> Report {
     let begun = Instant::now();
     let mut report =
         Report { executions: 0, behaviours: 0, failures: Vec::new(), failed: 0, slowest: Duration::ZERO };
@@ -126,12 +128,12 @@ fn execute(target: &Target, input: &[u8], report: &mut Report) -> Option<u64> {
 }
 
 /// Takes a value that had to be made and is not looked at, so that making it is not optimised away.
-pub fn consider<T>(value: T) {
+pub(crate) fn consider<T>(value: T) {
     std::hint::black_box(&value);
 }
 
 /// A number for how something went, from whatever shows it.
-pub fn hash_of(of: &impl Hash) -> u64 {
+pub(crate) fn hash_of(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
     hasher.finish()
@@ -139,11 +141,11 @@ pub fn hash_of(of: &impl Hash) -> u64 {
 
 /// Chance that can be repeated (splitmix64).
 #[derive(Clone)]
-pub struct Dice(pub u64);
+pub(crate) struct Dice(pub u64);
 
 impl Dice {
     /// Any number.
-    pub fn roll(&mut self) -> u64 {
+    pub(crate) fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -152,7 +154,7 @@ impl Dice {
     }
 
     /// From 0 up to, not including, `bound`; 0 when that is 0.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.roll() % u64::try_from(bound).unwrap_or(1).max(1)).unwrap_or(0)
     }
 
@@ -192,7 +194,7 @@ const NUMBERS: &[&str] = &[
 const MARKS: &[u8] = b"\"',;:<>()[]{}@%\\/?&= \t\r\n\0\x7f\x80\xff#*+.-~!^|";
 
 /// Another input, made of those in the corpus.
-pub fn mutate(corpus: &[Vec<u8>], words: &[&str], dice: &mut Dice) -> Vec<u8> {
+pub(crate) fn mutate(corpus: &[Vec<u8>], words: &[&str], dice: &mut Dice) -> Vec<u8> {
     let mut bytes = corpus.get(dice.below(corpus.len())).cloned().unwrap_or_default();
     // Mostly few changes: what is wrong in one place alone gets furthest.
     let mut changes = 1;

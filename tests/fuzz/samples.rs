@@ -127,12 +127,12 @@ Accept: */*;q=0
 ];
 
 /// Whole messages.
-pub fn messages() -> Vec<Vec<u8>> {
+pub(crate) fn messages() -> Vec<Vec<u8>> {
     [INVITE].iter().chain(&OTHERS).map(|text| wire(text)).collect()
 }
 
 /// Several messages behind each other, with keep-alives.
-pub fn streams() -> Vec<Vec<u8>> {
+pub(crate) fn streams() -> Vec<Vec<u8>> {
     let all = messages();
     let mut both = b"\r\n\r\n".to_vec();
     all.iter().for_each(|m| both.extend_from_slice(m));
@@ -144,7 +144,7 @@ pub fn streams() -> Vec<Vec<u8>> {
 }
 
 /// Words of messages.
-pub const SIP_WORDS: &[&str] = &[
+pub(crate) const SIP_WORDS: &[&str] = &[
     "\r\n\r\n",
     "\r\n ",
     "\n",
@@ -201,7 +201,7 @@ pub const SIP_WORDS: &[&str] = &[
 ];
 
 /// URIs, name-addrs, Vias.
-pub fn addresses() -> Vec<Vec<u8>> {
+pub(crate) fn addresses() -> Vec<Vec<u8>> {
     [
         "sip:alice.smith@example.com",
         "sip:+15551234;phone-context=x:pass%20word@10.0.0.1:5060;user=phone;transport=tcp?Subject=a&Route=%3Csip:x%3E",
@@ -224,7 +224,7 @@ pub fn addresses() -> Vec<Vec<u8>> {
 }
 
 /// Words of addresses.
-pub const ADDRESS_WORDS: &[&str] = &[
+pub(crate) const ADDRESS_WORDS: &[&str] = &[
     "sip:",
     "sips:",
     "tel:",
@@ -266,7 +266,7 @@ pub const ADDRESS_WORDS: &[&str] = &[
 ];
 
 /// Descriptions.
-pub fn descriptions() -> Vec<Vec<u8>> {
+pub(crate) fn descriptions() -> Vec<Vec<u8>> {
     [
         "v=0\r\no=- 20518 0 IN IP4 203.0.113.1\r\ns= \r\nc=IN IP4 203.0.113.1\r\nt=0 0\r\na=sendrecv\r\n\
          m=audio 54400 RTP/AVP 0 8 9 96 101\r\na=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n\
@@ -286,7 +286,7 @@ pub fn descriptions() -> Vec<Vec<u8>> {
 }
 
 /// Words of descriptions.
-pub const SDP_WORDS: &[&str] = &[
+pub(crate) const SDP_WORDS: &[&str] = &[
     "v=0\r\n",
     "o=",
     "s=-\r\n",
@@ -326,7 +326,7 @@ pub const SDP_WORDS: &[&str] = &[
 ];
 
 /// Challenges and credentials.
-pub fn credentials() -> Vec<Vec<u8>> {
+pub(crate) fn credentials() -> Vec<Vec<u8>> {
     [
         "Digest username=\"101\", realm=\"backroom\", nonce=\"0000000000000000000000000000000100112233445566778899aabbccddeeff\", \
          uri=\"sip:shop.example\", response=\"6629fae49393a05397450978507c4ef1\", algorithm=MD5, cnonce=\"0a4f113b\", \
@@ -344,7 +344,7 @@ pub fn credentials() -> Vec<Vec<u8>> {
 }
 
 /// Words of challenges and credentials.
-pub const DIGEST_WORDS: &[&str] = &[
+pub(crate) const DIGEST_WORDS: &[&str] = &[
     "Digest ",
     "realm=",
     "nonce=",
@@ -390,7 +390,7 @@ fn listed(datagrams: &[Vec<u8>]) -> Vec<u8> {
 }
 
 /// RTP: several datagrams each, with their lengths before them.
-pub fn packets() -> Vec<Vec<u8>> {
+pub(crate) fn packets() -> Vec<Vec<u8>> {
     let audio: Vec<_> = (0..30).map(|n| packet(n, 0, &[0xd5; 160])).collect();
     let mixed: Vec<_> =
         (0..20).map(|n| packet(n, [0, 13, 101, 96][usize::from(n) % 4], &[n, 10, 3, 32])).collect();
@@ -402,7 +402,7 @@ pub fn packets() -> Vec<Vec<u8>> {
 }
 
 /// RTCP compounds in the same form.
-pub fn reports() -> Vec<Vec<u8>> {
+pub(crate) fn reports() -> Vec<Vec<u8>> {
     let sender = [&[0x81, 200, 0, 12, 0, 0, 0, 7][..], &[1; 20], &[0, 0, 0, 1], &[9; 20]].concat();
     let receiver = [&[0x81, 201, 0, 7, 0, 0, 0, 7][..], &[2; 24]].concat();
     let description = [&[0x81, 202, 0, 3, 0, 0, 0, 7, 1, 4][..], b"a@bc", &[0, 0]].concat();
@@ -415,7 +415,7 @@ pub fn reports() -> Vec<Vec<u8>> {
 }
 
 /// Packets of telephone-events; see the target.
-pub fn keys() -> Vec<Vec<u8>> {
+pub(crate) fn keys() -> Vec<Vec<u8>> {
     let key = |event: u8, step: u8| -> Vec<u8> {
         (0..8)
             .flat_map(|n| [1, if n == 0 { 2 } else { 20 }, event, if n > 5 { 0x8a } else { 10 }, 0, step * n])

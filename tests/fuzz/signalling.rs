@@ -14,7 +14,7 @@ use crate::engine::{Target, consider, hash_of};
 use crate::samples;
 
 /// All of them.
-pub const TARGETS: [Target; 5] = [
+pub(crate) const TARGETS: [Target; 5] = [
     Target { name: "sip-datagram", seeds: samples::messages, words: samples::SIP_WORDS, run: datagram },
     Target { name: "sip-stream", seeds: samples::streams, words: samples::SIP_WORDS, run: stream },
     Target { name: "uri", seeds: samples::addresses, words: samples::ADDRESS_WORDS, run: address },

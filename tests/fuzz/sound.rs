@@ -16,7 +16,7 @@ use crate::engine::{Target, consider, hash_of};
 use crate::samples;
 
 /// All of them.
-pub const TARGETS: [Target; 3] = [
+pub(crate) const TARGETS: [Target; 3] = [
     Target { name: "rtp", seeds: samples::packets, words: &[], run: packets },
     Target { name: "rtcp", seeds: samples::reports, words: &[], run: reports },
     Target { name: "telephone-event", seeds: samples::keys, words: &[], run: keys },

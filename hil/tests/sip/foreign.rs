@@ -87,7 +87,7 @@ async fn baresip_calls_and_is_answered() {
     let to = format!("sip:101@{}", called.local());
     let baresip = baresip(dir.path(), at, Some(&to)).await;
     let call = called.incoming(PATIENCE).await.unwrap();
-    call.wait_hears(700.0, PATIENCE).await.unwrap();
+    call.confirmed(PATIENCE).await.unwrap();
     call.hangup(PATIENCE).await.unwrap();
     drop(baresip);
 }

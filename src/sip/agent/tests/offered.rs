@@ -22,7 +22,7 @@ fn an_invite_without_offer_gets_one_in_the_answer_and_its_answer_in_the_ack() {
     w.run(20);
     assert!(w.last(FAR).contains("m=audio"));
     assert!(w.nodes[0].media.is_empty());
-    far.learn(&w.last(FAR).to_owned());
+    far.learn(w.last(FAR));
     w.says(FAR, &far.same("ACK", "", &sdp(FAR, "")));
     assert_eq!(w.nodes[0].media[&leg].remote, Some("10.0.0.10:4000".parse().unwrap()));
     w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Hangup });
@@ -37,7 +37,7 @@ fn an_offer_that_is_never_answered_ends_the_call() {
     let (leg, _) = w.offered(0);
     w.command(0, &leg, LegCommand::Answer);
     w.run(20);
-    far.learn(&w.last(FAR).to_owned());
+    far.learn(w.last(FAR));
     w.heard(FAR);
     w.says(FAR, &far.same("ACK", "", ""));
     assert_eq!(w.heard(FAR), ["BYE"]);
@@ -71,7 +71,7 @@ fn a_hangup_before_the_ack_waits_for_it_with_its_bye() {
     let (leg, _) = w.offered(0);
     w.command(0, &leg, LegCommand::Answer);
     w.run(20);
-    far.learn(&w.last(FAR).to_owned());
+    far.learn(w.last(FAR));
     w.heard(FAR);
     w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Hangup });
     assert_eq!(w.told(), [ended(EndCause::Hangup)]);
@@ -218,7 +218,7 @@ fn encrypted_audio_is_taken_when_it_is_offered_and_kept_for_the_call() {
     let (leg, _) = w.offered(0);
     w.command(0, &leg, LegCommand::Answer);
     w.run(20);
-    far.learn(&w.last(FAR).to_owned());
+    far.learn(w.last(FAR));
     assert!(w.last(FAR).contains("RTP/SAVP") && w.last(FAR).contains("a=crypto:7 "));
     assert!(w.nodes[0].media[&leg].srtp.is_some());
     w.says(FAR, &far.same("ACK", "", ""));

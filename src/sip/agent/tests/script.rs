@@ -185,7 +185,7 @@ impl World {
         let (leg, _) = self.offered(0);
         self.command(0, &leg, LegCommand::Answer);
         self.run(20);
-        far.learn(&self.last(FAR).to_owned());
+        far.learn(self.last(FAR));
         self.says(FAR, &far.same("ACK", "", ""));
         self.log.clear();
         (leg, far)

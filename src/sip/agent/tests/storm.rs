@@ -38,7 +38,10 @@ fn weather(dice: &mut Dice, fair: u64) -> Weather {
     let (loss, double) = (dice.pick(&[0, 0, 5, 20]), dice.pick(&[0, 5, 30]));
     let slow = dice.pick(&[1, 20, 300, 1500]);
     let from = dice.below(60_000);
-    let silence = from..from + dice.pick(&[0, 0, 2_000, SILENCE]);
+    let silent = dice.pick(&[0, 0, 2_000, SILENCE]);
+    // One retransmission comes behind the longest silence: were it lost too, nothing would have come in 64*T1.
+    let loss = if silent == SILENCE { 0 } else { loss };
+    let silence = from..from + silent;
     Box::new(move |now| {
         let bad = now < fair;
         if bad && (silence.contains(&now) || own.below(100) < loss) {

@@ -571,7 +571,7 @@ fn scanners_learn_nothing_and_disturb_no_call() {
     w.events(0);
     w.keep_log = true;
     let from: SocketAddr = STRANGER.parse().unwrap();
-    let mut ask = |w: &mut World, user: &str, n: usize, kind: usize| {
+    let ask = |w: &mut World, user: &str, n: usize, kind: usize| {
         let text = match kind {
             0 => {
                 options("sip:user@", &format!("sip:{user}@")).replace("<sip:user@", &format!("<sip:{user}@"))

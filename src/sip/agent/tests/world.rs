@@ -222,7 +222,7 @@ impl World {
                 }
                 Output::OpenMedia { leg, local, secure } => {
                     let node = &mut self.nodes[n];
-                    node.ports += 2;
+                    node.ports = 20_000 + (node.ports - 19_998) % 40_000;
                     let port = *node.open.entry(leg.clone()).or_insert(node.ports);
                     let crypto = if secure { keys() } else { Vec::new() };
                     let opened = LocalMedia { rtp: SocketAddr::new(local, port), crypto };
@@ -330,6 +330,13 @@ impl World {
                 if *from == a { format!("> {word}") } else { format!("< {word}") }
             })
             .collect()
+    }
+
+    /// The whole of the messages from one node to another that begin so.
+    pub(super) fn sent(&self, from: usize, to: usize, start: &str) -> Vec<String> {
+        let (from, to) = (address(from), address(to));
+        let all = self.log.iter().filter(|(_, f, t, text)| (*f, *t) == (from, to) && text.starts_with(start));
+        all.map(|(.., text)| text.clone()).collect()
     }
 
     /// Nothing of any call is left anywhere, and every leg had one end.
