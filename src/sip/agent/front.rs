@@ -8,7 +8,7 @@ use super::identity;
 use super::leg::{Asked, Leg, Phase, Replaced};
 use super::refresh::{Session, TooSmall};
 use super::registrar::Auth;
-use super::shared::Core;
+use super::shared::{Core, Key};
 use super::sound::{Sound, described};
 use super::timers::Timer;
 use super::trunk::Sureness;
@@ -42,6 +42,12 @@ impl Agent {
             return self.on_new_request(server, request, route, tag);
         };
         let key = self.core.by_tag(ours);
+        if let Some(key) = key
+            && !self.is_of_leg(key, route)
+            && !self.proves(key, server, &request, route)
+        {
+            return;
+        }
         let replaces = self.replaced(&request);
         let asked = Asked { server, replaces, request, route };
         match key {
@@ -50,6 +56,37 @@ impl Agent {
             }
             None => super::no_dialog(&mut self.core, &asked),
         }
+    }
+
+    /// Whether a message inside a phone's dialog comes from where the phone is. Tags are no secret on a LAN, and who has
+    /// them could hand the call on at the shop's cost. A trunk's requests may come from any machine of its provider.
+    pub(super) fn is_of_leg(&self, key: Key, route: Route) -> bool {
+        let Some(leg) = self.legs.get(&key) else { return true };
+        let Via::Device(device) = &leg.via else { return true };
+        let from_there = |way: Route| way.hop.addr.ip() == route.hop.addr.ip();
+        let contacts = self.core.registrar.contacts(device, self.core.now);
+        leg.flow().is_some_and(from_there) || contacts.iter().any(|b| from_there(b.route))
+    }
+
+    /// Whether the phone whose leg this is sent the request, by its password: it may have moved. Else it is answered.
+    fn proves(&mut self, key: Key, server: ServerId, request: &Request, route: Route) -> bool {
+        let device = self.legs.get(&key).and_then(|leg| leg.via.device()).cloned();
+        let tag = request.head.to.tag().unwrap_or_default();
+        match self.core.registrar.authenticate(request, route, tag, self.core.now) {
+            Auth::Device(proved) if Some(&proved) == device.as_ref() => return true,
+            Auth::Device(_) => self.core.refuse(server, request, Status::FORBIDDEN, tag),
+            Auth::Challenge(response, offence) => {
+                self.gate.challenged(request);
+                self.core.offence(route, offence);
+                self.core.respond_as_ours(server, *response);
+            }
+            Auth::Refused(response, offence) => {
+                self.gate.challenged(request);
+                self.core.offence(route, Some(offence));
+                self.core.respond_as_ours(server, *response);
+            }
+        }
+        false
     }
 
     fn on_new_request(&mut self, server: ServerId, request: Box<Request>, route: Route, tag: &str) {
