@@ -64,7 +64,15 @@ impl Rescue {
             Some(EmergencyFact { number: number.number.clone(), test: number.test, attempts: 0 });
         call.from.private = false;
         cx.desk.timers.cancel(&call.id, &Timer::Longest);
-        let rescue = Self { caller, number, from, tried: BTreeSet::new(), noticed: false, hopeless: false, early: None };
+        let rescue = Self {
+            caller,
+            number,
+            from,
+            tried: BTreeSet::new(),
+            noticed: false,
+            hopeless: false,
+            early: None,
+        };
         rescue.attempt(call, cx)
     }
 
@@ -73,7 +81,15 @@ impl Rescue {
         let fact = call.emergency.as_ref().filter(|f| !f.test)?;
         let number = EmergencyNumber { number: fact.number.clone(), test: false };
         let from = call.legs.get(&caller)?.via.clone();
-        Some(Self { caller, number, from, tried: BTreeSet::new(), noticed: true, hopeless: false, early: None })
+        Some(Self {
+            caller,
+            number,
+            from,
+            tried: BTreeSet::new(),
+            noticed: true,
+            hopeless: false,
+            early: None,
+        })
     }
 
     /// Dials over the next line that was not tried in this round.
