@@ -37,6 +37,8 @@ pub(super) struct Rescue {
     from: Via,
     tried: BTreeSet<LineId>,
     noticed: bool,
+    /// In the round before, no line took it.
+    hopeless: bool,
     early: Option<LegId>,
 }
 
@@ -62,7 +64,15 @@ impl Rescue {
             Some(EmergencyFact { number: number.number.clone(), test: number.test, attempts: 0 });
         call.from.private = false;
         cx.desk.timers.cancel(&call.id, &Timer::Longest);
-        let rescue = Self { caller, number, from, tried: BTreeSet::new(), noticed: false, early: None };
+        let rescue = Self {
+            caller,
+            number,
+            from,
+            tried: BTreeSet::new(),
+            noticed: false,
+            hopeless: false,
+            early: None,
+        };
         rescue.attempt(call, cx)
     }
 
@@ -71,7 +81,15 @@ impl Rescue {
         let fact = call.emergency.as_ref().filter(|f| !f.test)?;
         let number = EmergencyNumber { number: fact.number.clone(), test: false };
         let from = call.legs.get(&caller)?.via.clone();
-        Some(Self { caller, number, from, tried: BTreeSet::new(), noticed: true, early: None })
+        Some(Self {
+            caller,
+            number,
+            from,
+            tried: BTreeSet::new(),
+            noticed: true,
+            hopeless: false,
+            early: None,
+        })
     }
 
     /// Dials over the next line that was not tried in this round.
@@ -88,9 +106,9 @@ impl Rescue {
                 if self.number.test {
                     return Next::End(EndCause::LineDown);
                 }
-                if !cx.desk.lines.any_up(&cx.desk.plan) {
-                    call.open_early(cx, &self.caller);
-                }
+                // Nobody waits in silence: the caller may be at a better phone before the next round.
+                self.hopeless = true;
+                call.open_early(cx, &self.caller);
                 cx.desk.timers.set(&call.id, Timer::Round, cx.now.mono + ROUND);
                 return Next::Go(Phase::Rescue(self));
             };
@@ -180,6 +198,7 @@ impl Rescue {
                 if let Some(LegState::Dialled { ringing, .. }) = call.legs.get_mut(leg).map(|l| &mut l.state)
                 {
                     *ringing = true;
+                    self.hopeless = false;
                     if progress == Progress::EarlyMedia && self.early.is_none() {
                         call.open_early(cx, &self.caller);
                         self.early = Some(leg.clone());
@@ -239,7 +258,7 @@ impl Rescue {
         if let Some(early) = &self.early {
             hears.insert(self.caller.clone(), Hears::Leg(early.clone()));
             hears.insert(early.clone(), Hears::Leg(self.caller.clone()));
-        } else if !cx.desk.lines.any_up(&cx.desk.plan) {
+        } else if self.hopeless || !cx.desk.lines.any_up(&cx.desk.plan) {
             hears.insert(self.caller.clone(), Hears::Prompt(PromptId::from(NO_LINE), true));
         } else {
             hears.insert(self.caller.clone(), Hears::Tone(Tone::RingBack));

@@ -22,6 +22,8 @@ use crate::types::{AudioCodec, DeviceId, ShopId};
 
 /// Where a call of one leg rings at most: a call with every phone of a shop ringing has this many legs.
 const LEGS_A_CALL: usize = 4;
+/// Legs, and so pairs of ports, that are kept for calls for help; a quarter of what there is when that is less.
+const FOR_HELP: usize = 8;
 /// The group of all phones.
 const EVERYONE: &str = "everyone";
 /// How long everybody rings when a call comes from outside, in seconds.
@@ -58,10 +60,25 @@ pub fn agent_settings(config: &Config, countries: &BTreeSet<String>) -> AgentSet
     }
 }
 
-/// Legs at a time.
+/// Legs at a time, calls for help aside.
 #[must_use]
 pub fn legs(config: &Config) -> usize {
-    config.sip.calls.saturating_mul(LEGS_A_CALL)
+    let pairs = pairs(config);
+    config.sip.calls.saturating_mul(LEGS_A_CALL).min(pairs - for_help(pairs))
+}
+
+/// Legs at a time, with those of calls for help, which are never refused for want of ports.
+#[must_use]
+pub fn legs_at_most(config: &Config) -> usize {
+    legs(config) + for_help(pairs(config))
+}
+
+fn pairs(config: &Config) -> usize {
+    usize::from(config.media.last_port.saturating_sub(config.media.first_port)).div_ceil(2)
+}
+
+fn for_help(pairs: usize) -> usize {
+    FOR_HELP.min(pairs / 4)
 }
 
 fn algorithms(choice: DigestChoice) -> Vec<Algorithm> {
@@ -440,6 +457,20 @@ mod tests {
         settings.set("calls.location", &json!("12 Main Street")).unwrap();
         settings.set("calls.plan", &plan).unwrap();
         settings
+    }
+
+    #[test]
+    fn ports_are_kept_for_calls_for_help() {
+        let mut config = config();
+        for (ports, ordinary, most) in
+            [((20_000, 20_099), 42, 50), ((20_000, 20_007), 3, 4), ((20_000, 20_001), 1, 1)]
+        {
+            (config.media.first_port, config.media.last_port) = ports;
+            assert_eq!((legs(&config), legs_at_most(&config)), (ordinary, most));
+        }
+        (config.media.first_port, config.media.last_port) = (10_000, 59_999);
+        config.sip.calls = 10;
+        assert_eq!((legs(&config), legs_at_most(&config)), (40, 48));
     }
 
     #[test]

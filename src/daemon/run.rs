@@ -68,7 +68,6 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let boot = boot_id().map_err(system("the kernel's boot id cannot be read"))?;
     let mut options = Options::new(&config.storage.path, boot.clone());
-    options.close_patience = Duration::from_millis(200);
     // With the loop's last 0.4 s and the edges' 1.2 s, stopping takes less than two seconds also on a stuck disk.
     options.close_patience = Duration::from_millis(300);
     options.low_water = u64::from(config.storage.low_water_mib) << 20;

@@ -224,6 +224,24 @@ fn the_shops_own_prefix_for_a_line_does_not_keep_anybody_from_help() {
 }
 
 #[test]
+fn who_is_refused_by_every_line_hears_so_until_one_rings() {
+    let mut desk = Desk::new();
+    let phone = desk.phone("shop", "911");
+    for _ in 0..2 {
+        let (_, leg) = desk.dialled().remove(0);
+        desk.refuse(&leg, EndCause::Rejected);
+    }
+    assert_eq!(desk.heard()[&phone], "prompt emergency-no-line");
+    desk.wait(1);
+    let (_, leg) = desk.dialled().remove(0);
+    assert_eq!(desk.heard()[&phone], "prompt emergency-no-line", "dialled, but nobody has said anything");
+    desk.say(&leg, LegEvent::Progress(Progress::Ringing));
+    assert_ne!(desk.heard()[&phone], "prompt emergency-no-line");
+    desk.over(&phone, EndCause::Hangup);
+    desk.is_empty();
+}
+
+#[test]
 fn a_shop_without_any_line_hears_that_there_is_none() {
     let mut plan = data();
     plan.lines.clear();

@@ -8,7 +8,7 @@ use super::identity;
 use super::leg::{Asked, Leg, Phase, Replaced};
 use super::refresh::{Session, TooSmall};
 use super::registrar::Auth;
-use super::shared::Core;
+use super::shared::{Core, Key};
 use super::sound::{Sound, described};
 use super::timers::Timer;
 use super::trunk::Sureness;
@@ -24,8 +24,8 @@ const UNKNOWN_PHONE: &str = "unknown-phone";
 enum Caller {
     Trunk(LineId),
     Phone(DeviceId),
-    /// Somebody on the LAN who needs help (never asked for a password).
-    Emergency,
+    /// Somebody on the LAN who needs help (never asked for a password), and the phone that this seems to be.
+    Emergency(Option<DeviceId>),
 }
 
 impl Agent {
@@ -42,6 +42,12 @@ impl Agent {
             return self.on_new_request(server, request, route, tag);
         };
         let key = self.core.by_tag(ours);
+        if let Some(key) = key
+            && !self.is_of_leg(key, route)
+            && !self.proves(key, server, &request, route)
+        {
+            return;
+        }
         let replaces = self.replaced(&request);
         let asked = Asked { server, replaces, request, route };
         match key {
@@ -50,6 +56,37 @@ impl Agent {
             }
             None => super::no_dialog(&mut self.core, &asked),
         }
+    }
+
+    /// Whether a message inside a phone's dialog comes from where the phone is. Tags are no secret on a LAN, and who has
+    /// them could hand the call on at the shop's cost. A trunk's requests may come from any machine of its provider.
+    pub(super) fn is_of_leg(&self, key: Key, route: Route) -> bool {
+        let Some(leg) = self.legs.get(&key) else { return true };
+        let Via::Device(device) = &leg.via else { return true };
+        let from_there = |way: Route| way.hop.addr.ip() == route.hop.addr.ip();
+        let contacts = self.core.registrar.contacts(device, self.core.now);
+        leg.flow().is_some_and(from_there) || contacts.iter().any(|b| from_there(b.route))
+    }
+
+    /// Whether the phone whose leg this is sent the request, by its password: it may have moved. Else it is answered.
+    fn proves(&mut self, key: Key, server: ServerId, request: &Request, route: Route) -> bool {
+        let device = self.legs.get(&key).and_then(|leg| leg.via.device()).cloned();
+        let tag = request.head.to.tag().unwrap_or_default();
+        match self.core.registrar.authenticate(request, route, tag, self.core.now) {
+            Auth::Device(proved) if Some(&proved) == device.as_ref() => return true,
+            Auth::Device(_) => self.core.refuse(server, request, Status::FORBIDDEN, tag),
+            Auth::Challenge(response, offence) => {
+                self.gate.challenged(request);
+                self.core.offence(route, offence);
+                self.core.respond_as_ours(server, *response);
+            }
+            Auth::Refused(response, offence) => {
+                self.gate.challenged(request);
+                self.core.offence(route, Some(offence));
+                self.core.respond_as_ours(server, *response);
+            }
+        }
+        false
     }
 
     fn on_new_request(&mut self, server: ServerId, request: Box<Request>, route: Route, tag: &str) {
@@ -84,7 +121,7 @@ impl Agent {
     fn invited(&mut self, server: ServerId, request: Box<Request>, route: Route, tag: &str) {
         let Some(caller) = self.caller(server, &request, route, tag) else { return };
         let cx = &mut self.core;
-        let emergency = matches!(caller, Caller::Emergency) || identity::is_sos(&request.uri);
+        let emergency = matches!(caller, Caller::Emergency(_)) || identity::is_sos(&request.uri);
         if cx.ids.len() >= cx.settings.legs && !emergency {
             let wait = cx.settings.timers.retry_after.as_secs().to_string();
             let response =
@@ -110,6 +147,7 @@ impl Agent {
         (tag, caller, emergency): (&str, Caller, bool),
     ) {
         let cx = &mut self.core;
+        let unasked = matches!(caller, Caller::Emergency(_));
         let (via, from, to) = match caller {
             Caller::Trunk(line) => {
                 let Some(trunk) = cx.trunks.get(&line) else { return };
@@ -120,9 +158,12 @@ impl Agent {
                 let name = cx.devices.get(&device).and_then(|d| d.name.as_deref());
                 (Via::Device(device), identity::of_phone(name), identity::dialled(&request.uri))
             }
-            Caller::Emergency => {
-                let from = Identity { display: request.head.from.display(), ..Identity::default() };
-                (Via::Device(DeviceId::from(UNKNOWN_PHONE)), from, identity::dialled(&request.uri))
+            Caller::Emergency(phone) => {
+                let name = phone.as_ref().and_then(|id| cx.devices.get(id)).and_then(|d| d.name.clone());
+                let display = name.or_else(|| request.head.from.display());
+                let device = phone.unwrap_or_else(|| DeviceId::from(UNKNOWN_PHONE));
+                let from = Identity { display, ..Identity::default() };
+                (Via::Device(device), from, identity::dialled(&request.uri))
             }
         };
         let session = match Session::grant(&request.headers, cx.settings.session_expires, None) {
@@ -135,7 +176,8 @@ impl Agent {
             return cx.refuse(server, &request, Status::BAD_REQUEST, tag);
         };
         request.body = Vec::new();
-        let secure = cx.is_secure(&via);
+        // Help comes before secrecy.
+        let secure = cx.is_secure(&via) && !unasked;
         let sound = Sound::new(cx.capabilities_of(&via), cx.policy_of(&via), secure, cx.random());
         let secure = sound.wants_keys(offered.as_ref());
         let expires = request.headers.expires().ok().flatten();
@@ -175,7 +217,7 @@ impl Agent {
         match self.core.registrar.authenticate(request, route, tag, now) {
             Auth::Device(device) => return Some(Caller::Phone(device)),
             Auth::Challenge(_, _) | Auth::Refused(_, _) if self.is_emergency(request, route) => {
-                return Some(Caller::Emergency);
+                return Some(Caller::Emergency(self.phone_at(request, route)));
             }
             Auth::Challenge(response, offence) => {
                 self.gate.challenged(request);
@@ -211,6 +253,20 @@ impl Agent {
         settings.lan.iter().any(|network| network.contains(ip))
             && (identity::is_sos(&request.uri)
                 || settings.emergency_numbers.iter().any(|n| n == dialled.as_str()))
+    }
+
+    /// The phone that registered from there: nobody proved it, but help must find the right room. Of several, the one
+    /// that the request names; from another port of the same machine, only that one.
+    fn phone_at(&self, request: &Request, route: Route) -> Option<DeviceId> {
+        let user = request.head.from.uri.user();
+        let fits = self.core.devices.values().filter_map(|device| {
+            let named = user.as_deref() == Some(device.login.username.as_str());
+            let ways = self.core.registrar.contacts(&device.id, self.core.now);
+            let here = ways.iter().any(|b| b.route.hop == route.hop);
+            let near = named && ways.iter().any(|b| b.route.hop.addr.ip() == route.hop.addr.ip());
+            (here || near).then_some(((here, named), &device.id))
+        });
+        fits.max_by_key(|(sureness, _)| *sureness).map(|(_, id)| id.clone())
     }
 
     /// The leg that a REFER's Replaces names: of the same phone as the REFER, or nothing.

@@ -238,6 +238,15 @@ impl Leg {
         }
     }
 
+    /// Where its far side was heard last; a dialled leg has not been answered from anywhere yet.
+    pub(super) fn flow(&self) -> Option<Route> {
+        match &self.phase {
+            Phase::Arriving(arrival) | Phase::Offered(arrival) => Some(arrival.dialog.flow),
+            Phase::Up(talk) | Phase::Farewell(talk) => Some(talk.dialog.flow),
+            Phase::Opening(_) | Phase::Dialling(_) | Phase::Over => None,
+        }
+    }
+
     /// Whether it has a dialog with these, which are ours and theirs.
     pub(super) fn has_dialog(&self, call_id: &str, remote_tag: &str) -> bool {
         match &self.phase {

@@ -420,7 +420,9 @@ impl Agent {
             }
             Event::Ack { request, .. } => {
                 let key = request.head.to.tag().and_then(|tag| self.core.by_tag(tag));
-                if let (Some(key), Some(route)) = (key, route) {
+                if let (Some(key), Some(route)) = (key, route)
+                    && self.is_of_leg(key, route)
+                {
                     self.step(key, |leg, cx| leg.ack(cx, &request, route));
                 }
             }

@@ -230,6 +230,30 @@ fn encrypted_audio_is_taken_when_it_is_offered_and_kept_for_the_call() {
 }
 
 #[test]
+fn a_registered_phone_that_calls_for_help_is_known_although_it_is_not_asked_for_a_password() {
+    let mut w = shop();
+    w.says(PHONE, &Far::calls(PHONE, "911").same("INVITE", "", &sdp(PHONE, "")));
+    let (leg, offer) = w.offered(0);
+    assert!(offer.emergency);
+    assert_eq!(offer.via, Via::Device("desk".into()));
+    w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Nobody });
+    // From another port it is who it says it is; a stranger at another address is not.
+    let named = |far: &mut Far| far.from = far.from.replace("+12065550123", "desk");
+    for (node, port, wanted) in [(PHONE, 40_000, "desk"), (5, 40_000, "unknown-phone")] {
+        let mut far = Far::calls(node, "911");
+        named(&mut far);
+        far.call_id.push_str("-again");
+        let from = std::net::SocketAddr::new(address(node).ip(), port);
+        w.told();
+        w.inject(from, 0, far.same("INVITE", "", &sdp(node, "")).as_bytes());
+        w.run(20);
+        let (leg, offer) = w.offered(0);
+        assert_eq!(offer.via, Via::Device(wanted.into()));
+        w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Nobody });
+    }
+}
+
+#[test]
 fn a_stranger_learns_nothing_and_who_needs_help_is_not_asked_who_he_is() {
     let mut w = shop();
     for user in ["desk", "nobody", "+12065550111"] {
@@ -303,4 +327,31 @@ fn a_session_interval_below_90_s_is_too_small() {
     w.says(FAR, &far.same("INVITE", headers, &sdp(FAR, "")));
     assert!(w.last(FAR).starts_with("SIP/2.0 422 ") && w.last(FAR).contains("Min-SE: 90"));
     assert!(w.told().is_empty());
+}
+
+#[test]
+fn who_has_the_tags_of_a_phones_call_but_not_its_address_needs_its_password() {
+    let mut w = shop();
+    let mut far = Far::calls(PHONE, "911");
+    w.says(PHONE, &far.same("INVITE", "", &sdp(PHONE, "")));
+    let (leg, _) = w.offered(0);
+    w.command(0, &leg, LegCommand::Answer);
+    w.run(20);
+    far.learn(&w.last(PHONE).to_owned());
+    let stranger = |far: &Far| Far { node: 5, ..far.clone() };
+    // Not even its ACK counts: it might carry a description.
+    w.says(5, &stranger(&far).same("ACK", "", ""));
+    w.says(PHONE, &far.same("ACK", "", ""));
+    for (method, more, body) in [
+        ("REFER", "Refer-To: <sip:+19005550100@10.0.0.1>\r\n", ""),
+        ("INVITE", "", sdp(5, "").as_str()),
+        ("BYE", "", ""),
+    ] {
+        far.cseq += 1;
+        w.says(5, &stranger(&far).same(method, more, body));
+        assert!(w.last(5).starts_with("SIP/2.0 401 "), "{method}: {}", w.last(5));
+    }
+    assert!(w.told().is_empty());
+    w.says(PHONE, &far.next("BYE", "", ""));
+    assert_eq!(w.told(), [ended(EndCause::Hangup)]);
 }
