@@ -48,8 +48,8 @@ fn when_all_ports_are_taken_a_leg_is_refused_until_one_has_drained() {
     let first = rig.media.open(&legs[0], LOCAL, false).unwrap();
     rig.media.open(&legs[1], LOCAL, false).unwrap();
     assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
-    rig.media.close(&legs[0]);
     let closed = Instant::now();
+    rig.media.close(&legs[0]);
     assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort), "it drains");
     let mut again = None;
     until("it has drained", || {
@@ -140,4 +140,21 @@ fn twenty_four_thousand_legs_leave_no_socket_no_port_and_no_memory() {
     until("every socket is closed", || sockets_in(24_700..=24_799) == 0);
     rig.media.stop();
     assert_eq!(rig.media.open(&LegId::from("late"), LOCAL, false), Err(MediaRefused::Full));
+}
+
+#[test]
+fn a_call_for_help_has_ports_when_others_have_none() {
+    let rig = Rig::with(MediaConfig { for_help: 2, ..config(24_900, 4, Duration::from_secs(60)) });
+    let legs = ["a", "b", "c", "d", "e"].map(LegId::from);
+    for leg in &legs[..2] {
+        rig.media.open(leg, LOCAL, false).unwrap();
+    }
+    assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
+    // What drains is not what is kept.
+    rig.media.close(&legs[0]);
+    assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
+    for leg in &legs[3..] {
+        rig.media.open_for_help(leg, LOCAL, false).unwrap();
+    }
+    assert_eq!(rig.media.open_for_help(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
 }
