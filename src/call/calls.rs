@@ -384,6 +384,7 @@ impl Call {
         let Some((line, to, flow)) = self.texted(cx).filter(|_| missed) else { return };
         let pause = Duration::from_secs(u64::from(rule.text_pause_min) * 60);
         if cx.desk.may_text(&to, cx.now.mono, pause) {
+            cx.desk.is_texted(&to, cx.now.mono, pause);
             cx.desk.effects.push_back(Effect::TextBack { call: self.id.clone(), line, to, flow });
         }
     }
@@ -400,7 +401,9 @@ impl Call {
         let asked = self.direction == Direction::Inbound && self.answered.is_none();
         let ours = plan.data.lines.iter().any(|l| l.number.as_ref() == Some(to));
         let landline = plan.country.kind(to, self.kind) == NumberKind::Landline;
-        let may = asked && !self.from.private && self.emergency.is_none() && !ours && !landline;
+        // A text abroad costs like a call there.
+        let barred = plan.is_barred(to);
+        let may = asked && !barred && !self.from.private && self.emergency.is_none() && !ours && !landline;
         may.then(|| (line.clone(), to.clone(), flow.clone()))
     }
 
@@ -408,7 +411,7 @@ impl Call {
     pub(super) fn sentence(&self, cx: &Cx<'_>) -> PromptId {
         let rule = &cx.desk.plan.data.nobody;
         let pause = Duration::from_secs(u64::from(rule.text_pause_min) * 60);
-        let text = self.texted(cx).is_some_and(|(_, to, _)| !cx.desk.was_texted(&to, cx.now.mono, pause));
+        let text = self.texted(cx).is_some_and(|(_, to, _)| cx.desk.may_text(&to, cx.now.mono, pause));
         match (self.closed, text) {
             (false, false) => rule.prompt.clone(),
             (false, true) => rule.prompt_with_text.clone(),

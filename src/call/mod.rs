@@ -164,8 +164,9 @@ struct Callback {
     until: Mono,
 }
 
-/// Callers that were texted lately; the oldest is forgotten first.
-const TEXTED_MOST: usize = 4096;
+/// Callers that are texted in one pause at most: no shop misses as many, and who calls can show any number, each
+/// of which would get a text at the shop's cost.
+const TEXTED_MOST: usize = 120;
 
 /// What all calls of a shop share.
 #[derive(Debug)]
@@ -191,23 +192,20 @@ impl Desk {
         derive_sid(prefix, &[self.shop.as_str(), &self.seed.to_string(), &self.serial.to_string()])
     }
 
-    fn was_texted(&self, to: &PhoneNumber, now: Mono, pause: Duration) -> bool {
-        self.texted.get(to).is_some_and(|at| now.since(*at) < pause)
+    /// True once a caller in `pause`, and of callers as many as there may be.
+    fn may_text(&self, to: &PhoneNumber, now: Mono, pause: Duration) -> bool {
+        let lately = self.texted.iter().filter(|(_, at)| now.since(**at) < pause);
+        let (mut count, mut before) = (0, false);
+        for (number, _) in lately {
+            count += 1;
+            before |= number == to;
+        }
+        !before && count < TEXTED_MOST
     }
 
-    /// True once a caller in `pause`.
-    fn may_text(&mut self, to: &PhoneNumber, now: Mono, pause: Duration) -> bool {
+    fn is_texted(&mut self, to: &PhoneNumber, now: Mono, pause: Duration) {
         self.texted.retain(|_, at| now.since(*at) < pause);
-        if self.texted.contains_key(to) {
-            return false;
-        }
-        if self.texted.len() >= TEXTED_MOST
-            && let Some(oldest) = self.texted.iter().min_by_key(|(_, at)| **at).map(|(n, _)| n.clone())
-        {
-            self.texted.remove(&oldest);
-        }
         self.texted.insert(to.clone(), now);
-        true
     }
 }
 

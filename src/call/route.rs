@@ -84,6 +84,11 @@ impl Plan {
         Ok(Wish::Outside { number, private })
     }
 
+    /// Whether a number costs or risks too much.
+    pub(super) fn is_barred(&self, number: &PhoneNumber) -> bool {
+        self.permit(number, self.country.class(number)).is_err()
+    }
+
     /// Denies what costs or risks much, unless the owner has allowed it.
     fn permit(&self, number: &PhoneNumber, class: NumberClass) -> Result<(), EndCause> {
         let listed = |list: &[String]| list.iter().any(|p| number.as_str().starts_with(p.as_str()));

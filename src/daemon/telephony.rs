@@ -195,6 +195,7 @@ fn media_config(config: &Config, core: &Core) -> MediaConfig {
         ports: config.media.first_port..=config.media.last_port,
         silence: if config.media.silence.is_zero() { NEVER } else { config.media.silence },
         legs: calls_setup::legs_at_most(config),
+        for_help: calls_setup::legs_at_most(config) - calls_setup::legs(config),
         ..MediaConfig::default()
     }
 }

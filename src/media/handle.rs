@@ -48,6 +48,8 @@ pub struct MediaConfig {
     pub region: Region,
     /// Legs at a time at most; fewer when the system grants fewer descriptors.
     pub legs: usize,
+    /// Of these and of the pairs that are free, so many are kept back for calls for help.
+    pub for_help: usize,
 }
 
 impl Default for MediaConfig {
@@ -58,6 +60,7 @@ impl Default for MediaConfig {
             drain: Duration::from_secs(4),
             region: Region::NorthAmerica,
             legs: 5_000,
+            for_help: 0,
         }
     }
 }
@@ -95,6 +98,7 @@ struct Directory {
     places: Vec<usize>,
     fresh: usize,
     most: usize,
+    for_help: usize,
 }
 
 /// The media edge. Dropping it stops it.
@@ -138,7 +142,8 @@ impl Media {
         };
         let thread = std::thread::Builder::new().name("media".to_owned()).spawn(run);
         let thread = Mutex::new(Some(thread.map_err(|_| MediaError::Thread)?));
-        let directory = Directory { legs: HashMap::new(), pool, places: Vec::new(), fresh: 0, most };
+        let (legs, for_help) = (HashMap::new(), config.for_help);
+        let directory = Directory { legs, pool, places: Vec::new(), fresh: 0, most, for_help };
         let directory = Mutex::new(directory);
         Ok(Arc::new(Self { shared, directory, prompts: Mutex::default(), thread }))
     }
@@ -223,8 +228,9 @@ impl Drop for Media {
 
 impl Directory {
     /// A pair of ports on `local`; others' ports are passed over.
-    fn bind(&mut self, local: IpAddr, now: Instant) -> Result<(u16, Sockets), MediaRefused> {
-        for _ in 0..TRIES.min(self.pool.free(now)) {
+    fn bind(&mut self, local: IpAddr, help: bool, now: Instant) -> Result<(u16, Sockets), MediaRefused> {
+        let kept = if help { 0 } else { self.for_help };
+        for _ in 0..TRIES.min(self.pool.free(now).saturating_sub(kept)) {
             let Some(pair) = self.pool.take(now) else { break };
             match Sockets::open(local, pair) {
                 Ok(sockets) => return Ok((pair, sockets)),
@@ -246,8 +252,13 @@ impl Directory {
     }
 }
 
-impl MediaPorts for Media {
-    fn open(&self, leg: &LegId, local: IpAddr, secure: bool) -> Result<LocalMedia, MediaRefused> {
+impl Media {
+    fn open_leg(
+        &self,
+        leg: &LegId,
+        local: IpAddr,
+        (secure, help): (bool, bool),
+    ) -> Result<LocalMedia, MediaRefused> {
         if lock(&self.thread).as_ref().is_none_or(JoinHandle::is_finished) {
             return Err(MediaRefused::Full);
         }
@@ -262,7 +273,7 @@ impl MediaPorts for Media {
                 return Ok(entry.local.clone());
             }
             pool.free(now);
-            let (pair, sockets) = directory.bind(local, now)?;
+            let (pair, sockets) = directory.bind(local, help, now)?;
             let Some(entry) = directory.legs.get_mut(leg) else { return Err(MediaRefused::NoPort) };
             let old = std::mem::replace(&mut entry.pair, pair);
             entry.local.rtp = SocketAddr::new(local, pair);
@@ -271,12 +282,13 @@ impl MediaPorts for Media {
             self.shared.order(Order::Rebind(place, sockets), false);
             return Ok(opened);
         }
-        if directory.legs.len() >= directory.most {
+        let kept = if help { 0 } else { directory.for_help };
+        if directory.legs.len() >= directory.most.saturating_sub(kept) {
             return Err(MediaRefused::Full);
         }
         let seed = random().map_err(|_| MediaRefused::Full)?;
         let crypto = if secure { keys().map_err(|_| MediaRefused::Full)? } else { Vec::new() };
-        let (pair, sockets) = directory.bind(local, now)?;
+        let (pair, sockets) = directory.bind(local, help, now)?;
         let facts = Arc::new(Facts::default());
         let opened = Opened { id: leg.clone(), sockets, facts: Arc::clone(&facts), seed, at: now };
         let place = directory.new_place();
@@ -285,6 +297,16 @@ impl MediaPorts for Media {
         // Nothing can be heard before something is agreed.
         self.shared.order(Order::Open(place, Box::new(opened)), true);
         Ok(local)
+    }
+}
+
+impl MediaPorts for Media {
+    fn open(&self, leg: &LegId, local: IpAddr, secure: bool) -> Result<LocalMedia, MediaRefused> {
+        self.open_leg(leg, local, (secure, false))
+    }
+
+    fn open_for_help(&self, leg: &LegId, local: IpAddr, secure: bool) -> Result<LocalMedia, MediaRefused> {
+        self.open_leg(leg, local, (secure, true))
     }
 
     fn set(&self, leg: &LegId, stream: MediaStream) {

@@ -357,8 +357,11 @@ impl Edge {
             match output {
                 Output::Transmit(transmit) => self.transmit(transmit),
                 Output::Leg(leg, event) => self.events.push(TrunkEvent::Leg(leg, event)),
-                Output::OpenMedia { leg, local, secure } => {
-                    let opened = self.media.open(&leg, local, secure);
+                Output::OpenMedia { leg, local, secure, help } => {
+                    let opened = match help {
+                        true => self.media.open_for_help(&leg, local, secure),
+                        false => self.media.open(&leg, local, secure),
+                    };
                     self.agent.handle_media_opened(&leg, opened, self.now);
                 }
                 Output::SetMedia(leg, stream) => self.media.set(&leg, *stream),

@@ -121,6 +121,14 @@ pub trait MediaPorts: Send + Sync + fmt::Debug {
     /// [`MediaRefused`].
     fn open(&self, leg: &LegId, local: IpAddr, secure: bool) -> Result<LocalMedia, MediaRefused>;
 
+    /// The same for a call for help: also with what is kept back from other calls.
+    ///
+    /// # Errors
+    /// [`MediaRefused`].
+    fn open_for_help(&self, leg: &LegId, local: IpAddr, secure: bool) -> Result<LocalMedia, MediaRefused> {
+        self.open(leg, local, secure)
+    }
+
     /// The negotiation came to this, first or again. Sequence and timestamps go on.
     fn set(&self, leg: &LegId, stream: MediaStream);
 

@@ -135,12 +135,14 @@ fn who_gives_up_ringing_gets_a_text_and_who_gives_up_at_once_does_not() {
 }
 
 #[test]
-fn neither_landlines_nor_withheld_numbers_nor_our_own_are_texted() {
+fn neither_landlines_nor_withheld_numbers_nor_our_own_nor_those_that_are_barred_are_texted() {
     for (number, private, kind) in [
         ("+12065550142", true, NumberKind::Mobile),
         ("+12065550142", false, NumberKind::Landline),
         ("+18005550142", false, NumberKind::Unknown),
         ("+12065550199", false, NumberKind::Unknown),
+        ("+8835100123456", false, NumberKind::Unknown),
+        ("+447700900123", false, NumberKind::Mobile),
     ] {
         let mut desk = Desk::new();
         let address = Some(Address::Phone(PhoneNumber::parse(number, None).unwrap()));
@@ -158,6 +160,30 @@ fn neither_landlines_nor_withheld_numbers_nor_our_own_are_texted() {
         desk.over(&leg, EndCause::Hangup);
         assert_eq!((desk.ends(), desk.texts()), (vec![EndCause::Nobody], 0), "{number}");
     }
+}
+
+#[test]
+fn a_flood_of_callers_is_not_a_flood_of_texts() {
+    let mut desk = Desk::new();
+    for n in 0..150 {
+        let caller = LegId(format!("flood-{n}"));
+        let number = PhoneNumber::parse(&format!("+1206556{n:04}"), None).unwrap();
+        let from = Identity { address: Some(Address::Phone(number)), display: None, private: false };
+        let via = Via::Line(LineId::from("trunk"));
+        let (kind, to) = (NumberKind::Unknown, Dialled::from("+12065550100"));
+        desk.say(&caller, LegEvent::Offered(Offer { via, from, kind, to, emergency: false }));
+        let phone = desk.one("shop");
+        desk.refuse(&phone, EndCause::Unreachable);
+        let sentence = if n < 120 { "nobody-text" } else { "nobody" };
+        assert_eq!(
+            desk.heard()[&caller],
+            format!("prompt {sentence}"),
+            "no text is promised that does not come"
+        );
+        desk.played(&caller, sentence);
+    }
+    assert_eq!(desk.texts(), 120);
+    desk.is_empty();
 }
 
 #[test]

@@ -141,3 +141,20 @@ fn twenty_four_thousand_legs_leave_no_socket_no_port_and_no_memory() {
     rig.media.stop();
     assert_eq!(rig.media.open(&LegId::from("late"), LOCAL, false), Err(MediaRefused::Full));
 }
+
+#[test]
+fn a_call_for_help_has_ports_when_others_have_none() {
+    let rig = Rig::with(MediaConfig { for_help: 2, ..config(24_900, 4, Duration::from_secs(60)) });
+    let legs = ["a", "b", "c", "d", "e"].map(LegId::from);
+    for leg in &legs[..2] {
+        rig.media.open(leg, LOCAL, false).unwrap();
+    }
+    assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
+    // What drains is not what is kept.
+    rig.media.close(&legs[0]);
+    assert_eq!(rig.media.open(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
+    for leg in &legs[3..] {
+        rig.media.open_for_help(leg, LOCAL, false).unwrap();
+    }
+    assert_eq!(rig.media.open_for_help(&legs[2], LOCAL, false), Err(MediaRefused::NoPort));
+}

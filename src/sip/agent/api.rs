@@ -137,7 +137,7 @@ pub enum Output {
     Transmit(Transmit),
     /// Tell the daemon.
     Leg(LegId, LegEvent),
-    /// [`crate::types::MediaPorts::open`]; its result is [`super::Agent::handle_media_opened`].
+    /// [`crate::types::MediaPorts::open`], or `open_for_help`; its result is [`super::Agent::handle_media_opened`].
     OpenMedia {
         /// For whom.
         leg: LegId,
@@ -145,6 +145,8 @@ pub enum Output {
         local: IpAddr,
         /// With keys.
         secure: bool,
+        /// Also when nothing is left for ordinary calls.
+        help: bool,
     },
     /// [`crate::types::MediaPorts::set`].
     SetMedia(LegId, Box<MediaStream>),

@@ -15,6 +15,7 @@ use super::trunk::Sureness;
 use super::{Agent, Offence, Output, Route};
 use crate::sip::message::{Method, Name, Replaces, Request, Response, Status};
 use crate::sip::transaction::ServerId;
+use crate::sip::uri::Uri;
 use crate::types::{DeviceId, Identity, LegId, LineId, NumberKind, Offer, Via};
 
 /// Whose an emergency call is that nobody authenticated.
@@ -122,7 +123,9 @@ impl Agent {
         let Some(caller) = self.caller(server, &request, route, tag) else { return };
         let cx = &mut self.core;
         let emergency = matches!(caller, Caller::Emergency(_)) || identity::is_sos(&request.uri);
-        if cx.ids.len() >= cx.settings.legs && !emergency {
+        // A phone that was asked who it is needs help no less.
+        let help = emergency || (matches!(caller, Caller::Phone(_)) && cx.is_help(&request.uri));
+        if cx.ids.len() >= cx.settings.legs && !help {
             let wait = cx.settings.timers.retry_after.as_secs().to_string();
             let response =
                 cx.response(&request, Status::SERVICE_UNAVAILABLE, tag).with(Name::RetryAfter, &wait);
@@ -135,7 +138,7 @@ impl Agent {
             let status = if found { Status::DECLINE } else { Status::NO_TRANSACTION };
             return self.core.refuse(server, &request, status, tag);
         }
-        self.offer(server, request, route, (tag, caller, emergency));
+        self.offer(server, request, route, (tag, caller, emergency, help));
     }
 
     /// Makes a leg of an INVITE.
@@ -144,7 +147,7 @@ impl Agent {
         server: ServerId,
         mut request: Box<Request>,
         route: Route,
-        (tag, caller, emergency): (&str, Caller, bool),
+        (tag, caller, emergency, help): (&str, Caller, bool, bool),
     ) {
         let cx = &mut self.core;
         let unasked = matches!(caller, Caller::Emergency(_));
@@ -195,7 +198,7 @@ impl Agent {
         let (leg, local) = (id.clone(), route.local.ip());
         let tags = vec![tag.to_owned()];
         self.legs.insert(key, Leg { key, id, via, tags, sound, phase: Phase::Arriving(Box::new(arrival)) });
-        self.core.output(Output::OpenMedia { leg, local, secure });
+        self.core.output(Output::OpenMedia { leg, local, secure, help });
     }
 
     /// Who calls; `None` when the request was answered instead.
@@ -248,11 +251,7 @@ impl Agent {
 
     fn is_emergency(&self, request: &Request, route: Route) -> bool {
         let ip = route.hop.addr.ip();
-        let settings = &self.core.settings;
-        let dialled = identity::dialled(&request.uri);
-        settings.lan.iter().any(|network| network.contains(ip))
-            && (identity::is_sos(&request.uri)
-                || settings.emergency_numbers.iter().any(|n| n == dialled.as_str()))
+        self.core.settings.lan.iter().any(|network| network.contains(ip)) && self.core.is_help(&request.uri)
     }
 
     /// The phone that registered from there: nobody proved it, but help must find the right room. Of several, the one
@@ -294,6 +293,11 @@ impl Agent {
 }
 
 impl Core {
+    fn is_help(&self, uri: &Uri) -> bool {
+        let dialled = identity::dialled(uri);
+        identity::is_sos(uri) || self.settings.emergency_numbers.iter().any(|n| n == dialled.as_str())
+    }
+
     fn offence(&mut self, route: Route, what: Option<Offence>) {
         if let Some(what) = what {
             self.output(Output::Offence { source: route.hop.addr.ip(), what });

@@ -274,13 +274,13 @@ impl Agent {
             let event = LegEvent::Refused { cause: cause::lost(&via), retry_after: None };
             return cx.say(id, event);
         };
-        let local = first.route.local.ip();
+        let (local, help) = (first.route.local.ip(), dial.emergency);
         let (key, origin, secure) = (cx.new_key(), cx.random(), cx.is_secure(&via));
         let sound = Sound::new(cx.capabilities_of(&via), cx.policy_of(&via), secure, origin);
         let phase = Phase::Opening(Box::new(dial));
         self.legs.insert(key, Leg { key, id: id.clone(), via, tags: Vec::new(), sound, phase });
         cx.ids.insert(id.clone(), key);
-        cx.output(Output::OpenMedia { leg: id.clone(), local, secure });
+        cx.output(Output::OpenMedia { leg: id.clone(), local, secure, help });
     }
 
     /// The answer to [`Output::OpenMedia`].

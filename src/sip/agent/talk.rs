@@ -421,7 +421,8 @@ impl Leg {
                     talk.dialog.flow = flow;
                     let leg = self.id.clone();
                     let secure = self.sound.has_keys();
-                    cx.output(Output::OpenMedia { leg, local: flow.local.ip(), secure });
+                    // Who talks already is not cut off for want of ports.
+                    cx.output(Output::OpenMedia { leg, local: flow.local.ip(), secure, help: true });
                     self.phase = Phase::Up(talk);
                 }
                 None => self.phase = Phase::Up(talk),

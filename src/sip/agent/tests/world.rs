@@ -220,7 +220,7 @@ impl World {
                     }
                     self.nodes[n].hear(leg, event);
                 }
-                Output::OpenMedia { leg, local, secure } => {
+                Output::OpenMedia { leg, local, secure, help: _ } => {
                     let node = &mut self.nodes[n];
                     node.ports = 20_000 + (node.ports - 19_998) % 40_000;
                     let port = *node.open.entry(leg.clone()).or_insert(node.ports);
