@@ -34,11 +34,76 @@ pub enum PromptError {
     },
 }
 
-/// A prompt in memory: 16 kB a second at 8 kHz.
+/// A prompt in memory: 16 kB a second at 8 kHz, or in the program itself.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Prompt {
     rate: Rate,
-    samples: Box<[i16]>,
+    samples: Samples,
+}
+
+/// Where the sound is.
+#[derive(Debug, PartialEq, Eq)]
+enum Samples {
+    Linear(Box<[i16]>),
+    /// Decoded when they are heard: nobody pays memory for sentences that are not.
+    Clips(&'static [Clip]),
+}
+
+/// A piece of a prompt that the program carries.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Clip {
+    /// µ-law.
+    Sound(&'static [u8]),
+    /// So many samples.
+    Silence(usize),
+}
+
+impl Clip {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Sound(codes) => codes.len(),
+            Self::Silence(samples) => *samples,
+        }
+    }
+}
+
+impl Samples {
+    fn len(&self) -> usize {
+        match self {
+            Self::Linear(samples) => samples.len(),
+            Self::Clips(clips) => clips.iter().map(Clip::len).sum(),
+        }
+    }
+
+    /// Writes samples from `at` on, perhaps fewer than there is room for; none at the end.
+    fn read(&self, mut at: usize, room: &mut [i16]) -> usize {
+        let clips = match self {
+            Self::Linear(samples) => {
+                let left = samples.get(at..).unwrap_or_default();
+                room.iter_mut().zip(left).for_each(|(place, sample)| *place = *sample);
+                return left.len().min(room.len());
+            }
+            Self::Clips(clips) => clips,
+        };
+        for clip in *clips {
+            if at >= clip.len() {
+                at -= clip.len();
+                continue;
+            }
+            let count = (clip.len() - at).min(room.len());
+            let places = room.iter_mut().take(count);
+            match clip {
+                Clip::Sound(codes) => {
+                    places
+                        .zip(codes.iter().skip(at))
+                        .for_each(|(place, code)| *place = Law::Mu.decode_sample(*code));
+                }
+                Clip::Silence(_) => places.for_each(|place| *place = 0),
+            }
+            return count;
+        }
+        0
+    }
 }
 
 const PCM: u16 = 1;
@@ -50,7 +115,12 @@ impl Prompt {
     /// Of samples.
     #[must_use]
     pub fn new(rate: Rate, samples: Vec<i16>) -> Self {
-        Self { rate, samples: samples.into() }
+        Self { rate, samples: Samples::Linear(samples.into()) }
+    }
+
+    /// Of what the program carries.
+    pub(super) fn of_clips(rate: Rate, clips: &'static [Clip]) -> Self {
+        Self { rate, samples: Samples::Clips(clips) }
     }
 
     /// Of a WAV file's bytes.
@@ -143,7 +213,7 @@ pub(super) struct Playing {
 impl Playing {
     pub(super) fn new(id: PromptId, prompt: Arc<Prompt>, repeat: bool) -> Self {
         // Nothing repeated is an end too.
-        let repeat = repeat && !prompt.samples.is_empty();
+        let repeat = repeat && prompt.samples.len() > 0;
         Self { id, prompt, at: 0, repeat }
     }
 
@@ -155,9 +225,7 @@ impl Playing {
     pub(super) fn fill(&mut self, frame: &mut [i16]) -> bool {
         let mut written = 0;
         while let Some(room) = frame.get_mut(written..).filter(|room| !room.is_empty()) {
-            let left = self.prompt.samples.get(self.at..).unwrap_or_default();
-            let count = left.len().min(room.len());
-            room.iter_mut().zip(left).for_each(|(place, sample)| *place = *sample);
+            let count = self.prompt.samples.read(self.at, room);
             self.at += count;
             written += count;
             if count == 0 {
@@ -224,6 +292,21 @@ mod tests {
         assert!(again.fill(&mut frame) && frame == [1, 2, 3, 1, 2, 3, 1, 2]);
         let nothing = Arc::new(Prompt::new(Rate::Narrow, Vec::new()));
         assert!(!Playing::new(PromptId::from("p"), nothing, true).fill(&mut frame));
+    }
+
+    #[test]
+    fn clips_follow_each_other_with_silence_between_across_the_edges_of_frames() {
+        const CLIPS: &[Clip] = &[Clip::Sound(&[0x80, 0x00]), Clip::Silence(3), Clip::Sound(&[0x80])];
+        for size in 1..8 {
+            let mut playing =
+                Playing::new(PromptId::from("p"), Arc::new(Prompt::of_clips(Rate::Narrow, CLIPS)), false);
+            let (mut heard, mut frame) = (Vec::new(), vec![9; size]);
+            while playing.fill(&mut frame) {
+                heard.extend_from_slice(&frame);
+            }
+            assert_eq!(heard[..6], [32_124, -32_124, 0, 0, 0, 32_124]);
+            assert!(heard[6..].iter().all(|sample| *sample == 0));
+        }
     }
 
     proptest! {

@@ -1,36 +1,33 @@
 //! The sentences and the music that the program carries, put together from clips that `scripts/prompts` makes. An
 //! owner's WAV file of the same name stands in for any of them.
 
-use super::Prompt;
+use super::prompt::{Clip, Prompt};
 use crate::rtp::codec::Rate;
-use crate::rtp::g711::Law;
 use crate::types::PromptId;
 
-/// Samples a second of a shipped prompt.
-pub const RATE: u32 = 8000;
-/// Between two clips of one prompt, in samples.
-const PAUSE: usize = 2_000;
+/// Between two clips of one prompt.
+const PAUSE: Clip = Clip::Silence(2_000);
 
-const THANKS: &[u8] = include_bytes!("clips/thanks.ulaw");
-const NOBODY: &[u8] = include_bytes!("clips/nobody.ulaw");
-const CLOSED: &[u8] = include_bytes!("clips/closed.ulaw");
-const AGAIN: &[u8] = include_bytes!("clips/again.ulaw");
-const TEXT: &[u8] = include_bytes!("clips/text.ulaw");
-const BARRED: &[u8] = include_bytes!("clips/barred.ulaw");
-const UNREACHABLE: &[u8] = include_bytes!("clips/unreachable.ulaw");
-const LINES_BUSY: &[u8] = include_bytes!("clips/lines-busy.ulaw");
-const NO_LINE: &[u8] = include_bytes!("clips/emergency-no-line.ulaw");
-const MUSIC: &[u8] = include_bytes!("clips/hold-music.ulaw");
+const THANKS: Clip = Clip::Sound(include_bytes!("clips/thanks.ulaw"));
+const NOBODY: Clip = Clip::Sound(include_bytes!("clips/nobody.ulaw"));
+const CLOSED: Clip = Clip::Sound(include_bytes!("clips/closed.ulaw"));
+const AGAIN: Clip = Clip::Sound(include_bytes!("clips/again.ulaw"));
+const TEXT: Clip = Clip::Sound(include_bytes!("clips/text.ulaw"));
+const BARRED: Clip = Clip::Sound(include_bytes!("clips/barred.ulaw"));
+const UNREACHABLE: Clip = Clip::Sound(include_bytes!("clips/unreachable.ulaw"));
+const LINES_BUSY: Clip = Clip::Sound(include_bytes!("clips/lines-busy.ulaw"));
+const NO_LINE: Clip = Clip::Sound(include_bytes!("clips/emergency-no-line.ulaw"));
+const MUSIC: Clip = Clip::Sound(include_bytes!("clips/hold-music.ulaw"));
 
 /// Each prompt by name, with its clips.
-const SHIPPED: [(&str, &[&[u8]]); 9] = [
+const SHIPPED: [(&str, &[Clip]); 9] = [
     // Nobody takes the call.
-    ("nobody", &[THANKS, NOBODY, AGAIN]),
+    ("nobody", &[THANKS, PAUSE, NOBODY, PAUSE, AGAIN]),
     // And a text is on its way.
-    ("nobody-text", &[THANKS, NOBODY, TEXT]),
+    ("nobody-text", &[THANKS, PAUSE, NOBODY, PAUSE, TEXT]),
     // Outside of business hours.
-    ("closed", &[THANKS, CLOSED, AGAIN]),
-    ("closed-text", &[THANKS, CLOSED, TEXT]),
+    ("closed", &[THANKS, PAUSE, CLOSED, PAUSE, AGAIN]),
+    ("closed-text", &[THANKS, PAUSE, CLOSED, PAUSE, TEXT]),
     // The dial plan or a cap says no.
     ("barred", &[BARRED]),
     ("unreachable", &[UNREACHABLE]),
@@ -46,33 +43,24 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
 
-/// Samples of a prompt, linear, at [`RATE`]; `None` when the program carries none of this name.
-#[must_use]
-pub fn samples(prompt: &PromptId) -> Option<Vec<i16>> {
-    let (_, clips) = SHIPPED.iter().find(|(name, _)| *name == prompt.as_str())?;
-    let length = clips.iter().map(|clip| clip.len() + PAUSE).sum();
-    let mut samples = Vec::with_capacity(length);
-    for clip in *clips {
-        if !samples.is_empty() {
-            samples.resize(samples.len() + PAUSE, 0);
-        }
-        samples.extend(clip.iter().map(|code| Law::Mu.decode_sample(*code)));
-    }
-    Some(samples)
-}
-
 /// All of them, ready to be played.
 pub fn prompts() -> impl Iterator<Item = (PromptId, Prompt)> {
-    names().filter_map(|name| {
-        let id = PromptId::from(name);
-        let prompt = Prompt::new(Rate::Narrow, samples(&id)?);
-        Some((id, prompt))
-    })
+    SHIPPED.iter().map(|(name, clips)| (PromptId::from(*name), Prompt::of_clips(Rate::Narrow, clips)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::prompt::Playing;
     use super::*;
+
+    fn samples(name: &str) -> Vec<i16> {
+        let (id, prompt) = prompts().find(|(id, _)| id.as_str() == name).unwrap();
+        let mut samples = vec![0; prompt.millis() * 8];
+        assert!(Playing::new(id, Arc::new(prompt), false).fill(&mut samples));
+        samples
+    }
 
     fn level(samples: &[i16]) -> f64 {
         let sum: f64 = samples.iter().map(|s| f64::from(*s).powi(2)).sum();
@@ -83,23 +71,22 @@ mod tests {
     #[test]
     fn every_prompt_is_there_at_the_level_of_speech_and_short() {
         for name in names() {
-            let samples = samples(&PromptId::from(name)).unwrap();
+            let samples = samples(name);
             let seconds = samples.len() / 8000;
             assert!((1..=12).contains(&seconds), "{name}: {seconds} s");
             assert!((-30.0..-16.0).contains(&level(&samples)), "{name}: {:.1} dB", level(&samples));
         }
-        assert_eq!(samples(&PromptId::from("nothing")), None);
     }
 
     #[test]
     fn all_clips_together_are_small() {
         let all = [THANKS, NOBODY, CLOSED, AGAIN, TEXT, BARRED, UNREACHABLE, LINES_BUSY, NO_LINE, MUSIC];
-        assert!(all.iter().map(|clip| clip.len()).sum::<usize>() <= 300_000);
+        assert!(all.iter().map(Clip::len).sum::<usize>() <= 300_000);
     }
 
     #[test]
     fn music_has_no_seam_where_it_begins_again() {
-        let music = samples(&PromptId::from("hold-music")).unwrap();
+        let music = samples("hold-music");
         let step = |pair: &[i16]| i32::from(pair[1]) - i32::from(pair[0]);
         let largest = music.windows(2).map(|w| step(w).abs()).max().unwrap();
         let seam = step(&[music[music.len() - 1], music[0]]).abs();

@@ -14,6 +14,7 @@ mod orders;
 mod people;
 mod phones;
 mod runs;
+mod script;
 mod sending;
 mod shop;
 mod timers;

@@ -1,15 +1,14 @@
 //! Runs of flows: started, fed, and their effects carried out or put down. Waits that would end while the shop was
 //! deaf are held until the late texts are in.
 
-use std::sync::Arc;
-
 use serde_json::Map;
 
+use super::script::Script;
 use super::shop::{Published, Shop};
 use super::timers::TimerKey;
 use super::{Cx, Effect as Out};
 use crate::dealer::DealerCommand;
-use crate::flow::{Awaiting, Definition, Effect, Ended, Execution, Input, Trigger};
+use crate::flow::{Awaiting, Effect, Ended, Execution, Input, Trigger};
 use crate::messaging::{Mode, Turn, Waiting};
 use crate::store::{ExecutionRow, Op, Snapshot, Source, StepRow, TimerRow};
 use crate::types::{ExecutionSid, MessageId, Mono, Wall};
@@ -18,7 +17,7 @@ use crate::types::{ExecutionSid, MessageId, Mono, Wall};
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) execution: Execution,
-    definition: Arc<Definition>,
+    script: Script,
     pub(super) person: String,
     parent: Option<ExecutionSid>,
     created: Wall,
@@ -44,9 +43,9 @@ impl Shop {
             self.people.iter().map(|(person, talk)| (talk.id.clone(), person.clone())).collect();
         for row in snapshot.executions.iter().filter(|r| r.shop == self.id) {
             let execution = serde_json::from_value::<Execution>(row.state.clone());
-            let definition = self.pinned.get(&(row.flow.clone(), row.revision)).cloned();
-            let (Ok(execution), Some(definition), Some(person)) =
-                (execution, definition, people.get(&row.conversation))
+            let script = self.pinned.get(&(row.flow.clone(), row.revision)).cloned();
+            let (Ok(execution), Some(script), Some(person)) =
+                (execution, script, people.get(&row.conversation))
             else {
                 cx.alarm(format!(
                     "execution {} of {} cannot go on: its state cannot be read",
@@ -64,7 +63,7 @@ impl Shop {
             let run = Run {
                 parent: execution.parent(),
                 execution,
-                definition,
+                script,
                 person: person.clone(),
                 created: row.created,
                 wait_set: Mono(0),
@@ -178,7 +177,7 @@ impl Shop {
             let by_sid = self.flows.iter().find(|(_, p)| p.sid == flow);
             by_sid.map(|(_, p)| p.clone())
         });
-        let Some(Published { sid: flow_sid, revision, definition }) = published else {
+        let Some(Published { sid: flow_sid, revision, script }) = published else {
             self.flow_missing(cx, person, &sid, flow, parent);
             return;
         };
@@ -191,7 +190,7 @@ impl Shop {
         let execution = Execution::new(sid.clone(), &name, &flow_sid, revision, cx.now);
         let run = Run {
             execution,
-            definition,
+            script,
             person: person.to_owned(),
             parent,
             created: cx.now.wall,
@@ -242,8 +241,15 @@ impl Shop {
     pub(super) fn feed(&mut self, cx: &mut Cx<'_>, sid: &ExecutionSid, input: Input) {
         let env = self.env(cx.now);
         let Some(run) = self.runs.get_mut(sid).filter(|r| r.ended.is_none()) else { return };
-        let definition = run.definition.clone();
-        let outcome = run.execution.handle(&definition, input, cx.now, &env);
+        let script = run.script.clone();
+        let definition = match script.definition() {
+            Ok(definition) => definition,
+            Err(why) => {
+                cx.alarm(format!("execution {sid} cannot go on: {why}"));
+                return;
+            }
+        };
+        let outcome = run.execution.handle(definition, input, cx.now, &env);
         cx.dirty_runs.insert(sid.clone());
         cx.touched.insert(run.person.clone());
         for step in outcome.steps {

@@ -1,7 +1,6 @@
 //! One shop: everything that is its own, in memory, and how it is built from the store.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -9,13 +8,14 @@ use super::calls::Calls;
 use super::fetching::Fetch;
 use super::orders::Placed;
 use super::runs::Run;
+use super::script::Script;
 use super::sending::{Line, Outgoing};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::config::ShopSettings;
 use crate::daemon::calls_setup::PlanGround;
 use crate::dealer::DealerCommand;
-use crate::flow::{Definition, Env, Limits, lizzy};
+use crate::flow::{Env, Limits, lizzy};
 use crate::messaging::Conversation;
 use crate::sip::agent::Binding;
 use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
@@ -59,7 +59,7 @@ pub(super) struct Talk {
 pub(super) struct Published {
     pub(super) sid: String,
     pub(super) revision: u32,
-    pub(super) definition: Arc<Definition>,
+    pub(super) script: Script,
 }
 
 /// What is known of the dealer.
@@ -88,7 +88,7 @@ pub(super) struct Shop {
     pub(super) people: HashMap<String, Talk>,
     pub(super) next_ticket: u32,
     pub(super) flows: BTreeMap<String, Published>,
-    pub(super) pinned: HashMap<(String, u32), Arc<Definition>>,
+    pub(super) pinned: HashMap<(String, u32), Script>,
     pub(super) runs: HashMap<ExecutionSid, Run>,
     pub(super) held: BTreeSet<(ExecutionSid, u64)>,
     pub(super) outgoing: HashMap<MessageId, Outgoing>,
@@ -225,21 +225,14 @@ impl Shop {
     }
 
     fn add_definition(&mut self, cx: &mut Cx<'_>, row: &FlowRow) {
-        let parsed =
-            serde_json::from_str::<Value>(&row.definition).map_err(|e| e.to_string()).and_then(|json| {
-                Definition::parse(&json).map(|(d, _)| d).map_err(|problems| {
-                    problems.first().map_or_else(String::new, |p| format!("{}: {}", p.path, p.message))
-                })
-            });
-        match parsed {
-            Ok(definition) => {
-                let definition = Arc::new(definition);
-                self.pinned.insert((row.name.clone(), row.revision), definition.clone());
+        match Script::new(&row.name, &row.definition) {
+            Ok(script) => {
+                self.pinned.insert((row.name.clone(), row.revision), script.clone());
                 let newer = self.flows.get(&row.name).is_none_or(|p| p.revision <= row.revision);
                 if row.published && newer {
                     self.flows.insert(
                         row.name.clone(),
-                        Published { sid: row.sid.clone(), revision: row.revision, definition },
+                        Published { sid: row.sid.clone(), revision: row.revision, script },
                     );
                 }
             }
