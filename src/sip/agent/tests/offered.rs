@@ -337,7 +337,7 @@ fn who_has_the_tags_of_a_phones_call_but_not_its_address_needs_its_password() {
     let (leg, _) = w.offered(0);
     w.command(0, &leg, LegCommand::Answer);
     w.run(20);
-    far.learn(&w.last(PHONE).to_owned());
+    far.learn(w.last(PHONE));
     let stranger = |far: &Far| Far { node: 5, ..far.clone() };
     // Not even its ACK counts: it might carry a description.
     w.says(5, &stranger(&far).same("ACK", "", ""));
