@@ -95,6 +95,8 @@ pub fn devices(config: &Config) -> Vec<DeviceSetup> {
     let device = |phone: &config::PhoneConfig| DeviceSetup {
         id: phone.id.clone(),
         login: Login { username: phone.id.as_str().to_owned(), password: phone.password.expose().to_owned() },
+        shop: phone.shop.clone(),
+        extension: Some(phone.extension.clone()),
         name: phone.name.clone(),
         secure: phone.srtp,
     };
@@ -574,6 +576,7 @@ mod tests {
         let devices = devices(&config);
         assert_eq!(devices[0].login.username, "front");
         assert_eq!(devices[0].login.password, "k7Qz-mm2W-9xTb");
+        assert_eq!((devices[1].shop.as_str(), devices[1].extension.as_deref()), ("main", Some("102")));
         let trunks = trunks(&config);
         assert!(!trunks[0].register && trunks[0].login.is_none() && trunks[0].nat);
         assert_eq!(trunks[1].identity, IdentityStyle::From);

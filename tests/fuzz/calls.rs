@@ -42,7 +42,9 @@ fn scripts() -> Vec<Vec<u8>> {
         // We dial a phone that is registered, and it declines.
         steps(&[(5, 1), (5, 1), (12, 1), (7, 0), (7, 13), (15, 200), (15, 255)]),
         // Mutants, broken ways, other addresses.
-        steps(&[(0, 0), (16, 7), (0, 2), (16, 1), (17, 0), (12, 0), (16, 2), (18, 0), (7, 2), (16, 3)]),
+        steps(&[(0, 0), (16, 7), (0, 2), (16, 1), (17, 0), (12, 0), (16, 2), (19, 0), (7, 2), (16, 3)]),
+        // A phone registers, from two addresses, and texts: taken, refused, unanswered.
+        steps(&[(5, 1), (5, 1), (5, 2), (5, 2), (18, 1), (18, 1), (7, 2), (18, 0), (18, 4), (7, 13), (15, 9)]),
     ]
 }
 
@@ -124,8 +126,15 @@ fn play(script: &[u8]) -> u64 {
         seen: Vec::new(),
     };
     let now = play.at();
-    let phone =
-        DeviceSetup { id: "desk".into(), login: login(), name: Some("Desk".to_owned()), secure: false };
+    let phone = DeviceSetup {
+        id: "desk".into(),
+        login: login(),
+        shop: "main".into(),
+        // What the far side's requests ask for: its texts come back to its other contacts.
+        extension: Some("100".to_owned()),
+        name: Some("Desk".to_owned()),
+        secure: false,
+    };
     play.agent.handle_devices(vec![phone], now);
     play.agent.handle_trunks(vec![trunk(script.len() % 4 == 1)], now);
     play.agent.handle_routes(&"t".into(), vec![peer(0)], now);
@@ -147,7 +156,7 @@ impl Play {
     fn step(&mut self, what: u8, how: u8) {
         let n = usize::from(how);
         let leg = self.legs.get(n.checked_rem(self.legs.len()).unwrap_or(0)).cloned();
-        let command = match what % 19 {
+        let command = match what % 20 {
             0 => return self.ask(Method::Invite, n),
             1 => return self.acknowledge(n),
             2 => {
@@ -184,6 +193,7 @@ impl Play {
             15 => return self.wait(u64::from(how) * 4000),
             16 => return self.mutant(n),
             17 => return self.agent.handle_transport_error(peer(n), self.at()),
+            18 => return self.ask(Method::Message, n),
             _ => return self.upset(n),
         };
         if let Some(leg) = leg {
@@ -243,6 +253,9 @@ impl Play {
         }
         if method == Method::Invite && n < 200 {
             request = request.with_body("application/sdp", SDP);
+        }
+        if method == Method::Message && n < 200 {
+            request = request.with_body(["text/plain", "message/cpim", "text/html"][n % 3], "Hello");
         }
         if n % 16 == 5 {
             request.headers.push(Name::Require, "100rel");

@@ -7,7 +7,7 @@ use crate::sip::digest::{Login, ServerSettings};
 use crate::sip::sdp::{Capabilities, Network, TargetPolicy};
 use crate::sip::transaction::{Hop, Settings as Timers, Transmit};
 use crate::sip::uri::Uri;
-use crate::types::{DeviceId, Dtmf, LegEvent, LegId, LineId, MediaStream, PhoneNumber, Wall};
+use crate::types::{DeviceId, Dtmf, LegEvent, LegId, LineId, MediaStream, PhoneNumber, ShopId, Wall};
 
 /// A neighbour and the address of ours that it is spoken to from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,6 +54,10 @@ pub struct DeviceSetup {
     pub id: DeviceId,
     /// What it registers with: digest user and the user part of its address.
     pub login: Login,
+    /// Whose it is: texts go from phone to phone within a shop.
+    pub shop: ShopId,
+    /// The number that it is texted at, besides its login's name, and that its own texts come from.
+    pub extension: Option<String>,
     /// Shown to the phones it calls.
     pub name: Option<String>,
     /// Only SRTP is offered and taken.

@@ -14,7 +14,7 @@ use super::shared::{Core, Inside, Owner, SUPPORTED};
 use super::sound::{SDP, described};
 use super::talk::{Peer, Talk};
 use super::timers::Timer;
-use super::{FORKS, Output, Route};
+use super::{Binding, FORKS, Output, Route};
 use crate::sip::message::{CSeq, Contacts, Head, Method, Name, NameAddr, RAck, Request, Response, Status};
 use crate::sip::transaction::{ClientId, Failure};
 use crate::sip::uri::{Host, SipUri, Uri};
@@ -43,6 +43,13 @@ pub(super) struct Way {
     pub(super) route: Route,
     /// Route headers.
     pub(super) path: Vec<String>,
+}
+
+impl Way {
+    /// To a phone's contact.
+    pub(super) fn of(binding: Binding) -> Self {
+        Self { uri: binding.contact, route: binding.route, path: binding.path }
+    }
 }
 
 /// INVITEs that are out.

@@ -73,21 +73,32 @@ impl Agent {
     fn proves(&mut self, key: Key, server: ServerId, request: &Request, route: Route) -> bool {
         let device = self.legs.get(&key).and_then(|leg| leg.via.device()).cloned();
         let tag = request.head.to.tag().unwrap_or_default();
-        match self.core.registrar.authenticate(request, route, tag, self.core.now) {
-            Auth::Device(proved) if Some(&proved) == device.as_ref() => return true,
-            Auth::Device(_) => self.core.refuse(server, request, Status::FORBIDDEN, tag),
-            Auth::Challenge(response, offence) => {
-                self.gate.challenged(request);
-                self.core.offence(route, offence);
-                self.core.respond_as_ours(server, *response);
-            }
-            Auth::Refused(response, offence) => {
-                self.gate.challenged(request);
-                self.core.offence(route, Some(offence));
-                self.core.respond_as_ours(server, *response);
-            }
+        let auth = self.core.registrar.authenticate(request, route, tag, self.core.now);
+        match self.phone_or_answer(auth, server, request, route) {
+            Some(proved) if Some(&proved) == device.as_ref() => return true,
+            Some(_) => self.core.refuse(server, request, Status::FORBIDDEN, tag),
+            None => {}
         }
         false
+    }
+
+    /// The phone that authenticated itself; else the request is answered.
+    pub(super) fn phone_or_answer(
+        &mut self,
+        auth: Auth,
+        server: ServerId,
+        request: &Request,
+        route: Route,
+    ) -> Option<DeviceId> {
+        let (response, offence) = match auth {
+            Auth::Device(device) => return Some(device),
+            Auth::Challenge(response, offence) => (response, offence),
+            Auth::Refused(response, offence) => (response, Some(offence)),
+        };
+        self.gate.challenged(request);
+        self.core.offence(route, offence);
+        self.core.respond_as_ours(server, *response);
+        None
     }
 
     fn on_new_request(&mut self, server: ServerId, request: Box<Request>, route: Route, tag: &str) {
@@ -95,13 +106,14 @@ impl Agent {
             Method::Invite => return self.invited(server, request, route, tag),
             Method::Register => return self.registers(server, &request, route, tag),
             Method::Options => return options(&mut self.core, server, &request, tag),
+            Method::Message => return self.paged(server, request, route, tag),
             Method::Subscribe => Status::BAD_EVENT,
             Method::Refer => Status::FORBIDDEN,
             Method::Bye | Method::Cancel | Method::Ack | Method::Prack | Method::Update => {
                 Status::NO_TRANSACTION
             }
             Method::Info | Method::Notify => Status::NO_TRANSACTION,
-            Method::Publish | Method::Message | Method::Other(_) => Status::METHOD_NOT_ALLOWED,
+            Method::Publish | Method::Other(_) => Status::METHOD_NOT_ALLOWED,
         };
         self.core.refuse(server, &request, status, tag);
     }
@@ -203,7 +215,20 @@ impl Agent {
 
     /// Who calls; `None` when the request was answered instead.
     fn caller(&mut self, server: ServerId, request: &Request, route: Route, tag: &str) -> Option<Caller> {
-        let (trunk, sureness) = self.trunk(request, route).unzip();
+        if let Some(line) = self.trunk_of(request, route) {
+            return Some(Caller::Trunk(line));
+        }
+        match self.core.registrar.authenticate(request, route, tag, self.core.now) {
+            Auth::Challenge(_, _) | Auth::Refused(_, _) if self.is_emergency(request, route) => {
+                Some(Caller::Emergency(self.phone_at(request, route)))
+            }
+            auth => self.phone_or_answer(auth, server, request, route).map(Caller::Phone),
+        }
+    }
+
+    /// The trunk whose request this is; a phone may live at the same address.
+    pub(super) fn trunk_of(&self, request: &Request, route: Route) -> Option<LineId> {
+        let (line, sureness) = self.trunk(request, route)?;
         let phone =
             || {
                 let hop = route.hop;
@@ -211,29 +236,7 @@ impl Agent {
                     self.core.registrar.contacts(d, self.core.now).iter().any(|b| b.route.hop == hop)
                 }) || request.headers.has(&Name::Authorization)
             };
-        if let Some(line) = trunk
-            && (sureness == Some(Sureness::Hop) || !phone())
-        {
-            return Some(Caller::Trunk(line));
-        }
-        let now = self.core.now;
-        match self.core.registrar.authenticate(request, route, tag, now) {
-            Auth::Device(device) => return Some(Caller::Phone(device)),
-            Auth::Challenge(_, _) | Auth::Refused(_, _) if self.is_emergency(request, route) => {
-                return Some(Caller::Emergency(self.phone_at(request, route)));
-            }
-            Auth::Challenge(response, offence) => {
-                self.gate.challenged(request);
-                self.core.offence(route, offence);
-                self.core.respond_as_ours(server, *response);
-            }
-            Auth::Refused(response, offence) => {
-                self.gate.challenged(request);
-                self.core.offence(route, Some(offence));
-                self.core.respond_as_ours(server, *response);
-            }
-        }
-        None
+        (sureness == Sureness::Hop || !phone()).then_some(line)
     }
 
     /// Which trunk a request comes from, and how sure that is.
@@ -313,7 +316,7 @@ impl Core {
 /// 200 with what is served; the same for everybody.
 pub(super) fn options(cx: &mut Core, server: ServerId, request: &Request, tag: &str) {
     let mut response = cx.response(request, Status::OK, tag);
-    response.headers.push(Name::Allow, super::gate::ALLOW);
+    response.headers.push(Name::Allow, super::gate::ALLOW_PHONES);
     response.headers.push(Name::Accept, super::gate::ACCEPT);
     response.headers.push(Name::Supported, super::shared::SUPPORTED);
     cx.respond(server, &response);

@@ -30,9 +30,12 @@ use crate::sip::transaction::{Hop, Transmit};
 use crate::sip::uri::Uri;
 use crate::types::{Mono, Now};
 
-/// What is served, as Allow says it.
+/// What is served to trunks and inside dialogs, as Allow says it.
 pub(super) const ALLOW: &str =
     "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, NOTIFY, INFO";
+/// What is served to phones outside of dialogs: texts to each other too.
+pub(super) const ALLOW_PHONES: &str =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, REGISTER, PRACK, UPDATE, REFER, NOTIFY, INFO, MESSAGE";
 /// Extensions that a request may require.
 pub(super) const EXTENSIONS: [&str; 6] = ["100rel", "timer", "replaces", "norefersub", "path", "outbound"];
 /// The media types that calls are set up with, as Accept says it.
@@ -210,8 +213,8 @@ impl Refusal {
     fn answer(&self, request: &Request, tag: &str) -> Turned {
         let answer = |status| Response::to(request, status, tag);
         let response = match self {
-            Self::Unknown => answer(Status::NOT_IMPLEMENTED).with(Name::Allow, ALLOW),
-            Self::NotAllowed => answer(Status::METHOD_NOT_ALLOWED).with(Name::Allow, ALLOW),
+            Self::Unknown => answer(Status::NOT_IMPLEMENTED).with(Name::Allow, ALLOW_PHONES),
+            Self::NotAllowed => answer(Status::METHOD_NOT_ALLOWED).with(Name::Allow, ALLOW_PHONES),
             Self::Loop => answer(Status::LOOP_DETECTED),
             Self::TooManyHops => answer(Status::TOO_MANY_HOPS),
             Self::Extensions(tags) => answer(Status::BAD_EXTENSION).with(Name::Unsupported, &tags.join(", ")),
@@ -248,8 +251,9 @@ fn method(request: &Request) -> Result<(), Refusal> {
         | Method::Update
         | Method::Refer
         | Method::Notify
-        | Method::Info => Ok(()),
-        Method::Subscribe | Method::Publish | Method::Message => Err(Refusal::NotAllowed),
+        | Method::Info
+        | Method::Message => Ok(()),
+        Method::Subscribe | Method::Publish => Err(Refusal::NotAllowed),
         Method::Other(_) => Err(Refusal::Unknown),
     }
 }
@@ -263,8 +267,8 @@ fn is_ours(request: &Request, from: Route) -> bool {
 
 /// §16.3 item 3 and RFC 7332 §5: what ends here needs no hop more.
 fn hops(request: &Request) -> Result<(), Refusal> {
-    let passed_on =
-        request.head.to.tag().is_none() && matches!(request.method, Method::Invite | Method::Refer);
+    let passed_on = request.head.to.tag().is_none()
+        && matches!(request.method, Method::Invite | Method::Refer | Method::Message);
     match request.headers.max_forwards() {
         Ok(Some(0)) if passed_on => Err(Refusal::TooManyHops),
         Ok(_) => Ok(()),
@@ -355,8 +359,8 @@ fn replaces(request: &Request) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The types that a method's body may have, or `None` where a body is not looked at: a call must end though its BYE
-/// has an odd one, and phones put their makers' own into REGISTER.
+/// The types that a method's body may have, or `None` where a body is not looked at here: a call must end though its
+/// BYE has an odd one, phones put their makers' own into REGISTER, and of a text's (`page`) no stranger learns.
 fn types(method: &Method) -> Option<&'static str> {
     match method {
         Method::Invite | Method::Update | Method::Prack | Method::Options => Some(ACCEPT),
@@ -381,8 +385,7 @@ fn body(request: &Request) -> Result<(), Refusal> {
     if headers.content_disposition().ok().flatten().is_some_and(|d| d.is_optional()) {
         return Ok(());
     }
-    let encodings = headers.all(&Name::ContentEncoding).flat_map(|line| line.split(','));
-    if encodings.map(str::trim).any(|e| !e.is_empty() && !e.eq_ignore_ascii_case("identity")) {
+    if is_encoded(headers) {
         return Err(Refusal::Encoding);
     }
     match headers.content_type() {
@@ -391,6 +394,12 @@ fn body(request: &Request) -> Result<(), Refusal> {
         Ok(None) => Err(missing(&Name::ContentType)),
         Err(_) => Err(malformed(&Name::ContentType)),
     }
+}
+
+/// Whether a body is compressed or the like (§20.12).
+pub(super) fn is_encoded(headers: &Headers) -> bool {
+    let mut encodings = headers.all(&Name::ContentEncoding).flat_map(|line| line.split(','));
+    encodings.any(|e| !e.trim().is_empty() && !e.trim().eq_ignore_ascii_case("identity"))
 }
 
 /// §20.1: without Accept, SDP is taken; an empty one takes nothing.

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `shared` | what all legs share: transactions, timers, trunks, phones, outputs |
 //! | `front` | requests outside of dialogs: who sent them, and whether they become a leg |
+//! | `page` | texts from phone to phone |
 //! | `leg`, `dial`, `arrive`, `talk`, `inside` | a leg: dialled, offered, up, and what is asked inside its dialog |
 //! | `dialog`, `sound`, `refresh`, `refer`, `identity`, `cause` | the rules that a leg goes by |
 //! | `gate`, `registrar`, `registration`, `trunk` | what a request must be; phones; trunks |
@@ -23,6 +24,7 @@ mod gate;
 mod identity;
 mod inside;
 mod leg;
+mod page;
 mod refer;
 mod refresh;
 mod registrar;
@@ -306,6 +308,7 @@ impl Agent {
             self.step(key, |leg, cx| leg.timeout(cx, timer));
             self.drain(None);
         }
+        self.core.relays_due();
         for (device, bindings) in self.core.registrar.handle_timeout(now) {
             self.core.output(Output::Bindings(device, bindings));
         }
@@ -336,6 +339,7 @@ impl Agent {
             .into_iter()
             .flatten()
             .chain(trunks)
+            .chain(self.core.relays.next())
             .min()
     }
 
@@ -347,6 +351,7 @@ impl Agent {
         for key in keys {
             self.step(key, |leg, cx| leg.stop(cx));
         }
+        self.core.stop_relays();
         for trunk in self.core.trunks.values_mut() {
             trunk.registration.stop();
         }
@@ -361,7 +366,7 @@ impl Agent {
             legs: self.core.ids.len(),
             dialogs: self.legs.len(),
             transactions: self.core.tx.len(),
-            requests: self.core.clients.len() + self.core.servers.len(),
+            requests: self.core.clients.len() + self.core.servers.len() + self.core.relays.len(),
             timers: self.core.timers.len(),
             tags: self.core.tags.len(),
         }
@@ -435,6 +440,7 @@ impl Agent {
                 if let Some(key) = self.core.servers.get(&id).copied() {
                     self.step(key, |leg, cx| leg.server_failed(cx, why));
                 }
+                self.core.relays.forget(id);
             }
             Event::Provisional { id, response } => {
                 if let Some(Owner::Invite { leg, .. }) = self.core.clients.get(&id) {
@@ -472,7 +478,7 @@ impl Agent {
                         acknowledge_stray(&mut self.core, id, &response);
                     }
                 }
-                Some(Owner::Bye { .. } | Owner::Trunk { .. }) | None => {}
+                Some(Owner::Bye { .. } | Owner::Trunk { .. } | Owner::Page { .. }) | None => {}
             }
             return;
         }
@@ -496,6 +502,7 @@ impl Agent {
                 }
             }
             Some(Owner::Bye { .. }) | None => {}
+            Some(Owner::Page { server }) => self.core.page_answered(server, Some(&response)),
             Some(Owner::Trunk { line, made, ticket }) => {
                 let now = self.core.now;
                 if let Some(trunk) = self.core.trunks.get_mut(&line).filter(|t| t.made == made) {
@@ -529,7 +536,7 @@ impl Agent {
         let (key, inside) = match self.core.clients.get(&id) {
             Some(Owner::Invite { leg, .. }) => (*leg, false),
             Some(Owner::Inside { leg, .. }) => (*leg, true),
-            Some(Owner::Bye { .. } | Owner::Trunk { .. }) | None => return,
+            Some(Owner::Bye { .. } | Owner::Trunk { .. } | Owner::Page { .. }) | None => return,
         };
         let mut done = false;
         self.step(key, |leg, cx| done = leg.acknowledge_again(cx, response));
@@ -554,6 +561,7 @@ impl Agent {
                     trunk.registration.handle_outcome(ticket, Err(why), now);
                 }
             }
+            Some(Owner::Page { server }) => self.core.page_answered(server, None),
             Some(Owner::Bye { .. }) | None => {}
         }
     }
@@ -595,7 +603,7 @@ fn trunk_ways(trunk: &Trunk, dial: &Dial) -> VecDeque<Way> {
 
 /// The ways of a call to a phone: one a contact.
 fn device_ways(bindings: Vec<Binding>) -> VecDeque<Way> {
-    bindings.into_iter().map(|b| Way { uri: b.contact, route: b.route, path: b.path }).collect()
+    bindings.into_iter().map(Way::of).collect()
 }
 
 /// 32 bytes that nobody can tell from another's.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::gate::ALLOW;
+use super::page::Relays;
 use super::registrar::Registrar;
 use super::registration::Ticket;
 use super::timers::{Timer, Timers};
@@ -37,6 +38,8 @@ pub(super) enum Owner {
     Inside { leg: Key, what: Inside, route: Route, again: Option<Box<Again>> },
     /// A BYE; the leg is over.
     Bye { again: Option<Box<Again>> },
+    /// A phone's text on its way to a contact of another.
+    Page { server: ServerId },
     /// A trunk's REGISTER or OPTIONS.
     Trunk { line: LineId, made: u64, ticket: Ticket },
 }
@@ -76,6 +79,7 @@ pub(super) struct Core {
     pub(super) trunks: BTreeMap<LineId, Trunk>,
     pub(super) devices: BTreeMap<DeviceId, DeviceSetup>,
     pub(super) registrar: Registrar,
+    pub(super) relays: Relays,
     pub(super) now: Now,
     pub(super) outputs: VecDeque<Output>,
     count: u64,
@@ -96,6 +100,7 @@ impl Core {
             trunks: BTreeMap::new(),
             devices: BTreeMap::new(),
             registrar,
+            relays: Relays::default(),
             now: Now::at(0, 0),
             outputs: VecDeque::new(),
             count: 0,

@@ -84,11 +84,11 @@ fn a_sane_request_passes() {
 #[test]
 fn methods_that_are_not_served_are_405_or_501() {
     for (method, code) in
-        [("SUBSCRIBE", 405), ("PUBLISH", 405), ("MESSAGE", 405), ("FOO", 501), ("invite", 501)]
+        [("SUBSCRIBE", 405), ("PUBLISH", 405), ("FOO", 501), ("invite", 501)]
     {
         let turned = admit(&other(method, "")).unwrap_err();
         assert_eq!(turned.response.status.code(), code);
-        assert_eq!(turned.response.headers.get(&Name::Allow), Some(ALLOW));
+        assert_eq!(turned.response.headers.get(&Name::Allow), Some(ALLOW_PHONES));
         assert_eq!(turned.offence.is_some(), code == 501);
     }
 }
@@ -96,6 +96,10 @@ fn methods_that_are_not_served_are_405_or_501() {
 #[test]
 fn what_would_be_passed_on_needs_a_hop() {
     with("Forwards: 70", "Forwards: 0", 483);
+    let text = other("MESSAGE", "");
+    admit(&text).unwrap();
+    let turned = admit(&text.replace("Forwards: 70", "Forwards: 0")).unwrap_err();
+    assert_eq!(turned.response.status, Status::TOO_MANY_HOPS);
     for method in ["OPTIONS", "REGISTER", "BYE"] {
         admit(&other(method, "").replace("Forwards: 70", "Forwards: 0")).unwrap();
     }

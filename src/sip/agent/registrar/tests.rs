@@ -18,7 +18,14 @@ fn login(user: &str) -> Login {
 }
 
 fn device(user: &str) -> DeviceSetup {
-    DeviceSetup { id: DeviceId(format!("desk-{user}")), login: login(user), name: None, secure: false }
+    DeviceSetup {
+        id: DeviceId(format!("desk-{user}")),
+        login: login(user),
+        shop: "main".into(),
+        extension: None,
+        name: None,
+        secure: false,
+    }
 }
 
 fn registrar() -> Registrar {

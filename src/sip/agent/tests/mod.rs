@@ -6,6 +6,7 @@ mod hostile;
 mod lines;
 mod load;
 mod offered;
+mod page;
 mod script;
 mod storm;
 mod talking;

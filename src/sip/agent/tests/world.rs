@@ -48,7 +48,14 @@ pub(super) fn login(user: &str) -> Login {
 }
 
 pub(super) fn device(id: &str) -> DeviceSetup {
-    DeviceSetup { id: id.into(), login: login(id), name: Some(id.to_uppercase()), secure: false }
+    DeviceSetup {
+        id: id.into(),
+        login: login(id),
+        shop: "main".into(),
+        extension: None,
+        name: Some(id.to_uppercase()),
+        secure: false,
+    }
 }
 
 pub(super) fn trunk(line: &str, domain: usize) -> TrunkSetup {
