@@ -6,6 +6,10 @@ mod consent;
 mod conversation;
 mod grapheme_table;
 mod graphemes;
+pub mod keywords;
+pub mod ledger;
+pub mod nanp;
+pub mod quiet;
 mod relay;
 mod segments;
 
