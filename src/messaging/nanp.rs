@@ -1,10 +1,10 @@
 //! Data: where a number of the North American Numbering Plan was given out, by area code, and when the law of each
 //! place lets marketing through.
 //!
-//! The area codes are NANPA's as of 2026; a code with two zones names both. The windows are those that compliance
-//! guides of 2025 agree on, the strictest where they differ; each is narrower than federal law (47 CFR
-//! 64.1200(c)(1): 8 to 21 h). They are no legal advice. Other countries of the plan and codes without a place
-//! (800, 833, …) are not here.
+//! The area codes are as of 2026; a code with two zones names both. A code that is missing here counts as one without
+//! a place, which is stricter. The windows are those that compliance guides of 2025 give, not read in the statutes,
+//! and no legal advice; each is narrower than federal law (47 CFR 64.1200(c)(1): 8 to 21 h). Other countries of the
+//! plan and codes without a place (800, 833, …) are not here.
 
 /// A place with one law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
