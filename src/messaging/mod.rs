@@ -1,11 +1,16 @@
 //! What a text means before any flow sees it, and who hears the next one: consent words, the conversation with
 //! its foreground, the relay between a customer and the staff; what a
-//! text costs. Pure.
+//! text costs, whether it may be sent (ledger), when (quiet hours) and how fast (rates). Pure.
 
 mod consent;
 mod conversation;
 mod grapheme_table;
 mod graphemes;
+pub mod keywords;
+pub mod ledger;
+pub mod nanp;
+pub mod quiet;
+pub mod rates;
 mod relay;
 mod segments;
 
