@@ -1,6 +1,7 @@
 //! Calls for help. No prefix, no cap, no schedule, no queue: the first line that is free, in the owner's order of
 //! reserve; if none is, an ordinary call is cleared; if a line does not take it, the next one, round and round, until
-//! somebody answers or the caller hangs up. The desk is told as soon as dialling has begun.
+//! somebody answers, the caller hangs up, or all have refused for half an hour. The desk is told as soon as dialling
+//! has begun.
 //!
 //! 47 CFR 9.16 (Kari's Law: direct dialling, notification), RAY BAUM's Act §506 (location).
 
@@ -25,6 +26,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// So long after a call for help, a call to the number that was shown with it rings every phone of the shop, whatever
 /// the hours and the plan say: it may be the emergency service that was cut off.
 const CALLBACK: Duration = Duration::from_secs(1800);
+/// A caller whose phone has lost its power cannot hang up, and providers are not asked for help for ever for nobody.
+const NOBODY_ANSWERS: Duration = Duration::from_secs(1800);
 /// What the caller hears while no line of the box works: take another phone.
 const NO_LINE: &str = "emergency-no-line";
 
@@ -43,7 +46,8 @@ pub(super) struct Rescue {
 }
 
 impl Call {
-    /// Marks the call: from here on no cap, silence or length ends it, and nothing is withheld.
+    /// Marks the call: from here on no cap or silence ends it, nor length while it rings or is answered, and nothing is
+    /// withheld.
     pub(super) fn is_emergency(&mut self, number: &EmergencyNumber) {
         let fact = EmergencyFact { number: number.number.clone(), test: number.test, attempts: 0 };
         self.emergency = Some(fact);
@@ -107,7 +111,9 @@ impl Rescue {
                     return Next::End(EndCause::LineDown);
                 }
                 // Nobody waits in silence: the caller may be at a better phone before the next round.
-                self.hopeless = true;
+                if !std::mem::replace(&mut self.hopeless, true) {
+                    cx.desk.timers.set(&call.id, Timer::Longest, cx.now.mono + NOBODY_ANSWERS);
+                }
                 call.open_early(cx, &self.caller);
                 cx.desk.timers.set(&call.id, Timer::Round, cx.now.mono + ROUND);
                 return Next::Go(Phase::Rescue(self));
@@ -198,7 +204,9 @@ impl Rescue {
                 if let Some(LegState::Dialled { ringing, .. }) = call.legs.get_mut(leg).map(|l| &mut l.state)
                 {
                     *ringing = true;
-                    self.hopeless = false;
+                    if std::mem::take(&mut self.hopeless) {
+                        cx.desk.timers.cancel(&call.id, &Timer::Longest);
+                    }
                     if progress == Progress::EarlyMedia && self.early.is_none() {
                         call.open_early(cx, &self.caller);
                         self.early = Some(leg.clone());
@@ -216,6 +224,8 @@ impl Rescue {
                     call.leave(cx, &other, EndCause::Elsewhere, true);
                 }
                 cx.desk.timers.cancel(&call.id, &Timer::Round);
+                // From here on it may last.
+                cx.desk.timers.cancel(&call.id, &Timer::Longest);
                 call.lift(cx, &self.caller);
                 call.taken(cx);
                 Next::Go(Phase::Bridged(Bridge { a: self.caller, b: leg.clone() }))

@@ -242,6 +242,35 @@ fn who_is_refused_by_every_line_hears_so_until_one_rings() {
 }
 
 #[test]
+fn a_caller_who_is_gone_without_hanging_up_is_not_called_help_for_for_ever() {
+    let mut desk = Desk::new();
+    let phone = desk.phone("shop", "911");
+    for _ in 0..29 * 60 {
+        for (_, leg) in desk.dialled() {
+            desk.refuse(&leg, EndCause::Rejected);
+        }
+        desk.wait(1);
+    }
+    assert_eq!(desk.hung_up(&phone), None, "a patient caller is not given up soon");
+    for _ in 0..2 * 60 {
+        for (_, leg) in desk.dialled() {
+            desk.refuse(&leg, EndCause::Rejected);
+        }
+        desk.wait(1);
+    }
+    assert_eq!(desk.hung_up(&phone), Some(EndCause::TooLong));
+    desk.is_empty();
+    // Once somebody has answered, it lasts as long as it lasts.
+    let phone = desk.phone("shop", "911");
+    let (_, leg) = desk.dialled().remove(0);
+    desk.say(&leg, LegEvent::Answered);
+    desk.wait(24 * 3600);
+    assert!(desk.talk(&phone, &leg));
+    desk.over(&phone, EndCause::Hangup);
+    desk.is_empty();
+}
+
+#[test]
 fn a_shop_without_any_line_hears_that_there_is_none() {
     let mut plan = data();
     plan.lines.clear();
