@@ -68,6 +68,8 @@ fn round(algorithms: &[Algorithm]) -> (f64, u32) {
     let devices = (0..500).map(|n| DeviceSetup {
         id: DeviceId(format!("desk-{n}")),
         login: login(n),
+        shop: "main".into(),
+        extension: None,
         name: None,
         secure: false,
     });
