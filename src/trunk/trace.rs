@@ -1,5 +1,5 @@
 //! Messages as the wire has them, for a technician who asks with `RUST_LOG=backroom::trunk::wire=trace` and for
-//! nobody else. Credentials and media keys are left out even then.
+//! nobody else. Credentials, media keys and what texts say are left out even then.
 
 use core::net::SocketAddr;
 
@@ -33,12 +33,17 @@ fn redacted(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut shown = String::with_capacity(text.len());
     let mut hiding = false;
+    let written = text.starts_with("MESSAGE ");
     for line in text.split_inclusive('\n') {
+        if written && line.trim_end().is_empty() {
+            shown.push_str("\r\n[redacted]");
+            break;
+        }
         let folded = line.starts_with([' ', '\t']);
         if hiding && folded {
             continue;
         }
-        hiding = is_secret(line);
+        hiding = is_secret(line) || (written && is_subject(line));
         if hiding {
             let name = line.split(':').next().unwrap_or_default();
             shown.push_str(name);
@@ -58,6 +63,11 @@ fn is_secret(line: &str) -> bool {
         || line.get(..2).is_some_and(|k| k.eq_ignore_ascii_case("k="))
 }
 
+fn is_subject(line: &str) -> bool {
+    let name = line.split(':').next().unwrap_or_default().trim();
+    ["Subject", "s"].iter().any(|s| name.eq_ignore_ascii_case(s))
+}
+
 #[cfg(test)]
 mod tests {
     use super::redacted;
@@ -70,5 +80,13 @@ mod tests {
         let shown = redacted(message.as_bytes());
         assert!(!shown.contains("secret"), "{shown}");
         assert!(shown.contains("To: <sip:a>") && shown.contains("m=audio"), "{shown}");
+    }
+
+    #[test]
+    fn what_a_text_says_is_not_shown() {
+        let shown =
+            redacted(b"MESSAGE sip:a SIP/2.0\r\nSubject: secret1\r\n secret2\r\nTo: <sip:a>\r\n\r\nsecret3\r\n\r\nsecret4");
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("To: <sip:a>"), "{shown}");
     }
 }

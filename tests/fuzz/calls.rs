@@ -44,7 +44,19 @@ fn scripts() -> Vec<Vec<u8>> {
         // Mutants, broken ways, other addresses.
         steps(&[(0, 0), (16, 7), (0, 2), (16, 1), (17, 0), (12, 0), (16, 2), (19, 0), (7, 2), (16, 3)]),
         // A phone registers, from two addresses, and texts: taken, refused, unanswered.
-        steps(&[(5, 1), (5, 1), (5, 2), (5, 2), (18, 1), (18, 1), (7, 2), (18, 0), (18, 4), (7, 13), (15, 9)]),
+        steps(&[
+            (5, 1),
+            (5, 1),
+            (5, 2),
+            (5, 2),
+            (18, 1),
+            (18, 1),
+            (7, 2),
+            (18, 0),
+            (18, 4),
+            (7, 13),
+            (15, 9),
+        ]),
     ]
 }
 

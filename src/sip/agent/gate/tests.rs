@@ -83,9 +83,7 @@ fn a_sane_request_passes() {
 
 #[test]
 fn methods_that_are_not_served_are_405_or_501() {
-    for (method, code) in
-        [("SUBSCRIBE", 405), ("PUBLISH", 405), ("FOO", 501), ("invite", 501)]
-    {
+    for (method, code) in [("SUBSCRIBE", 405), ("PUBLISH", 405), ("FOO", 501), ("invite", 501)] {
         let turned = admit(&other(method, "")).unwrap_err();
         assert_eq!(turned.response.status.code(), code);
         assert_eq!(turned.response.headers.get(&Name::Allow), Some(ALLOW_PHONES));
