@@ -91,7 +91,7 @@ fn marketing_needs_consent_and_a_withdrawal_names_its_entry() {
 
 #[test]
 fn a_pause_ends_by_staff_alone() {
-    let acts = vec![said(Scope::Shop, Act::Consent(Topic::Marketing)), said(Scope::Shop, Act::Pause)];
+    let acts = [said(Scope::Shop, Act::Consent(Topic::Marketing)), said(Scope::Shop, Act::Pause)];
     let marketing = |more: Vec<Statement>| {
         let all = acts.iter().cloned().chain(more).collect();
         Standing::of(&phone("+12065550101"), &chain(all)).may_send(Purpose::Marketing, &sim1(), None)
