@@ -13,4 +13,5 @@ pub mod sip;
 pub mod sipp;
 pub mod text;
 pub mod trunk;
+pub mod twilio;
 pub mod ua;

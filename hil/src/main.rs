@@ -30,6 +30,8 @@ enum Command {
     Text(hil::text::Args),
     /// A provider's end of a SIP trunk, with faults on request
     Trunk(hil::trunk::Args),
+    /// Twilio: REST API and signed webhooks, with faults on request
+    Twilio(hil::twilio::Args),
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,5 +46,6 @@ async fn main() -> ExitCode {
         Command::Sipp(args) => hil::sipp::run(args).await,
         Command::Text(args) => hil::text::run(args).await,
         Command::Trunk(args) => hil::trunk::run(args).await,
+        Command::Twilio(args) => hil::twilio::run(args).await,
     }
 }

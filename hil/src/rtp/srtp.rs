@@ -165,7 +165,7 @@ fn sequence(packet: &[u8]) -> Option<u16> {
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn to_base64(bytes: &[u8]) -> String {
+pub(crate) fn to_base64(bytes: &[u8]) -> String {
     let mut out = String::new();
     for piece in bytes.chunks(3) {
         let at = |i: usize| u32::from(piece.get(i).copied().unwrap_or_default());

@@ -1,0 +1,84 @@
+//! `application/x-www-form-urlencoded`, as queries and bodies have it. A list keeps order and repeated names.
+
+/// Names and values in the order sent.
+pub(super) type Pairs = Vec<(String, String)>;
+
+/// Never fails: what is no percent code stays as it is, what is no UTF-8 becomes U+FFFD.
+pub(super) fn parse(text: &[u8]) -> Pairs {
+    text.split(|byte| *byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let at = pair.iter().position(|byte| *byte == b'=');
+            let (name, value) = at.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
+            (decode(name), decode(value))
+        })
+        .collect()
+}
+
+/// The inverse of [`parse`].
+pub(super) fn write(pairs: &[(String, String)]) -> String {
+    let pairs: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    pairs.join("&")
+}
+
+/// The first value of that name.
+pub(super) fn get<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+}
+
+fn decode(text: &[u8]) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        bytes.push(match (first, tail) {
+            (b'+', _) => b' ',
+            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = after;
+                    high * 16 + low
+                }
+                _ => b'%',
+            },
+            (byte, _) => *byte,
+        });
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}
+
+/// Everything but RFC 3986's unreserved characters as percent codes.
+pub(super) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comparison_in_a_filters_name_is_part_of_the_name_encoded_or_not() {
+        for query in ["DateSent%3E=2026-11-20", "DateSent>=2026-11-20"] {
+            assert_eq!(get(&parse(query.as_bytes()), "DateSent>"), Some("2026-11-20"), "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let pairs: Pairs = vec![("Body".into(), "a+b & 100% é\n".into()), ("Empty".into(), String::new())];
+        assert_eq!(parse(write(&pairs).as_bytes()), pairs);
+        assert_eq!(parse(b"a=%zz&b=%4"), vec![("a".into(), "%zz".into()), ("b".into(), "%4".into())]);
+    }
+}

@@ -1,0 +1,335 @@
+//! Twilio on loopback: one account's Messages, Calls, Recordings, numbers and usage over the REST API of
+//! 2010-04-01, and the signed webhooks that follow from them, with every fault that `backroom` must live with.
+//!
+//! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
+//! answers also while the API is down. Deliberately absent: Studio, SIP domains, and TwiML beyond `<Message>`.
+//!
+//! The server has a thread and a runtime of its own: stopping it cuts every connection, as a dead line does, and a
+//! test's paused clock does not pause Twilio.
+
+mod call;
+mod cli;
+mod fault;
+mod form;
+mod message;
+mod rest;
+mod sim;
+mod webhook;
+mod wire;
+
+pub use call::CallStatus;
+pub use cli::{Args, run};
+pub use fault::{Fault, On, Plan};
+pub use message::Status;
+pub use sim::{Inbound, Number, Settings, Stats};
+pub use webhook::{Delivery, Forgery, signature};
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::thread;
+
+use serde_json::Value;
+use tokio::net::TcpSocket;
+use tokio::sync::oneshot;
+
+use call::Recording;
+use rest::Shared;
+use sim::{Job, Sim};
+use webhook::{Payload, Signing, Webhook, deliver, replies};
+use wire::{Door, Wire};
+
+/// How to start Twilio.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// `AC` and 32 hexadecimal digits.
+    pub account: String,
+    /// The account's password, and the key of webhook signatures.
+    pub auth_token: String,
+    /// An API key's `SK…` and secret, let in as well.
+    pub api_key: Option<(String, String)>,
+    /// The account's numbers, E.164.
+    pub numbers: Vec<String>,
+    /// SIDs are the same for the same seed and history.
+    pub seed: u64,
+    /// Where the outside finds the API, for `MediaUrl0`; filled in at the start.
+    pub url: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            account: "AC00000000000000000000000000000001".to_owned(),
+            auth_token: "simulated-auth-token".to_owned(),
+            api_key: Some(("SK00000000000000000000000000000001".to_owned(), "simulated-secret".to_owned())),
+            numbers: vec!["+12065550199".to_owned()],
+            seed: 1,
+            url: String::new(),
+        }
+    }
+}
+
+/// A running Twilio. Dropping it cuts every connection.
+pub struct Twilio {
+    shared: Shared,
+    addr: SocketAddr,
+    listening: Mutex<Listening>,
+}
+
+enum Listening {
+    Yes(Server),
+    /// The port is still held, so that nobody else gets it: connections are refused.
+    No(TcpSocket),
+    /// The port could not be held after a stop; the next resume binds it again.
+    Lost,
+}
+
+struct Server {
+    stop: oneshot::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl Twilio {
+    /// Listens with an empty account.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub fn start(mut options: Options) -> io::Result<Self> {
+        let socket = bind(options.listen)?;
+        let addr = socket.local_addr()?;
+        options.url = format!("http://{addr}");
+        let shared = Shared::new(Sim::new(options));
+        let server = Server::start(socket, shared.clone())?;
+        Ok(Self { shared, addr, listening: Mutex::new(Listening::Yes(server)) })
+    }
+
+    /// `http://127.0.0.1:PORT`, no slash at the end.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// What goes wrong from now on, in place of what went wrong before.
+    pub fn set_faults(&self, plans: &[Plan]) {
+        self.shared.lock().plans = plans.to_vec();
+    }
+
+    /// How the far side behaves from now on.
+    pub fn set(&self, settings: Settings) {
+        self.shared.lock().settings = settings;
+    }
+
+    /// What it behaves like now.
+    #[must_use]
+    pub fn settings(&self) -> Settings {
+        self.shared.lock().settings.clone()
+    }
+
+    /// Adds one of the account's numbers, or changes it.
+    #[must_use]
+    pub fn set_number(&self, number: Number) -> Number {
+        self.shared.lock().set_number(number)
+    }
+
+    /// A text comes in. Its `MessageSid`.
+    #[must_use]
+    pub fn receive(&self, inbound: Inbound) -> String {
+        let sid = self.shared.lock().receive(inbound);
+        self.shared.wake.notify_one();
+        sid
+    }
+
+    /// A caller left a voicemail of so many seconds in a call. Its `RecordingSid`.
+    #[must_use]
+    pub fn record(&self, call: &str, seconds: u32) -> String {
+        let mut sim = self.shared.lock();
+        let (sid, created) = (sim.sid("RE"), sim.now());
+        let seconds = seconds.min(600);
+        let wav = Recording::tone(seconds);
+        let call = call.to_owned();
+        sim.recordings.push(Recording { sid: sid.clone(), call, created, seconds, wav, deleted: false });
+        sid
+    }
+
+    /// Moves a message by hand, with its callback. False: there is no such message.
+    #[must_use]
+    pub fn set_status(&self, sid: &str, status: Status, error_code: Option<u32>) -> bool {
+        let known = self.shared.lock().set_message_status(sid, status, error_code);
+        self.shared.wake.notify_one();
+        known
+    }
+
+    /// Posts a JSON webhook, signed with `bodySHA256`.
+    pub fn post_json(&self, url: &str, body: &Value) {
+        let mut sim = self.shared.lock();
+        let payload = Payload::Json(body.to_string().into_bytes());
+        let webhook = sim.webhook(url.to_owned(), None, payload, None);
+        sim.send(webhook);
+        drop(sim);
+        self.shared.wake.notify_one();
+    }
+
+    /// A person blocks or unblocks one of our senders at Twilio, out of the box's sight.
+    pub fn set_blocked(&self, ours: &str, theirs: &str, blocked: bool) {
+        let pair = (ours.to_owned(), theirs.to_owned());
+        let mut sim = self.shared.lock();
+        if blocked {
+            sim.blocks.insert(pair);
+        } else {
+            sim.blocks.remove(&pair);
+        }
+    }
+
+    /// Who is blocked: our sender, the person.
+    #[must_use]
+    pub fn blocked(&self) -> Vec<(String, String)> {
+        self.shared.lock().blocks.iter().cloned().collect()
+    }
+
+    /// Every message that ever was, oldest first: "each once". The deleted have `"deleted": true`.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Value> {
+        self.shared.lock().all_messages()
+    }
+
+    /// Every attempt at a webhook, in the order in which they ended.
+    #[must_use]
+    pub fn deliveries(&self) -> Vec<Delivery> {
+        self.shared.lock().deliveries.clone()
+    }
+
+    /// What has been asked of the API.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.shared.lock().stats.clone()
+    }
+
+    /// Forgets everything but the options.
+    pub fn reset(&self) {
+        let mut sim = self.shared.lock();
+        let in_flight = sim.in_flight;
+        *sim = Sim::new(sim.options.clone());
+        sim.in_flight = in_flight;
+    }
+
+    /// Cuts every connection and refuses new ones; no webhook leaves. The port stays Twilio's.
+    ///
+    /// # Errors
+    /// The server's thread had died.
+    pub fn stop_listening(&self) -> io::Result<()> {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        *listening = match std::mem::replace(&mut *listening, Listening::Lost) {
+            Listening::Yes(server) => {
+                server.stop()?;
+                bind(self.addr).map_or(Listening::Lost, Listening::No)
+            }
+            stopped @ (Listening::No(_) | Listening::Lost) => stopped,
+        };
+        Ok(())
+    }
+
+    /// Listens again, on the same port.
+    ///
+    /// # Errors
+    /// The port could not be taken again.
+    pub fn resume(&self) -> io::Result<()> {
+        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
+        let socket = match std::mem::replace(&mut *listening, Listening::Lost) {
+            Listening::Yes(server) => {
+                *listening = Listening::Yes(server);
+                return Ok(());
+            }
+            Listening::No(socket) => socket,
+            Listening::Lost => bind(self.addr)?,
+        };
+        *listening = Listening::Yes(Server::start(socket, self.shared.clone())?);
+        Ok(())
+    }
+}
+
+fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // What was cut a moment ago may still hold the port in TIME_WAIT.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    Ok(socket)
+}
+
+impl Server {
+    /// Returns when it listens.
+    fn start(socket: TcpSocket, shared: Shared) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let (ready, listens) = mpsc::channel();
+        let thread = thread::Builder::new().name("twilio".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                let listener = match socket.listen(1024) {
+                    Ok(listener) => Door(listener),
+                    Err(why) => return drop(ready.send(Err(why))),
+                };
+                drop(ready.send(Ok(())));
+                let app = rest::router(shared.clone()).into_make_service_with_connect_info::<Wire>();
+                tokio::select! {
+                    _ = axum::serve(listener, app) => {}
+                    () = work(shared) => {}
+                    // A dropped handle stops it as well.
+                    _ = stopped => {}
+                }
+            });
+            // Dropping the runtime drops every connection.
+        })?;
+        listens.recv().map_err(io::Error::other)??;
+        Ok(Self { stop, thread })
+    }
+
+    /// Returns when every connection is cut.
+    fn stop(self) -> io::Result<()> {
+        drop(self.stop);
+        self.thread.join().map_err(|_| io::Error::other("Twilio's thread panicked"))
+    }
+}
+
+/// Moves messages and calls on, and sends the webhooks, when they are due.
+async fn work(shared: Shared) {
+    loop {
+        let (due, next) = shared.lock().take_due();
+        for job in due {
+            match job {
+                Job::Message(sid) => shared.lock().advance_message(&sid),
+                Job::Call(sid) => shared.lock().advance_call(&sid),
+                Job::Deliver(webhooks) => drop(tokio::spawn(post(shared.clone(), webhooks))),
+            }
+            shared.wake.notify_one();
+        }
+        match next {
+            Some(next) => tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = shared.wake.notified() => {}
+            },
+            None => shared.wake.notified().await,
+        }
+    }
+}
+
+async fn post(shared: Shared, webhooks: Vec<Webhook>) {
+    for webhook in webhooks {
+        let signing = {
+            let sim = shared.lock();
+            Signing {
+                auth_token: sim.options.auth_token.clone(),
+                without_port: sim.settings.sign_without_port,
+            }
+        };
+        let (attempts, answer) = deliver(&webhook, &signing).await;
+        let mut sim = shared.lock();
+        sim.deliveries.extend(attempts);
+        if let (Some(message), Some(twiml)) = (&webhook.message, answer) {
+            sim.reply_by_twiml(message, replies(&twiml));
+        }
+        drop(sim);
+        shared.wake.notify_one();
+    }
+}
