@@ -4,7 +4,6 @@
 mod calls_tests;
 pub mod file;
 mod modem;
-mod network;
 mod phone;
 mod reader;
 mod secret;
@@ -14,7 +13,6 @@ mod trunk;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};
-pub use network::{Network, NetworkError};
 pub use phone::{PASSWORD_LEAST, PhoneConfig, weakness};
 pub use reader::Fault;
 pub use secret::Secret;

@@ -10,9 +10,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::file::ShopConfig;
-use super::network::Network;
 use super::settings;
-use crate::types::{AudioCodec, ShopId};
+use crate::types::{AudioCodec, Network, ShopId};
 
 /// One mistake.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use toml::de::DeTable;
 
-use super::network::Network;
 use super::reader::{Item, Reader, place};
-use crate::types::AudioCodec;
+use crate::types::{AudioCodec, Network};
 
 /// The networks that shops are built with (RFC 1918, 3927, 4193, 4291), and this machine.
 const PRIVATE: [&str; 8] = [

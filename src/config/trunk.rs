@@ -6,10 +6,9 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 use super::file::ShopConfig;
-use super::network::Network;
 use super::reader::{Reader, place};
 use super::secret::Secret;
-use crate::types::{AudioCodec, LineId, PhoneNumber, ShopId};
+use crate::types::{AudioCodec, LineId, Network, PhoneNumber, ShopId};
 
 /// How SIP travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

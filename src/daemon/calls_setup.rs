@@ -16,7 +16,7 @@ use crate::call::{
 use crate::config::{self, CallerStyle, Config, DigestChoice, ShopSettings};
 use crate::sip::agent::{AgentSettings, DeviceSetup, IdentityStyle, TrunkSetup};
 use crate::sip::digest::{Algorithm, Login, ServerSettings};
-use crate::sip::sdp::{Capabilities, Codec, Encoding, Network, TargetPolicy};
+use crate::sip::sdp::{Capabilities, Codec, Encoding, TargetPolicy};
 use crate::sip::transaction::Settings as Timers;
 use crate::types::{AudioCodec, DeviceId, ShopId};
 
@@ -38,7 +38,7 @@ const TONE: &str = "*44";
 #[must_use]
 pub fn agent_settings(config: &Config, countries: &BTreeSet<String>) -> AgentSettings {
     let sip = &config.sip;
-    let lan = networks(&sip.lan);
+    let lan = sip.lan.clone();
     let emergency: BTreeSet<String> = countries.iter().flat_map(|c| emergency_numbers(c)).collect();
     AgentSettings {
         timers: Timers::default(),
@@ -116,8 +116,8 @@ pub fn trunks(config: &Config) -> Vec<TrunkSetup> {
         register: line.register,
         user: line.user.clone(),
         expires: line.expires,
-        networks: networks(&line.networks),
-        media: TargetPolicy { networks: networks(&line.media_networks) },
+        networks: line.networks.clone(),
+        media: TargetPolicy { networks: line.media_networks.clone() },
         number: line.number.clone(),
         identity: match line.identity {
             CallerStyle::Asserted => IdentityStyle::Asserted,
@@ -136,11 +136,6 @@ pub fn trunks(config: &Config) -> Vec<TrunkSetup> {
 #[must_use]
 pub fn shop_of_device<'c>(config: &'c Config, device: &DeviceId) -> Option<&'c ShopId> {
     config.phones.iter().find(|p| p.id == *device).map(|p| &p.shop)
-}
-
-/// An address block reads the same in both rooms.
-pub(super) fn networks(list: &[config::Network]) -> Vec<Network> {
-    list.iter().filter_map(|n| n.to_string().parse().ok()).collect()
 }
 
 fn capabilities(codecs: &[AudioCodec]) -> Capabilities {

@@ -222,7 +222,7 @@ fn trunk_config(config: &Config, core: &Core) -> TrunkConfig {
         .into_iter()
         .zip(&config.trunks)
         .map(|(setup, line)| TrunkLine { setup, reach: reach(line) });
-    let gate = GateSettings { lan: calls_setup::networks(&sip.lan), ..GateSettings::default() };
+    let gate = GateSettings { lan: sip.lan.clone(), ..GateSettings::default() };
     TrunkConfig {
         agent: calls_setup::agent_settings(config, &countries),
         seed: [0; 32],

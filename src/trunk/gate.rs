@@ -18,8 +18,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::sip::agent::Offence;
-use crate::sip::sdp::Network;
-use crate::types::Mono;
+use crate::types::{Mono, Network};
 
 /// How much may come from one class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

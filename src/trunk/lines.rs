@@ -9,9 +9,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::sip::agent::Route;
-use crate::sip::sdp::Network;
 use crate::sip::transaction::{Hop, Transport};
-use crate::types::{LineId, Mono};
+use crate::types::{LineId, Mono, Network};
 
 use super::config::{Reach, TrunkLine};
 use super::dns::{DnsError, Kept, Located, Resolver, locate};

@@ -8,6 +8,7 @@ mod id;
 mod line;
 mod media;
 mod money;
+mod network;
 mod order;
 mod phone;
 mod time;
@@ -26,6 +27,7 @@ pub use media::{
     AudioCodec, AudioFormat, CryptoLine, LocalMedia, MediaPorts, MediaRefused, MediaStream, OtherFormat,
 };
 pub use money::Cents;
+pub use network::{Network, NetworkError};
 pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};

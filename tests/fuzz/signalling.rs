@@ -3,12 +3,12 @@
 use backroom::sip::digest::{Client, Login, Server, ServerSettings, Verdict};
 use backroom::sip::message::{Auth, Contacts, Fault, Message, Method, Name, NameAddr, Via};
 use backroom::sip::sdp::{
-    Capabilities, Connection, Crypto, Description, Direction, Local, Network, Origin, TargetPolicy, agree,
-    answer, offer, refuse_all,
+    Capabilities, Connection, Crypto, Description, Direction, Local, Origin, TargetPolicy, agree, answer,
+    offer, refuse_all,
 };
 use backroom::sip::uri::{Uri, escape_header, unescape};
 use backroom::sip::wire::{Limits, Opener, Received, StreamReader, read_datagram};
-use backroom::types::Mono;
+use backroom::types::{Mono, Network};
 
 use crate::engine::{Target, consider, hash_of};
 use crate::samples;

@@ -4,10 +4,12 @@ use core::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::sip::digest::{Login, ServerSettings};
-use crate::sip::sdp::{Capabilities, Network, TargetPolicy};
+use crate::sip::sdp::{Capabilities, TargetPolicy};
 use crate::sip::transaction::{Hop, Settings as Timers, Transmit};
 use crate::sip::uri::Uri;
-use crate::types::{DeviceId, Dtmf, LegEvent, LegId, LineId, MediaStream, PhoneNumber, ShopId, Wall};
+use crate::types::{
+    DeviceId, Dtmf, LegEvent, LegId, LineId, MediaStream, Network, PhoneNumber, ShopId, Wall,
+};
 
 /// A neighbour and the address of ours that it is spoken to from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

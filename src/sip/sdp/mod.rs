@@ -12,7 +12,7 @@ pub use media::{Codec, Crypto, Direction, Encoding};
 pub use negotiate::{
     Agreed, AgreedFormat, Capabilities, Disagreement, Local, agree, answer, offer, offer_again, refuse_all,
 };
-pub use policy::{Network, NetworkError, TargetPolicy, TargetRefused};
+pub use policy::{TargetPolicy, TargetRefused};
 
 use core::net::IpAddr;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! Descriptions read, printed, offered and answered.
 
 use super::*;
+use crate::types::Network;
 use proptest::prelude::*;
 
 const PHONE: &str = "v=0\r\no=- 20518 0 IN IP4 203.0.113.1\r\ns= \r\nt=0 0\r\nc=IN IP4 203.0.113.1\r\n\

@@ -243,7 +243,7 @@ fn a_registered_phone_that_calls_for_help_is_known_although_it_is_not_asked_for_
         let mut far = Far::calls(node, "911");
         named(&mut far);
         far.call_id.push_str("-again");
-        let from = std::net::SocketAddr::new(address(node).ip(), port);
+        let from = core::net::SocketAddr::new(address(node).ip(), port);
         w.told();
         w.inject(from, 0, far.same("INVITE", "", &sdp(node, "")).as_bytes());
         w.run(20);
@@ -267,7 +267,7 @@ fn a_stranger_learns_nothing_and_who_needs_help_is_not_asked_who_he_is() {
     assert!(offer.emergency && offer.to.as_str() == "911" && offer.via.line().is_none());
     w.command(0, &leg, LegCommand::Hangup { cause: EndCause::Nobody });
     w.run(20);
-    let outside = std::net::SocketAddr::from(([203, 0, 113, 5], 5060));
+    let outside = core::net::SocketAddr::from(([203, 0, 113, 5], 5060));
     w.inject(outside, 0, far.same("INVITE", "", "").replace("call-911", "other").as_bytes());
     w.run(50);
     let told =

@@ -4,7 +4,7 @@
 //! 483, loops 482; OPTIONS is answered to everybody), before all that depends on this box: INVITE and REGISTER of a
 //! stranger get 401, whoever they ask for. A provider, known by its address, is never challenged; a REGISTER always.
 
-use std::net::SocketAddr;
+use core::net::SocketAddr;
 
 use super::world::*;
 use crate::sip::agent::*;

@@ -1,7 +1,7 @@
 //! Agents on one simulated network and clock. A phone is an agent too: the box is its trunk.
 
+use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::sip::agent::*;
