@@ -54,10 +54,9 @@ enum Command {
     /// Look at everything: configuration, storage, lines, dealer
     Doctor,
     /// Text with a believable shop: needs no modem, account or network
-    /// Texts: list, send, settle doubts; count segments
     #[cfg(feature = "demo")]
     Demo(demo::Options),
-    /// What was said, and what is in doubt
+    /// Texts: list, send, settle doubts; count segments
     Sms {
         #[command(subcommand)]
         command: texts::Sms,
