@@ -32,9 +32,11 @@
 //! | trunk | edge | types config telemetry sip |
 //! | media | edge | types config telemetry rtp |
 //! | dealer | edge | types config telemetry |
-//! | daemon | shell | types config telemetry at liquid flow messaging outbox cache sip call store modem trunk media dealer |
-//! | web | edge | types config telemetry store daemon |
-//! | cli | shell | types config telemetry at liquid flow messaging outbox cache sip rtp call store modem trunk media dealer daemon web |
+//! | twilio | edge | types config telemetry |
+//! | webhook | edge | types config telemetry |
+//! | daemon | shell | types config telemetry at liquid flow messaging outbox cache sip call store modem trunk media dealer twilio webhook |
+//! | web | edge | types config telemetry twilio store daemon |
+//! | cli | shell | types config telemetry at liquid flow messaging outbox cache sip rtp call store modem trunk media dealer twilio webhook daemon web |
 //!
 //! Kinds: a **core** knows no tokio, socket, SQL, wall clock or randomness; ids and seeds are inputs. A **base**
 //! is read by all. An **edge** turns the outside world into events. A **shell** composes.
@@ -57,5 +59,7 @@ pub mod sip;
 pub mod store;
 pub mod telemetry;
 pub mod trunk;
+pub mod twilio;
 pub mod types;
 pub mod web;
+pub mod webhook;

@@ -10,7 +10,10 @@ use super::inbox::Inbox;
 use super::phase::Phase;
 use super::reply::{self, Final, Urc};
 use super::settings::{Settings, SimPin};
-use crate::types::{LineCommand, LineEvent, LineState, Mem, Mono, PartId, SendResult, Slot};
+use crate::types::{
+    LineCommand, LineEvent, LineState, MediaResult, Mem, Mono, PartId, PostResult, PostsFound, SendResult,
+    Slot,
+};
 
 /// Texts that may wait to be sent; the daemon hands over one at a time.
 const SENDS_MAX: usize = 16;
@@ -228,6 +231,20 @@ impl Engine {
                 };
                 self.line(LineEvent::SendDone { part, result: SendResult::NotTried { why: why.to_owned() } });
             }
+            // Whole texts are other lines' business: nobody asks a modem twice.
+            LineCommand::Post(post) => {
+                let result = PostResult::NotTried { why: "a modem takes PDUs".to_owned() };
+                self.line(LineEvent::Posted { message: post.message, attempt: post.attempt, result });
+            }
+            LineCommand::Find { message, .. } => {
+                let found = PostsFound::Unreachable { why: "a modem keeps no list".to_owned() };
+                self.line(LineEvent::Found { message, found });
+            }
+            LineCommand::Fetch { message, number, .. } => {
+                let result = MediaResult::Gone { why: "a modem fetches nothing".to_owned() };
+                self.line(LineEvent::Media { message, number, result });
+            }
+            LineCommand::Resume(_) | LineCommand::Track { .. } => {}
             LineCommand::Proceed { part, attempt, go } => self.proceed(&part, attempt, go, now),
             LineCommand::Free { slot } => {
                 if !self.inbox.free(slot) {

@@ -15,6 +15,7 @@ use super::secret::Secret;
 use super::settings;
 use super::sip::{MediaSection, SipSection};
 use super::trunk::TrunkLine;
+use super::upstream::{Endpoint, UpstreamLine, WebSection};
 use crate::types::{LineId, ShopId};
 
 /// Where the file is looked for when none is named.
@@ -31,12 +32,18 @@ pub struct Config {
     pub lines: Vec<LineConfig>,
     /// Lines of kind `sip`, in order of preference.
     pub trunks: Vec<TrunkLine>,
+    /// Lines of kind `twilio`, in order of preference.
+    pub upstreams: Vec<UpstreamLine>,
     /// Telephones of the shops.
     pub phones: Vec<PhoneConfig>,
     /// `[sip]`.
     pub sip: SipSection,
     /// `[media]`.
     pub media: MediaSection,
+    /// `[web]`.
+    pub web: WebSection,
+    /// `[[webhook]]`.
+    pub endpoints: Vec<Endpoint>,
 }
 
 impl Config {
@@ -146,7 +153,8 @@ impl Reader<'_> {
             );
         }
         let media = self.media(root.get("media"), &storage.path);
-        Config { storage, shops, lines, trunks, phones, sip, media }
+        let (upstreams, web, endpoints) = (Vec::new(), WebSection::default(), Vec::new());
+        Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
     }
 
     fn lines(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> (Vec<LineConfig>, Vec<TrunkLine>) {

@@ -10,6 +10,7 @@ mod secret;
 pub mod settings;
 mod sip;
 mod trunk;
+mod upstream;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};
@@ -19,3 +20,4 @@ pub use secret::Secret;
 pub use settings::ShopSettings;
 pub use sip::{Certificate, DigestChoice, MediaSection, SipSection};
 pub use trunk::{CallerStyle, SipTransport, TrunkLine};
+pub use upstream::{Endpoint, UpstreamLine, WebSection};

@@ -66,7 +66,13 @@ pub(super) async fn supervise<F>(
                         match &command {
                             LineCommand::Send { part, .. } => sending = Some((part.clone(), false)),
                             LineCommand::Proceed { part, go: true, .. } => sending = Some((part.clone(), true)),
-                            LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
+                            LineCommand::Proceed { .. }
+                            | LineCommand::Free { .. }
+                            | LineCommand::Resume(_)
+                            | LineCommand::Post(_)
+                            | LineCommand::Find { .. }
+                            | LineCommand::Track { .. }
+                            | LineCommand::Fetch { .. } => {}
                         }
                         // An edge that is gone is noticed above.
                         let _gone = edge.send(command).await;

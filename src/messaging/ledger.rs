@@ -37,6 +37,26 @@ impl fmt::Display for Link {
     }
 }
 
+/// The text is no link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a link is 64 hex digits")]
+pub struct LinkError;
+
+impl std::str::FromStr for Link {
+    type Err = LinkError;
+    fn from_str(text: &str) -> Result<Self, LinkError> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(LinkError);
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            let digits = text.get(2 * at..2 * at + 2).ok_or(LinkError)?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| LinkError)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")

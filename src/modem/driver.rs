@@ -259,7 +259,13 @@ impl Driver {
             | LineEvent::Prompted { .. }
             | LineEvent::SendDone { .. }
             | LineEvent::Freed { .. }
-            | LineEvent::Swept => {}
+            | LineEvent::Swept
+            | LineEvent::Text(_)
+            | LineEvent::Cursor(_)
+            | LineEvent::Posted { .. }
+            | LineEvent::Found { .. }
+            | LineEvent::Status(_)
+            | LineEvent::Media { .. } => {}
         }
     }
 

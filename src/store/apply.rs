@@ -8,8 +8,9 @@ use super::calls::{self, CallWriter};
 use super::codec::{Json, signed};
 use super::{
     AuditRow, CachedRow, ConsentRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Op, OrderRow,
-    PartRow, ReceivedRow, SettingRow, StepRow, TimerRow,
+    PartRow, ReceivedRow, SettingRow, StepRow, TimerRow, upstream,
 };
+use crate::messaging::ledger::Purpose;
 use crate::types::{Now, ShopId};
 
 /// What the writer knows beside the database.
@@ -55,6 +56,11 @@ impl Applier {
             Op::PutCached(row) => put_cached(conn, row),
             Op::DropCached(shop, prefix) => drop_cached(conn, shop, prefix),
             Op::AddConsent(row) => add_consent(conn, row),
+            Op::AddConsentEntry(row) => upstream::add_consent_entry(conn, row),
+            Op::DropConsentEntries(shop, up_to) => upstream::drop_consent_entries(conn, shop, *up_to),
+            Op::PutCursor(row) => upstream::put_cursor(conn, row),
+            Op::PutMedia(row) => upstream::put_media(conn, row),
+            Op::PutEventOut(row) => upstream::put_event_out(conn, row),
             Op::PutSetting(row) => put_setting(conn, row),
             Op::PutFlow(row) => put_flow(conn, row),
             Op::AddAudit(row) => add_audit(conn, row),
@@ -124,12 +130,17 @@ fn put_message(conn: &Connection, row: &MessageRow) -> Result<()> {
     let changed = conn
         .prepare_cached(
             "INSERT INTO message (shop_id, id, conversation_id, direction, line_id, peer, body, status, source,
-                 execution_sid, note, created, wall_sure, updated, sent_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                 execution_sid, note, created, wall_sure, updated, sent_at, channel, purpose, upstream_sid, choice,
+                 error, price, currency, media, template, not_before)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                 ?22, ?23, ?24, ?25)
              ON CONFLICT DO UPDATE SET conversation_id = excluded.conversation_id, line_id = excluded.line_id,
                  peer = excluded.peer, body = excluded.body, status = excluded.status, source = excluded.source,
                  execution_sid = excluded.execution_sid, note = excluded.note, updated = excluded.updated,
-                 sent_at = excluded.sent_at
+                 sent_at = excluded.sent_at, channel = excluded.channel, purpose = excluded.purpose,
+                 upstream_sid = excluded.upstream_sid, choice = excluded.choice, error = excluded.error,
+                 price = excluded.price, currency = excluded.currency, media = excluded.media,
+                 template = excluded.template, not_before = excluded.not_before
              WHERE CASE status WHEN 'delivered' THEN 2 WHEN 'received' THEN 2 WHEN 'sent' THEN 1 ELSE 0 END
                 <= CASE excluded.status WHEN 'delivered' THEN 2 WHEN 'received' THEN 2 WHEN 'sent' THEN 1
                        WHEN 'undelivered' THEN 1 WHEN 'failed' THEN 1 ELSE 0 END",
@@ -144,12 +155,22 @@ fn put_message(conn: &Connection, row: &MessageRow) -> Result<()> {
             row.body,
             row.status,
             row.source.as_str(),
-            row.source.execution(),
+            row.source.of(),
             row.note,
             row.created,
             row.wall_sure,
             row.updated,
-            row.sent_at
+            row.sent_at,
+            row.carriage.channel,
+            (row.purpose != Purpose::Reply).then(|| json!(row.purpose).to_string()),
+            row.carriage.sid,
+            row.carriage.choice,
+            row.carriage.error,
+            row.carriage.price.as_ref().map(|(amount, _)| amount),
+            row.carriage.price.as_ref().map(|(_, currency)| currency),
+            row.carriage.media,
+            row.carriage.template.as_ref().map(|template| json!(template).to_string()),
+            row.not_before
         ])?;
     if changed == 0 {
         tracing::warn!(message = %row.id, status = row.status.as_str(), "a message's status does not go back");

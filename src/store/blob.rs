@@ -186,7 +186,7 @@ mod tests {
 
     fn database() -> Connection {
         let conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch(super::super::schema::first_for_tests()).unwrap();
+        super::super::schema::sql_for_tests(1).for_each(|sql| conn.execute_batch(sql).unwrap());
         conn
     }
 

@@ -6,13 +6,14 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde_json::Value;
 
 use super::{
-    AuditRow, CachedRow, ConcatKey, ConsentRow, ConversationRow, Direction, ExecutionRow, FlowRow,
-    MessageRow, MessageStatus, OrderRow, PartRow, PartState, ReceivedKind, ReceivedRow, SettingRow, Source,
-    StepRow, TimerRow,
+    AuditRow, CachedRow, Carriage, ConcatKey, ConsentRow, ConversationRow, Direction, EventOutState,
+    ExecutionRow, FlowRow, MediaState, MessageRow, MessageStatus, OrderRow, PartRow, PartState, ReceivedKind,
+    ReceivedRow, SettingRow, Source, StepRow, TimerRow,
 };
+use crate::messaging::ledger::Purpose;
 use crate::types::{
-    BootId, CallId, ConversationId, DeviceId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId, OrderKind,
-    PartId, ShopId, Slot, Wall,
+    BootId, CallId, Channel, ConversationId, DeviceId, ExecutionSid, LineId, Mem, MessageId, Mono, OrderId,
+    OrderKind, PartId, ShopId, Slot, Wall,
 };
 
 macro_rules! text_id {
@@ -48,7 +49,7 @@ macro_rules! word {
     )+};
 }
 
-word!(Direction, MessageStatus, PartState, ReceivedKind, Mem);
+word!(Direction, MessageStatus, PartState, ReceivedKind, Mem, MediaState, EventOutState, Channel);
 
 #[derive(Debug, thiserror::Error)]
 #[error("{kind} has no word {word:?}")]
@@ -132,22 +133,26 @@ impl Source {
             Self::Staff => "staff",
             Self::Box => "box",
             Self::Program => "program",
+            Self::Campaign(_) => "campaign",
             Self::Consent => "consent",
         }
     }
 
-    pub(super) fn execution(&self) -> Option<&ExecutionSid> {
+    /// What the column `execution_sid` says beside it: the execution, or the campaign's name.
+    pub(super) fn of(&self) -> Option<&str> {
         match self {
-            Self::Flow(sid) => Some(sid),
+            Self::Flow(sid) => Some(sid.as_str()),
+            Self::Campaign(name) => Some(name),
             Self::Person | Self::Staff | Self::Box | Self::Program | Self::Consent => None,
         }
     }
 }
 
-fn source(word: &str, execution: Option<ExecutionSid>) -> Option<Source> {
-    match (word, execution) {
+fn source(word: &str, of: Option<String>) -> Option<Source> {
+    match (word, of) {
         ("person", _) => Some(Source::Person),
-        ("flow", Some(sid)) => Some(Source::Flow(sid)),
+        ("flow", Some(sid)) => Some(Source::Flow(ExecutionSid(sid))),
+        ("campaign", Some(name)) => Some(Source::Campaign(name)),
         ("staff", _) => Some(Source::Staff),
         ("box", _) => Some(Source::Box),
         ("program", _) => Some(Source::Program),
@@ -165,7 +170,8 @@ pub(super) fn bad_column(index: usize, kind: &'static str, word: &str) -> rusqli
 }
 
 pub(super) const MESSAGE: &str = "shop_id, id, conversation_id, direction, line_id, peer, body, status, source, \
-     execution_sid, note, created, wall_sure, updated, sent_at";
+     execution_sid, note, created, wall_sure, updated, sent_at, \
+    channel, purpose, upstream_sid, choice, error, price, currency, media, template, not_before";
 
 pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
     let word: String = row.get(8)?;
@@ -184,6 +190,25 @@ pub(super) fn message(row: &Row<'_>) -> rusqlite::Result<MessageRow> {
         wall_sure: row.get(12)?,
         updated: row.get(13)?,
         sent_at: row.get(14)?,
+        purpose: match row.get::<_, Option<Json>>(16)? {
+            None => Purpose::Reply,
+            Some(Json(value)) => serde_json::from_value(value.clone())
+                .map_err(|_| bad_column(16, "Purpose", &value.to_string()))?,
+        },
+        not_before: row.get(24)?,
+        carriage: Carriage {
+            channel: row.get(15)?,
+            sid: row.get(17)?,
+            choice: row.get(18)?,
+            error: row.get(19)?,
+            price: row.get::<_, Option<i64>>(20)?.zip(row.get(21)?),
+            media: row.get(22)?,
+            template: match row.get::<_, Option<Json>>(23)? {
+                None => None,
+                Some(Json(value)) => serde_json::from_value(value.clone())
+                    .map_err(|_| bad_column(23, "template", &value.to_string()))?,
+            },
+        },
     })
 }
 

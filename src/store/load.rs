@@ -7,10 +7,13 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::blob;
 use super::calls::{self, BINDINGS, CALL};
-use super::codec::{self, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING, TIMER};
+use super::codec::{
+    self, CONSENT, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING, TIMER,
+};
+use super::upstream::{self, CONSENT_ENTRY, CURSOR, EVENT_OUT, MEDIA, SIDS_KEPT};
 use super::{
-    BindingsRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow,
-    SettingRow, StoreError, TimerRow,
+    BindingsRow, ConsentEntryRow, ConsentRow, ConversationRow, CursorRow, EventOutRow, ExecutionRow, FlowRow,
+    MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow, StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};
@@ -67,6 +70,18 @@ pub struct Snapshot {
     pub calls_charged: Vec<CallRecord>,
     /// Where phones were registered.
     pub bindings: Vec<BindingsRow>,
+    /// Every shop's consent ledger, in order.
+    pub consent: Vec<ConsentEntryRow>,
+    /// What people said before there was a ledger, in order: to be entered into it when it is empty.
+    pub consent_before: Vec<ConsentRow>,
+    /// Up to when everything at upstreams was taken over.
+    pub cursors: Vec<CursorRow>,
+    /// Files that are still to be fetched.
+    pub media_wanted: Vec<MediaRow>,
+    /// The ids at upstreams of all texts of the last [`SIDS_KEPT`], in and out.
+    pub sids: Vec<(ShopId, String)>,
+    /// Events of the box's own that are still to be delivered. Oldest first.
+    pub events_waiting: Vec<EventOutRow>,
     /// True when this start put a copy in the place of a damaged database: what the rows say was current when the
     /// copy was made. Unsent messages are `unknown` already; orders and waits are the daemon's to judge.
     pub restored: bool,
@@ -125,6 +140,7 @@ pub(super) fn snapshot(
     )?;
     snapshot.blocks =
         load.rows("block", "SELECT shop_id, person FROM block", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    load_upstream(&mut load, now, &mut snapshot)?;
     snapshot.next_ticket = load
         .rows(
             "conversation",
@@ -269,4 +285,24 @@ impl Load<'_> {
             })
             .collect())
     }
+}
+
+fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Result<(), StoreError> {
+    let sql = format!("SELECT {CONSENT_ENTRY} FROM consent_entry ORDER BY shop_id, seq");
+    snapshot.consent = load.rows("consent_entry", &sql, [], upstream::consent_entry)?;
+    let sql = format!(
+        "SELECT {CONSENT} FROM consent WHERE NOT EXISTS
+             (SELECT 1 FROM consent_entry e WHERE e.shop_id = consent.shop_id) ORDER BY shop_id, number"
+    );
+    snapshot.consent_before = load.rows("consent", &sql, [], codec::consent)?;
+    let sql = format!("SELECT {CURSOR} FROM upstream_cursor");
+    snapshot.cursors = load.rows("upstream_cursor", &sql, [], upstream::cursor)?;
+    let sql = format!("SELECT {MEDIA} FROM media WHERE state = 'wanted' ORDER BY rowid");
+    snapshot.media_wanted = load.rows("media", &sql, [], upstream::media)?;
+    let since = back(now, snapshot.last_wall, SIDS_KEPT);
+    let sql = "SELECT shop_id, upstream_sid FROM message WHERE upstream_sid IS NOT NULL AND created >= ?1";
+    snapshot.sids = load.rows("message", sql, params![since], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let sql = format!("SELECT {EVENT_OUT} FROM event_out WHERE state = 'waiting' ORDER BY created, id");
+    snapshot.events_waiting = load.rows("event_out", &sql, [], upstream::event_out)?;
+    Ok(())
 }

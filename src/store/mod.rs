@@ -24,6 +24,7 @@ mod read;
 mod reader;
 mod rows;
 mod schema;
+mod upstream;
 mod wal;
 mod words;
 mod writer;
@@ -38,6 +39,7 @@ pub use load::{REPORT_WAIT, Snapshot};
 pub use read::{MessageFilter, StatusCount};
 pub use reader::Reader;
 pub use rows::*;
+pub use upstream::SIDS_KEPT;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -95,6 +97,16 @@ pub enum Op {
     DropCached(ShopId, String),
     /// Append to the consent log and set the block state of (shop, person).
     AddConsent(ConsentRow),
+    /// Append to the shop's consent ledger; the same entry again is ignored, another one in its place is an error.
+    AddConsentEntry(ConsentEntryRow),
+    /// Drop the shop's consent entries up to this number.
+    DropConsentEntries(ShopId, u64),
+    /// Insert or replace by (shop, line); never goes back.
+    PutCursor(CursorRow),
+    /// Insert or replace by (shop, message, number).
+    PutMedia(MediaRow),
+    /// Insert or replace by (shop, id).
+    PutEventOut(EventOutRow),
     /// Insert or replace by (shop, key); the audit row beside it is made from it. The value that it has already
     /// changes nothing.
     PutSetting(SettingRow),

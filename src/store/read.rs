@@ -50,7 +50,7 @@ pub struct StatusCount {
 }
 
 impl Reader {
-    fn list<T>(
+    pub(super) fn list<T>(
         &self,
         sql: &str,
         params: impl Params,
@@ -61,7 +61,7 @@ impl Reader {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    fn one<T>(
+    pub(super) fn one<T>(
         &self,
         sql: &str,
         params: impl Params,

@@ -2,9 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use crate::messaging::ledger::{Entry, Purpose};
 use crate::types::{
-    BootId, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind, PartId,
-    ShopId, Slot, Wall,
+    BootId, Channel, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind,
+    PartId, ShopId, Slot, Wall,
 };
 
 /// Which way a message went.
@@ -50,6 +51,8 @@ pub enum Source {
     Box,
     /// A program or a command.
     Program,
+    /// A campaign, by its name.
+    Campaign(String),
     /// The box, about consent: the one kind that reaches who said STOP.
     Consent,
 }
@@ -83,8 +86,125 @@ pub struct MessageRow {
     pub wall_sure: bool,
     /// When its status changed last.
     pub updated: Wall,
-    /// Service centre's time stamp, in only.
+    /// Service centre's time stamp, or the upstream's time, in only.
     pub sent_at: Option<Wall>,
+    /// Why it is sent: consent is asked by this, until it leaves.
+    pub purpose: Purpose,
+    /// Out: not before this (quiet hours).
+    pub not_before: Option<Wall>,
+    /// How it travels.
+    pub carriage: Carriage,
+}
+
+/// How a text travels, beyond its line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Carriage {
+    /// Which kind of address.
+    pub channel: Channel,
+    /// The upstream's id of it. Two messages of a shop never have the same.
+    pub sid: Option<String>,
+    /// Out: why this line was chosen.
+    pub choice: Option<String>,
+    /// The upstream's error number.
+    pub error: Option<u32>,
+    /// What it cost, in millionths of the currency's unit, and the currency.
+    pub price: Option<(i64, String)>,
+    /// How many files came with it.
+    pub media: u8,
+    /// A template of the upstream's in place of free words, and its variables.
+    pub template: Option<(String, Map<String, Value>)>,
+}
+
+/// A file of a text that came in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MediaRow {
+    /// Whose.
+    pub shop: ShopId,
+    /// Of which text.
+    pub message: MessageId,
+    /// From 1.
+    pub number: u8,
+    /// By which line it is fetched.
+    pub line: LineId,
+    /// Where it is fetched.
+    pub url: String,
+    /// MIME type.
+    pub content_type: String,
+    /// Stands.
+    pub state: MediaState,
+    /// Why gone, or not yet here.
+    pub note: Option<String>,
+    /// The file, once it is here. Rows of a snapshot do not carry it.
+    pub bytes: Option<Vec<u8>>,
+    /// Last change.
+    pub updated: Wall,
+}
+
+/// Where a file of a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaState {
+    /// To be fetched.
+    Wanted,
+    /// Here.
+    Kept,
+    /// It cannot be had.
+    Gone,
+}
+
+/// Up to when everything at an upstream was taken over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorRow {
+    /// Whose.
+    pub shop: ShopId,
+    /// By which line.
+    pub line: LineId,
+    /// By the upstream's clock.
+    pub at: Wall,
+}
+
+/// One entry of a shop's consent ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentEntryRow {
+    /// Whose.
+    pub shop: ShopId,
+    /// In its place.
+    pub entry: Entry,
+}
+
+/// One event of the box's own on its way to one endpoint.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventOutRow {
+    /// Whose.
+    pub shop: ShopId,
+    /// `EV` and 32 hex digits: also the idempotency key.
+    pub id: String,
+    /// The endpoint as the configuration names it.
+    pub endpoint: String,
+    /// `message.received`.
+    pub kind: String,
+    /// JSON text, sent as it is: its signature is of these bytes.
+    pub body: String,
+    /// Stands.
+    pub state: EventOutState,
+    /// Tries so far.
+    pub attempts: u32,
+    /// Why the last try failed.
+    pub note: Option<String>,
+    /// When it happened.
+    pub created: Wall,
+    /// Last change.
+    pub updated: Wall,
+}
+
+/// Where an outgoing event stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventOutState {
+    /// To be delivered.
+    Waiting,
+    /// The endpoint has it.
+    Delivered,
+    /// Given up: to be replayed by a person.
+    Dead,
 }
 
 /// Where one PDU of an outgoing message stands.

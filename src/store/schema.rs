@@ -23,6 +23,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, major: 1, name: "first", sql: include_str!("schema/0001_first.sql") },
     Migration { number: 2, major: 1, name: "calls", sql: include_str!("schema/0002_calls.sql") },
+    Migration { number: 3, major: 1, name: "upstream", sql: include_str!("schema/0003_upstream.sql") },
 ];
 
 /// The newest migration and the major that this binary knows.
@@ -97,14 +98,10 @@ fn migrate(conn: &mut Connection, migration: &Migration, wall: Wall) -> Result<(
     Ok(transaction.commit()?)
 }
 
+/// What made the tables of the first `number` migrations.
 #[cfg(test)]
-pub(super) fn first_for_tests() -> &'static str {
-    include_str!("schema/0001_first.sql")
-}
-
-#[cfg(test)]
-pub(super) fn calls_for_tests() -> &'static str {
-    include_str!("schema/0002_calls.sql")
+pub(super) fn sql_for_tests(number: usize) -> impl Iterator<Item = &'static str> {
+    MIGRATIONS.iter().take(number).map(|m| m.sql)
 }
 
 #[cfg(test)]

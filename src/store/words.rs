@@ -1,6 +1,6 @@
 //! The words that stand for our enums in the database, in JSON and in the log: a table each, both ways.
 
-use super::{Direction, MessageStatus, PartState, ReceivedKind};
+use super::{Direction, EventOutState, MediaState, MessageStatus, PartState, ReceivedKind};
 
 macro_rules! words {
     ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
@@ -49,5 +49,9 @@ words!(PartState {
     Failed = "failed",
     Unknown = "unknown",
 });
+
+words!(MediaState { Wanted = "wanted", Kept = "kept", Gone = "gone" });
+
+words!(EventOutState { Waiting = "waiting", Delivered = "delivered", Dead = "dead" });
 
 words!(ReceivedKind { Text = "text", Part = "part", Report = "report", Broken = "broken" });

@@ -1,9 +1,11 @@
-//! What a line (a SIM in a modem today) tells the daemon and is told by it. The daemon never learns what kind
-//! of line it talks to.
+//! What a line (a SIM in a modem, a number at an upstream) tells the daemon and is told by it. A line takes and brings
+//! texts as PDUs or whole; the daemon knows no more of what it is.
 
 use serde::{Deserialize, Serialize};
 
-use super::{PartId, PhoneNumber};
+use super::{
+    MediaResult, MessageId, PartId, PhoneNumber, Post, PostResult, PostStatus, PostsFound, UpstreamText, Wall,
+};
 
 /// Where the modem keeps a message: `+CPMS` memory (3GPP TS 27.005 §3.2.2), or nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -125,7 +127,7 @@ pub enum SendResult {
 }
 
 /// What a line reports. Every event of one line is in the order in which it happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineEvent {
     /// Initialised and ready. All stored messages follow as [`LineEvent::Received`], then [`LineEvent::Swept`].
     Up {
@@ -176,12 +178,43 @@ pub enum LineEvent {
         /// Which.
         slot: Slot,
     },
-    /// Every message that lay in the modem when the line came up has been reported.
+    /// Every message that lay in the modem, or at the upstream, when the line came up has been reported.
     Swept,
+    /// A whole text is at the upstream. May be told again: its sid is the key.
+    Text(Box<UpstreamText>),
+    /// Every text up to then has been told before this: polling may go on from here after a restart.
+    Cursor(Wall),
+    /// The answer to [`LineCommand::Post`].
+    Posted {
+        /// Which.
+        message: MessageId,
+        /// As told.
+        attempt: u32,
+        /// How.
+        result: PostResult,
+    },
+    /// The answer to [`LineCommand::Find`].
+    Found {
+        /// Which.
+        message: MessageId,
+        /// What.
+        found: PostsFound,
+    },
+    /// Where a text that the upstream has stands now.
+    Status(PostStatus),
+    /// The answer to [`LineCommand::Fetch`].
+    Media {
+        /// Of which text.
+        message: MessageId,
+        /// Which of its files, from 1.
+        number: u8,
+        /// What became of it.
+        result: MediaResult,
+    },
 }
 
 /// What a line is told. At most one [`LineCommand::Send`] is under way at a time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineCommand {
     /// Ask the modem to take one PDU; it answers with [`LineEvent::Prompted`].
     Send {
@@ -205,5 +238,35 @@ pub enum LineCommand {
     Free {
         /// Which.
         slot: Slot,
+    },
+    /// From when on texts are to be told: the last [`LineEvent::Cursor`] that was committed; `None` on the first day. A
+    /// line that brings texts whole begins when it has this.
+    Resume(Option<Wall>),
+    /// Hand a whole text to the upstream; its row says `handed`. Several may be under way, one a person.
+    Post(Box<Post>),
+    /// Look for a text that may be there.
+    Find {
+        /// Which.
+        message: MessageId,
+        /// Recipient, channel and body, as they were posted.
+        post: Box<Post>,
+        /// Not older than this.
+        since: Wall,
+    },
+    /// Ask where this text stands until that is final.
+    Track {
+        /// Its id at the upstream.
+        sid: String,
+        /// When it was handed over.
+        since: Wall,
+    },
+    /// Fetch a file of a text.
+    Fetch {
+        /// Of which text.
+        message: MessageId,
+        /// Which of its files, from 1.
+        number: u8,
+        /// Where.
+        url: String,
     },
 }

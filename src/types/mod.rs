@@ -12,6 +12,7 @@ mod network;
 mod order;
 mod phone;
 mod time;
+mod upstream;
 
 pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
@@ -31,3 +32,7 @@ pub use network::{Network, NetworkError};
 pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};
+pub use upstream::{
+    Channel, Delivery, FoundPost, MediaLink, MediaResult, Post, PostResult, PostStatus, PostsFound,
+    UpstreamText,
+};

@@ -10,9 +10,10 @@ use super::shop::{Shop, Talk};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu::{self, Direction as Way, Pdu};
+use crate::messaging::ledger::Purpose;
 use crate::store::{
-    ConcatKey, ConversationRow, Direction, MessageRow, MessageStatus, Op, ReceivedKind, ReceivedRow,
-    Snapshot, Source,
+    Carriage, ConcatKey, ConversationRow, Direction, MessageRow, MessageStatus, Op, ReceivedKind,
+    ReceivedRow, Snapshot, Source,
 };
 use crate::types::{
     Address, ConversationId, LineCommand, LineEvent, LineId, LineState, Mem, MessageId, PhoneNumber,
@@ -63,6 +64,13 @@ impl Shop {
                 let row = self.received_row(cx, id, slot, raw, ReceivedKind::Broken);
                 self.broken(cx, id, slot, row, "it is not a PDU");
             }
+            // Lines that take texts whole: not yet among a shop's.
+            LineEvent::Text(_)
+            | LineEvent::Cursor(_)
+            | LineEvent::Posted { .. }
+            | LineEvent::Found { .. }
+            | LineEvent::Status(_)
+            | LineEvent::Media { .. } => self.count("answers_to_no_question"),
             LineEvent::Prompted { part, attempt } => self.prompted(cx, id, &part, attempt),
             LineEvent::SendDone { part, result } => self.send_done(cx, id, &part, result),
             LineEvent::Freed { slot } => {
@@ -436,6 +444,9 @@ impl Shop {
             peer: person,
             body: text.body.clone(),
             status: MessageStatus::Received,
+            purpose: Purpose::Reply,
+            not_before: None,
+            carriage: Carriage::default(),
             source: Source::Person,
             note,
             created: cx.now.wall,

@@ -12,7 +12,10 @@ use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
-use crate::store::{Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source};
+use crate::messaging::ledger::Purpose;
+use crate::store::{
+    Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
+};
 use crate::types::{
     Address, ExecutionSid, LineCommand, LineId, LineState, MessageId, Mono, PartId, PhoneNumber, SendResult,
     Slot,
@@ -194,6 +197,9 @@ impl Shop {
             wall_sure: cx.now.wall_sure,
             updated: cx.now.wall,
             sent_at: None,
+            purpose: Purpose::Reply,
+            not_before: None,
+            carriage: Carriage::default(),
         };
         let parts = self.encode(&row);
         let refused = match (&parts, &line) {

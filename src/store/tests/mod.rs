@@ -7,18 +7,20 @@ mod full;
 mod isolation;
 mod order;
 mod rows;
+mod upstream;
 
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
 use crate::call::{Charge, Direction as CallDirection, LegRecord, Stamp};
+use crate::messaging::ledger::{Exempt, Purpose};
 use crate::types::{
-    Address, CallId, Cents, ConversationId, DeviceId, EndCause, ExecutionSid, Identity, LegId, LineId,
-    MediaFacts, Mem, MessageId, Mono, OrderId, OrderKind, PartId, PhoneNumber, Slot, Via,
+    Address, CallId, Cents, Channel, ConversationId, DeviceId, EndCause, ExecutionSid, Identity, LegId,
+    LineId, MediaFacts, Mem, MessageId, Mono, OrderId, OrderKind, PartId, PhoneNumber, Slot, Via,
 };
 
 pub(super) const NOW: Now = Now { mono: Mono(60_000), wall: Wall(1_795_000_000_000), wall_sure: true };
@@ -78,6 +80,17 @@ pub(super) fn message(shop: &ShopId, id: &str, status: MessageStatus) -> Message
         wall_sure: true,
         updated: NOW.wall,
         sent_at: Some(Wall(5)),
+        purpose: Purpose::Exempt(Exempt::Law),
+        not_before: Some(Wall(6)),
+        carriage: Carriage {
+            channel: Channel::WhatsApp,
+            sid: Some(format!("SM-{id}")),
+            choice: Some("the line that the person knows".to_owned()),
+            error: Some(21_610),
+            price: Some((-7_500, "USD".to_owned())),
+            media: 2,
+            template: Some(("HX1".to_owned(), Map::from_iter([("1".to_owned(), Value::from("Ana"))]))),
+        },
     }
 }
 

@@ -1,0 +1,127 @@
+//! The tables of schema 3.
+
+use super::*;
+use crate::messaging::ledger::{Act, Head, Origin, Scope, Statement};
+
+fn statement(subject: &str, act: Act) -> Statement {
+    Statement {
+        subject: PhoneNumber::parse(subject, None).unwrap(),
+        scope: Scope::Shop,
+        act,
+        words: "STOP".to_owned(),
+        origin: Origin::Text,
+        proof: "SM1".to_owned(),
+        at: NOW.wall,
+        sure: true,
+    }
+}
+
+#[test]
+fn the_consent_ledger_comes_back_as_it_was_chained_and_nothing_in_it_can_be_changed() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    let mut head = Head::beginning(&shop);
+    let mut rows = Vec::new();
+    for (who, act) in
+        [("+12065550101", Act::Block), ("+12065550102", Act::Block), ("+12065550101", Act::Unblock)]
+    {
+        let entry = head.append(statement(who, act));
+        head = entry.head();
+        rows.push(ConsentEntryRow { shop: shop.clone(), entry });
+    }
+    put(&store, rows.iter().cloned().map(Op::AddConsentEntry).collect());
+    put(&store, vec![Op::AddConsentEntry(rows[2].clone())]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.consent, rows);
+    let of = wait(store.read(|r| r.consent_entries(&main_shop(), Some("+12065550102")))).unwrap();
+    assert_eq!(of, [rows[1].clone()]);
+    put(&store, vec![Op::DropConsentEntries(shop.clone(), 1)]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.consent, rows[1..]);
+    store.close().unwrap();
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    assert!(conn.execute("UPDATE consent_entry SET subject = ''", []).is_err());
+}
+
+#[test]
+fn what_was_said_before_there_was_a_ledger_is_handed_over_until_there_is_one() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    put(&store, vec![Op::AddConsent(consent(&shop, "+12065550101", true))]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.consent_before, [consent(&shop, "+12065550101", true)]);
+    let entry = Head::beginning(&shop).append(statement("+12065550101", Act::Block));
+    put(&store, vec![Op::AddConsentEntry(ConsentEntryRow { shop, entry })]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.consent_before, []);
+}
+
+#[test]
+fn a_cursor_never_goes_back() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let row = |at| CursorRow { shop: main_shop(), line: LineId::from("twilio1"), at: Wall(at) };
+    put(&store, vec![Op::PutCursor(row(9)), Op::PutCursor(row(5))]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.cursors, [row(9)]);
+}
+
+#[test]
+fn a_file_that_is_here_stays_and_is_not_wanted_any_more() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let row = |state, bytes: Option<&[u8]>| MediaRow {
+        shop: main_shop(),
+        message: MessageId::from("SM1"),
+        number: 1,
+        line: LineId::from("twilio1"),
+        url: "https://api.twilio.com/x".to_owned(),
+        content_type: "image/png".to_owned(),
+        state,
+        note: None,
+        bytes: bytes.map(<[u8]>::to_vec),
+        updated: NOW.wall,
+    };
+    put(&store, vec![Op::PutMedia(row(MediaState::Wanted, None))]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.media_wanted, [row(MediaState::Wanted, None)]);
+    put(&store, vec![Op::PutMedia(row(MediaState::Kept, Some(b"\x89PNG")))]);
+    put(&store, vec![Op::PutMedia(row(MediaState::Gone, None))]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.media_wanted, []);
+    let bytes = wait(store.read(|r| r.media_bytes(&main_shop(), &MessageId::from("SM1"), 1))).unwrap();
+    assert_eq!(bytes.as_deref(), Some(b"\x89PNG".as_slice()));
+}
+
+#[test]
+fn events_wait_until_they_are_delivered_or_given_up() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let row = |id: &str, state| EventOutRow {
+        shop: main_shop(),
+        id: id.to_owned(),
+        endpoint: "crm".to_owned(),
+        kind: "message.received".to_owned(),
+        body: "{}".to_owned(),
+        state,
+        attempts: 1,
+        note: Some("503".to_owned()),
+        created: NOW.wall,
+        updated: NOW.wall,
+    };
+    let rows = [
+        row("EV1", EventOutState::Waiting),
+        row("EV2", EventOutState::Delivered),
+        row("EV3", EventOutState::Dead),
+    ];
+    put(&store, rows.iter().cloned().map(Op::PutEventOut).collect());
+    assert_eq!(wait(store.load(NOW)).unwrap().0.events_waiting, [rows[0].clone()]);
+    let dead = wait(store.read(|r| r.events_out(&main_shop(), Some(EventOutState::Dead), None, 9))).unwrap();
+    assert_eq!(dead, [rows[2].clone()]);
+}
+
+#[test]
+fn the_ids_of_texts_at_upstreams_are_known_after_a_restart_and_each_is_one_text() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    put(&store, vec![Op::PutMessage(message(&shop, "SM1", MessageStatus::Received))]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.sids, [(shop.clone(), "SM-SM1".to_owned())]);
+    let found = wait(store.read(|r| r.message_by_sid(&main_shop(), "SM-SM1"))).unwrap();
+    assert_eq!(found, Some(message(&shop, "SM1", MessageStatus::Received)));
+}

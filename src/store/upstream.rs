@@ -1,0 +1,251 @@
+//! The tables of schema 3: cursors at upstreams, files of texts, the consent ledger, the box's own events.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use super::codec::bad_column;
+use super::{
+    ConsentEntryRow, CursorRow, EventOutRow, EventOutState, MediaRow, MessageRow, Reader, StoreError, codec,
+};
+use crate::messaging::ledger::{Entry, Link};
+use crate::types::{MessageId, ShopId, Wall};
+
+/// How long the ids of texts at upstreams stay in a snapshot: longer than any polling looks back.
+pub const SIDS_KEPT: Duration = Duration::from_secs(2 * 86_400);
+
+/// Without the file itself.
+pub(super) const MEDIA: &str =
+    "shop_id, message_id, number, line_id, url, content_type, state, note, updated";
+
+pub(super) fn media(row: &Row<'_>) -> Result<MediaRow> {
+    Ok(MediaRow {
+        shop: row.get(0)?,
+        message: row.get(1)?,
+        number: row.get(2)?,
+        line: row.get(3)?,
+        url: row.get(4)?,
+        content_type: row.get(5)?,
+        state: row.get(6)?,
+        note: row.get(7)?,
+        bytes: None,
+        updated: row.get(8)?,
+    })
+}
+
+pub(super) fn put_media(conn: &Connection, row: &MediaRow) -> Result<()> {
+    let size = row.bytes.as_ref().map_or(0, Vec::len);
+    conn.prepare_cached(
+        "INSERT INTO media (shop_id, message_id, number, line_id, url, content_type, state, note, size, bytes, updated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT DO UPDATE SET content_type = excluded.content_type, state = excluded.state,
+             note = excluded.note, size = excluded.size, bytes = excluded.bytes, updated = excluded.updated
+         WHERE state <> 'kept'",
+    )?
+    .execute(params![
+        row.shop,
+        row.message,
+        row.number,
+        row.line,
+        row.url,
+        row.content_type,
+        row.state,
+        row.note,
+        i64::try_from(size).unwrap_or(i64::MAX),
+        row.bytes,
+        row.updated
+    ])?;
+    Ok(())
+}
+
+pub(super) const CURSOR: &str = "shop_id, line_id, at";
+
+pub(super) fn cursor(row: &Row<'_>) -> Result<CursorRow> {
+    Ok(CursorRow { shop: row.get(0)?, line: row.get(1)?, at: row.get(2)? })
+}
+
+pub(super) fn put_cursor(conn: &Connection, row: &CursorRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO upstream_cursor (shop_id, line_id, at) VALUES (?1, ?2, ?3)
+         ON CONFLICT DO UPDATE SET at = max(at, excluded.at)",
+    )?
+    .execute(params![row.shop, row.line, row.at])?;
+    Ok(())
+}
+
+pub(super) const CONSENT_ENTRY: &str = "shop_id, seq, before, link, statement";
+
+pub(super) fn consent_entry(row: &Row<'_>) -> Result<ConsentEntryRow> {
+    let link = |index: usize| -> Result<Link> {
+        let text: String = row.get(index)?;
+        text.parse().map_err(|_| bad_column(index, "Link", &text))
+    };
+    let statement: String = row.get(4)?;
+    let statement =
+        serde_json::from_str(&statement).map_err(|e| bad_column(4, "Statement", &e.to_string()))?;
+    let seq: i64 = row.get(1)?;
+    let seq = u64::try_from(seq).map_err(|_| bad_column(1, "seq", &seq.to_string()))?;
+    let entry = Entry { seq, before: link(2)?, link: link(3)?, statement };
+    Ok(ConsentEntryRow { shop: row.get(0)?, entry })
+}
+
+/// The same entry again (a batch that is retried) is nothing new; another one in its place breaks the chain and is an
+/// error of the whole transaction.
+pub(super) fn add_consent_entry(conn: &Connection, row: &ConsentEntryRow) -> Result<()> {
+    let entry = &row.entry;
+    let link = entry.link.to_string();
+    let known: Option<String> = conn
+        .prepare_cached("SELECT link FROM consent_entry WHERE shop_id = ?1 AND seq = ?2")?
+        .query_row(params![row.shop, codec::signed(entry.seq)], |r| r.get(0))
+        .optional()?;
+    if known.as_ref() == Some(&link) {
+        return Ok(());
+    }
+    let statement = serde_json::to_string(&entry.statement)
+        .map_err(|e| rusqlite::Error::ToSqlConversionFailure(Box::new(e)))?;
+    conn.prepare_cached(
+        "INSERT INTO consent_entry (shop_id, seq, before, link, subject, at, statement)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        row.shop,
+        codec::signed(entry.seq),
+        entry.before.to_string(),
+        link,
+        entry.statement.subject.as_str(),
+        entry.statement.at,
+        statement
+    ])?;
+    Ok(())
+}
+
+pub(super) fn drop_consent_entries(conn: &Connection, shop: &ShopId, up_to: u64) -> Result<()> {
+    conn.prepare_cached("DELETE FROM consent_entry WHERE shop_id = ?1 AND seq <= ?2")?
+        .execute(params![shop, codec::signed(up_to)])?;
+    Ok(())
+}
+
+pub(super) const EVENT_OUT: &str =
+    "shop_id, id, endpoint, kind, body, state, attempts, note, created, updated";
+
+pub(super) fn event_out(row: &Row<'_>) -> Result<EventOutRow> {
+    Ok(EventOutRow {
+        shop: row.get(0)?,
+        id: row.get(1)?,
+        endpoint: row.get(2)?,
+        kind: row.get(3)?,
+        body: row.get(4)?,
+        state: row.get(5)?,
+        attempts: row.get(6)?,
+        note: row.get(7)?,
+        created: row.get(8)?,
+        updated: row.get(9)?,
+    })
+}
+
+pub(super) fn put_event_out(conn: &Connection, row: &EventOutRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO event_out (shop_id, id, endpoint, kind, body, state, attempts, note, created, updated)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT DO UPDATE SET state = excluded.state, attempts = excluded.attempts, note = excluded.note,
+             updated = excluded.updated",
+    )?
+    .execute(params![
+        row.shop,
+        row.id,
+        row.endpoint,
+        row.kind,
+        row.body,
+        row.state,
+        row.attempts,
+        row.note,
+        row.created,
+        row.updated
+    ])?;
+    Ok(())
+}
+
+impl Reader {
+    /// A shop's consent ledger in order; of one person when `subject` is given.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn consent_entries(
+        &self,
+        shop: &ShopId,
+        subject: Option<&str>,
+    ) -> Result<Vec<ConsentEntryRow>, StoreError> {
+        let sql = format!(
+            "SELECT {CONSENT_ENTRY} FROM consent_entry WHERE shop_id = ?1 AND (?2 IS NULL OR subject = ?2) ORDER BY seq"
+        );
+        self.list(&sql, params![shop, subject], consent_entry)
+    }
+
+    /// The text that has this id at an upstream.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn message_by_sid(&self, shop: &ShopId, sid: &str) -> Result<Option<MessageRow>, StoreError> {
+        let sql = format!("SELECT {} FROM message WHERE shop_id = ?1 AND upstream_sid = ?2", codec::MESSAGE);
+        self.one(&sql, params![shop, sid], codec::message)
+    }
+
+    /// Up to when everything at upstreams was taken over, a line each.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn cursors(&self, shop: &ShopId) -> Result<Vec<CursorRow>, StoreError> {
+        let sql = format!("SELECT {CURSOR} FROM upstream_cursor WHERE shop_id = ?1 ORDER BY line_id");
+        self.list(&sql, params![shop], cursor)
+    }
+
+    /// The files of a text, without their bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn media(&self, shop: &ShopId, message: &MessageId) -> Result<Vec<MediaRow>, StoreError> {
+        let sql = format!("SELECT {MEDIA} FROM media WHERE shop_id = ?1 AND message_id = ?2 ORDER BY number");
+        self.list(&sql, params![shop, message], media)
+    }
+
+    /// One file of a text.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn media_bytes(
+        &self,
+        shop: &ShopId,
+        message: &MessageId,
+        number: u8,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let sql = "SELECT bytes FROM media WHERE shop_id = ?1 AND message_id = ?2 AND number = ?3";
+        Ok(self.one(sql, params![shop, message, number], |r| r.get::<_, Option<Vec<u8>>>(0))?.flatten())
+    }
+
+    /// Outgoing events that stand so, oldest first; created before `before` for the next page.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn events_out(
+        &self,
+        shop: &ShopId,
+        state: Option<EventOutState>,
+        before: Option<Wall>,
+        limit: u32,
+    ) -> Result<Vec<EventOutRow>, StoreError> {
+        let sql = format!(
+            "SELECT {EVENT_OUT} FROM event_out WHERE shop_id = ?1 AND (?2 IS NULL OR state = ?2)
+                 AND (?3 IS NULL OR created < ?3) ORDER BY created DESC, id LIMIT ?4"
+        );
+        self.list(&sql, params![shop, state, before, limit], event_out)
+    }
+
+    /// One outgoing event.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn event_out(&self, shop: &ShopId, id: &str) -> Result<Option<EventOutRow>, StoreError> {
+        let sql = format!("SELECT {EVENT_OUT} FROM event_out WHERE shop_id = ?1 AND id = ?2");
+        self.one(&sql, params![shop, id], event_out)
+    }
+}

@@ -1,0 +1,4 @@
+//! Twilio, or a carrier that speaks as Twilio does, as the upstream of a number: the one room that knows its REST.
+//! A line of this kind takes and brings texts whole ([`crate::types::LineCommand::Post`],
+//! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
+//! well, and the text's sid keeps the two from being told twice.
