@@ -9,6 +9,7 @@ pub mod emergency;
 pub mod modem;
 pub mod phone;
 pub mod rtp;
+mod serve;
 pub mod sip;
 pub mod sipp;
 pub mod text;
