@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod dealer;
 pub mod emergency;
+mod lines;
 pub mod modem;
 pub mod phone;
 pub mod rtp;

@@ -2,8 +2,9 @@
 
 use super::control::Held;
 use super::{Auto, Emergency, Error, Law, Phone, PhoneConfig, Protocol};
+use crate::lines;
 use crate::ua::desk::Desk;
-use crate::ua::{control, scenario};
+use crate::ua::scenario;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -149,8 +150,8 @@ async fn serve(args: Args) -> Result<(), String> {
     if !args.no_register {
         held.phone.register(Duration::from_secs(32)).await.map_err(|error| error.to_string())?;
     }
-    let control = args.control.map(|path| control::serve(&path, held.clone())).transpose().map_err(why)?;
-    let steps = args.scenario.map(|path| scenario::read(&path)).transpose()?.unwrap_or_default();
+    let control = args.control.map(|path| lines::serve(&path, held.clone())).transpose().map_err(why)?;
+    let steps = args.scenario.map(|path| lines::read(&path)).transpose()?.unwrap_or_default();
     let playing = scenario::play(steps, &held).await?;
     println!("{}", json!({"ready": true, "address": held.phone.local()}));
     tokio::select! {

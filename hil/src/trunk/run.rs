@@ -2,10 +2,11 @@
 
 use super::control::Held;
 use super::{Account, Emergency, Protocol, Trunk, TrunkConfig};
+use crate::lines;
 use crate::rtp::Law;
 use crate::sip::digest::Algorithm;
 use crate::ua::desk::Desk;
-use crate::ua::{control, scenario};
+use crate::ua::scenario;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -89,9 +90,9 @@ async fn serve(args: Args) -> Result<(), String> {
     let trunk = Trunk::start(args.config()).await.map_err(|error| error.to_string())?;
     let held = Arc::new(Held { trunk, desk: Desk::default() });
     let attending = tokio::spawn(held.clone().attend());
-    let steps = args.scenario.map(|path| scenario::read(&path)).transpose()?.unwrap_or_default();
+    let steps = args.scenario.map(|path| lines::read(&path)).transpose()?.unwrap_or_default();
     let playing = scenario::play(steps, &held).await?;
-    let control = args.control.map(|path| control::serve(&path, held.clone())).transpose().map_err(why)?;
+    let control = args.control.map(|path| lines::serve(&path, held.clone())).transpose().map_err(why)?;
     println!("{}", json!({"ready": true, "address": held.trunk.local()}));
     tokio::select! {
         _ = terminate.recv() => {}

@@ -4,6 +4,7 @@
 //! it the latest call is meant.
 
 use super::{Call, Error, Phase};
+use crate::lines::{Answers, failed};
 use crate::rtp::{How, Key};
 use crate::sip::lock;
 use serde::{Deserialize, Serialize};
@@ -269,15 +270,24 @@ pub trait Obeys: Send + Sync + 'static {
 
 /// Does what a JSON object asks, and answers in JSON.
 pub async fn obey<O: Obeys>(owner: &Arc<O>, request: Value) -> Value {
-    let failed = |error: String| json!({"ok": false, "error": error});
     let id = request.get("call").and_then(Value::as_u64).and_then(|id| usize::try_from(id).ok());
     match CallRequest::deserialize(&request) {
-        Ok(about_call) => {
-            owner.desk().obey(id, about_call).await.unwrap_or_else(|why| failed(why.to_string()))
-        }
+        Ok(about_call) => owner.desk().obey(id, about_call).await.unwrap_or_else(failed),
         Err(unknown) => match owner.obey_own(request).await {
             Some(done) => done.unwrap_or_else(failed),
-            None => failed(unknown.to_string()),
+            None => failed(unknown),
         },
+    }
+}
+
+impl<O: Obeys> Answers for Arc<O> {
+    type News = News;
+
+    fn news(&self) -> broadcast::Receiver<News> {
+        self.desk().news()
+    }
+
+    async fn answer(&self, request: Value) -> Value {
+        obey(self, request).await
     }
 }

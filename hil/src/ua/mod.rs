@@ -13,7 +13,6 @@ mod agent;
 mod call;
 mod called;
 mod caller;
-pub mod control;
 pub mod desk;
 pub mod scenario;
 mod talk;
