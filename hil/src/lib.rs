@@ -8,6 +8,7 @@ pub mod dealer;
 pub mod emergency;
 mod lines;
 pub mod modem;
+mod percent;
 pub mod phone;
 pub mod rtp;
 mod serve;
