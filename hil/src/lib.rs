@@ -10,6 +10,7 @@ mod lines;
 pub mod modem;
 mod percent;
 pub mod phone;
+mod program;
 pub mod rtp;
 mod serve;
 pub mod sip;

@@ -16,6 +16,7 @@ mod caller;
 pub mod desk;
 pub mod scenario;
 mod talk;
+pub(crate) mod told;
 mod within;
 
 pub use agent::{Agent, Event, Settings};
