@@ -6,9 +6,13 @@
 pub mod bench;
 pub mod dealer;
 pub mod emergency;
+mod lines;
 pub mod modem;
+mod percent;
 pub mod phone;
+mod program;
 pub mod rtp;
+mod serve;
 pub mod sip;
 pub mod sipp;
 pub mod text;

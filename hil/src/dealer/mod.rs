@@ -5,8 +5,7 @@
 //! As a library: [`Dealer::start`]. As a program: `hil dealer`, with `POST /_sim/fault`, `GET /_sim/orders` and
 //! `POST /_sim/reset` on a port of its own, which answers also while the dealer is down.
 //!
-//! The server has a thread and a runtime of its own: stopping it cuts every connection, as a dead machine does,
-//! and a test's paused clock does not pause the dealer.
+//! The server is `serve`'s: stopping it cuts every connection, and a test's paused clock does not pause the dealer.
 
 mod books;
 mod cli;
@@ -22,13 +21,11 @@ pub use shop::{Customer, Machine, NAME};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use clap::ValueEnum;
-use tokio::net::TcpSocket;
-use tokio::sync::oneshot;
+
+use crate::serve::{self, Server};
 
 use books::Books;
 use http::{Shared, Sim, lock};
@@ -81,22 +78,7 @@ impl Default for Options {
 /// A running dealer. Dropping it cuts every connection.
 pub struct Dealer {
     shared: Shared,
-    app: Router,
-    addr: SocketAddr,
-    listening: Mutex<Listening>,
-}
-
-enum Listening {
-    Yes(Server),
-    /// The port is still held, so that nobody else gets it: connections are refused.
-    No(TcpSocket),
-    /// The port could not be held after a stop; the next resume binds it again.
-    Lost,
-}
-
-struct Server {
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
+    server: Server,
 }
 
 impl Dealer {
@@ -110,16 +92,19 @@ impl Dealer {
         let books = Books::open(options.mode, today, options.more_customers, options.state, options.log)?;
         let shared: Shared = Arc::new(Mutex::new(Sim::new(books, options.token)));
         let app = http::router(shared.clone());
-        let socket = bind(options.listen)?;
-        let addr = socket.local_addr()?;
-        let server = Server::start(socket, app.clone())?;
-        Ok(Self { shared, app, addr, listening: Mutex::new(Listening::Yes(server)) })
+        let socket = serve::bind(options.listen)?;
+        let server = Server::start("dealer", socket, move |listener| {
+            let app = app.clone();
+            // Err: never; it goes on until it is dropped.
+            async move { drop(axum::serve(listener, app).await) }
+        })?;
+        Ok(Self { shared, server })
     }
 
     /// `http://127.0.0.1:PORT`, no slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.server.url()
     }
 
     /// What goes wrong from now on: `dealer.set_fault(Fault::Portal)`, or a [`Plan`] that says for whom and how
@@ -169,15 +154,7 @@ impl Dealer {
     /// # Errors
     /// The server's thread had died.
     pub fn stop_listening(&self) -> io::Result<()> {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        *listening = match std::mem::replace(&mut *listening, Listening::Lost) {
-            Listening::Yes(server) => {
-                server.stop()?;
-                bind(self.addr).map_or(Listening::Lost, Listening::No)
-            }
-            stopped @ (Listening::No(_) | Listening::Lost) => stopped,
-        };
-        Ok(())
+        self.server.stop()
     }
 
     /// Listens again, on the same port.
@@ -185,56 +162,6 @@ impl Dealer {
     /// # Errors
     /// The port could not be taken again.
     pub fn resume(&self) -> io::Result<()> {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = match std::mem::replace(&mut *listening, Listening::Lost) {
-            Listening::Yes(server) => {
-                *listening = Listening::Yes(server);
-                return Ok(());
-            }
-            Listening::No(socket) => socket,
-            Listening::Lost => bind(self.addr)?,
-        };
-        *listening = Listening::Yes(Server::start(socket, self.app.clone())?);
-        Ok(())
-    }
-}
-
-fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // What was cut a moment ago may still hold the port in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    Ok(socket)
-}
-
-impl Server {
-    /// Returns when it listens.
-    fn start(socket: TcpSocket, app: Router) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
-        let (ready, listens) = mpsc::channel();
-        let thread = thread::Builder::new().name("dealer".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                let listener = match socket.listen(1024) {
-                    Ok(listener) => listener,
-                    Err(why) => return drop(ready.send(Err(why))),
-                };
-                drop(ready.send(Ok(())));
-                tokio::select! {
-                    _ = axum::serve(listener, app) => {}
-                    // A dropped handle stops it as well.
-                    _ = stopped => {}
-                }
-            });
-            // Dropping the runtime drops every connection.
-        })?;
-        listens.recv().map_err(io::Error::other)??;
-        Ok(Self { stop, thread })
-    }
-
-    /// Returns when every connection is cut.
-    fn stop(self) -> io::Result<()> {
-        drop(self.stop);
-        self.thread.join().map_err(|_| io::Error::other("the dealer's thread panicked"))
+        self.server.resume()
     }
 }

@@ -1,19 +1,12 @@
-//! The control socket: JSON lines in, one JSON line out for each, in order.
-//!
-//! Beside every [`Request`] it takes `{"cmd":"wait_submitted","since":N,"count":N,"timeout_ms":N}` and
-//! `{"cmd":"subscribe"}`, after which each text that the box sends is a line of its own.
+//! What the control socket (`lines`) answers: every [`Request`] and
+//! `{"cmd":"wait_submitted","since":N,"count":N,"timeout_ms":N}`. The news are the texts that the box sends.
 
 use super::{Answer, Handle, Request, Submitted};
+use crate::lines::{Answers, failed};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::io;
-use std::path::Path;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::unix::OwnedWriteHalf;
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::sync::broadcast;
 
 #[derive(Deserialize)]
 #[serde(tag = "cmd", rename_all = "snake_case")]
@@ -26,7 +19,6 @@ enum Extra {
         #[serde(default = "ten_seconds")]
         timeout_ms: u64,
     },
-    Subscribe,
 }
 
 fn one() -> usize {
@@ -37,57 +29,25 @@ fn ten_seconds() -> u64 {
     10_000
 }
 
-/// Listens on `path`, replacing a socket that an earlier run left there.
-pub(super) fn serve(path: &Path, handle: Handle) -> io::Result<JoinHandle<()>> {
-    use std::os::unix::fs::FileTypeExt as _;
-    if std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket()) {
-        std::fs::remove_file(path)?;
-    }
-    let listener = UnixListener::bind(path)?;
-    Ok(tokio::spawn(async move {
-        let mut clients = JoinSet::new();
-        while let Ok((stream, _)) = listener.accept().await {
-            // A client that goes away in the middle of an answer ends its own task, nothing else.
-            clients.spawn(converse(stream, handle.clone()));
-            while clients.try_join_next().is_some() {}
-        }
-    }))
-}
+impl Answers for Handle {
+    type News = Submitted;
 
-async fn converse(stream: UnixStream, handle: Handle) -> io::Result<()> {
-    let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read).lines();
-    while let Some(line) = lines.next_line().await? {
-        if line.trim().is_empty() {
-            continue;
-        }
-        let answer = match serde_json::from_str(&line) {
-            Ok(Extra::Subscribe) => return stream_submitted(&mut write, &handle).await,
+    fn news(&self) -> broadcast::Receiver<Submitted> {
+        self.submitted()
+    }
+
+    async fn answer(&self, request: Value) -> Value {
+        let answer = match Extra::deserialize(&request) {
             Ok(Extra::WaitSubmitted { since, count, timeout_ms }) => {
                 let timeout = Duration::from_millis(timeout_ms);
-                handle.wait_submitted(since, count, timeout).await.map(|texts| texts_json(&texts))
+                self.wait_submitted(since, count, timeout).await.map(|texts| texts_json(&texts))
             }
-            Err(_) => match serde_json::from_str::<Request>(&line) {
-                Ok(request) => handle.request(request).await.map(answer_json),
-                Err(problem) => Ok(json!({"ok": false, "error": problem.to_string()})),
+            Err(_) => match Request::deserialize(&request) {
+                Ok(request) => self.request(request).await.map(answer_json),
+                Err(problem) => return failed(problem),
             },
         };
-        let answer = answer.unwrap_or_else(|e| json!({"ok": false, "error": e.to_string()}));
-        write.write_all(format!("{answer}\n").as_bytes()).await?;
-    }
-    Ok(())
-}
-
-async fn stream_submitted(write: &mut OwnedWriteHalf, handle: &Handle) -> io::Result<()> {
-    let mut news = handle.submitted();
-    write.write_all(b"{\"ok\":true}\n").await?;
-    loop {
-        let line = match news.recv().await {
-            Ok(text) => json!(text),
-            Err(RecvError::Lagged(missed)) => json!({"missed": missed}),
-            Err(RecvError::Closed) => return Ok(()),
-        };
-        write.write_all(format!("{line}\n").as_bytes()).await?;
+        answer.unwrap_or_else(failed)
     }
 }
 

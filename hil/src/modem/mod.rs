@@ -51,6 +51,7 @@ pub use api::{
 pub use pdu::{Coding, Concat, PduError, Submit};
 pub use run::{Args, run};
 
+use crate::lines;
 use log::Log;
 use machine::{Machine, Moment, Output, Power};
 use port::{Event, Port};
@@ -123,7 +124,7 @@ impl Modem {
         let log = Log::open(log_path.as_deref(), started.into_std())
             .map_err(|e| Error::Log(log_path.clone().unwrap_or_default(), e))?;
         let steps = match &options.scenario {
-            Some(path) => scenario::read(path).map_err(|problem| Error::Scenario(path.clone(), problem))?,
+            Some(path) => lines::read(path).map_err(|problem| Error::Scenario(path.clone(), problem))?,
             None => Vec::new(),
         };
         let port = Port::new(options.link.clone()).map_err(Error::Port)?;
@@ -135,7 +136,7 @@ impl Modem {
         let mut helpers = Vec::new();
         if let Some(path) = &control {
             helpers.push(
-                control::serve(path, handle.clone()).map_err(|error| Error::Control(path.clone(), error))?,
+                lines::serve(path, handle.clone()).map_err(|error| Error::Control(path.clone(), error))?,
             );
         }
         helpers.extend(scenario::play(steps, &handle));

@@ -1,11 +1,11 @@
 //! The command `hil modem`.
 
 use super::{Error, Identity, Latency, Modem, Options, Reports};
+use crate::program::{self, Stop};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// An SMS modem on a pseudo-terminal. Prints one JSON line with its port when it is ready; SIGTERM ends it.
 #[derive(Debug, clap::Args)]
@@ -107,24 +107,15 @@ impl Args {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> ExitCode {
-    match serve(args.options()).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The reason goes where a shell user and a test harness both look: the last line of output.
-            println!("{}", json!({"ready": false, "error": error.to_string()}));
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(serve(args.options()).await)
 }
 
 async fn serve(options: Options) -> Result<(), Error> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Port)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Port)?;
+    let mut stop = Stop::new().map_err(Error::Port)?;
     let mut modem = Modem::start(options).await?;
     println!("{}", json!({"ready": true, "port": modem.path()}));
     tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        () = stop.asked() => Ok(()),
         result = modem.stopped() => result,
     }
 }

@@ -9,7 +9,6 @@
 
 use super::{Handle, Request, Submitted};
 use serde::Deserialize;
-use std::path::Path;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
@@ -49,21 +48,6 @@ impl Matching {
     }
 }
 
-/// All steps of a file, or the first line that is none.
-pub(super) fn read(path: &Path) -> Result<Vec<Step>, String> {
-    let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
-    parse(&text)
-}
-
-fn parse(text: &str) -> Result<Vec<Step>, String> {
-    text.lines()
-        .enumerate()
-        .map(|(i, line)| (i + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| serde_json::from_str(line).map_err(|e| format!("line {number}: {e}")))
-        .collect()
-}
-
 /// One task a step.
 pub(super) fn play(steps: Vec<Step>, handle: &Handle) -> Vec<JoinHandle<()>> {
     steps.into_iter().map(|step| tokio::spawn(perform(step, handle.clone(), handle.submitted()))).collect()
@@ -97,13 +81,7 @@ async fn perform(step: Step, handle: Handle, mut news: tokio::sync::broadcast::R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bad_line_is_named() {
-        let problem =
-            parse("# fine\n\n{\"at_ms\":1,\"do\":{\"cmd\":\"state\"}}\n{\"at_ms\":1}\n").unwrap_err();
-        assert!(problem.starts_with("line 4:"), "{problem}");
-    }
+    use crate::lines::parse;
 
     #[test]
     fn an_answer_matches_by_number_and_text() {
@@ -123,5 +101,6 @@ mod tests {
         assert!(on_submit.matches(&text("+1", "Reply with a number")));
         assert!(!on_submit.matches(&text("+2", "Reply with a number")));
         assert!(!on_submit.matches(&text("+1", "Bye")));
+        assert!(parse::<Step>("{\"at_ms\":1}").is_err(), "a step does something");
     }
 }

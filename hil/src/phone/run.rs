@@ -2,15 +2,15 @@
 
 use super::control::Held;
 use super::{Auto, Emergency, Error, Law, Phone, PhoneConfig, Protocol};
+use crate::program::{self, Stop};
 use crate::ua::desk::Desk;
-use crate::ua::{control, scenario};
+use crate::ua::told::Told;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// Who the phone is.
 #[derive(Debug, clap::Args)]
@@ -77,12 +77,8 @@ pub struct Args {
     /// Refuses by itself with this status
     #[arg(long, value_name = "STATUS", conflicts_with = "answer")]
     refuse: Option<u16>,
-    /// Unix socket that takes requests as JSON lines
-    #[arg(long)]
-    control: Option<PathBuf>,
-    /// Steps to play: JSON lines
-    #[arg(long)]
-    scenario: Option<PathBuf>,
+    #[command(flatten)]
+    told: Told,
 }
 
 /// One call: places it, waits for a tone, hangs up. Prints what it came to as a JSON line; fails if it did not.
@@ -109,33 +105,16 @@ pub struct CallArgs {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> ExitCode {
-    told(serve(args).await.map(|()| None))
+    program::ended(serve(args).await)
 }
 
 /// Places the call and ends with it.
 pub async fn run_call(args: CallArgs) -> ExitCode {
-    told(place(args).await.map(Some))
-}
-
-/// The reason goes where a shell user and a test harness both look: the last line of output.
-fn told(result: Result<Option<Value>, String>) -> ExitCode {
-    match result {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(line)) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            println!("{}", json!({"ready": false, "error": error}));
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(place(args).await.map(|line| println!("{line}")))
 }
 
 async fn serve(args: Args) -> Result<(), String> {
-    let why = |error: std::io::Error| error.to_string();
-    let mut terminate = signal(SignalKind::terminate()).map_err(why)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(why)?;
+    let stop = Stop::new().map_err(|error| error.to_string())?;
     let mut config = args.line.config()?;
     config.auto = match (args.answer, args.refuse) {
         (Some(0), _) => Auto::Answer,
@@ -149,16 +128,7 @@ async fn serve(args: Args) -> Result<(), String> {
     if !args.no_register {
         held.phone.register(Duration::from_secs(32)).await.map_err(|error| error.to_string())?;
     }
-    let control = args.control.map(|path| control::serve(&path, held.clone())).transpose().map_err(why)?;
-    let steps = args.scenario.map(|path| scenario::read(&path)).transpose()?.unwrap_or_default();
-    let playing = scenario::play(steps, &held).await?;
-    println!("{}", json!({"ready": true, "address": held.phone.local()}));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    playing.iter().for_each(tokio::task::JoinHandle::abort);
-    control.iter().for_each(tokio::task::JoinHandle::abort);
+    args.told.serve(&held, held.phone.local(), stop).await?;
     attending.abort();
     if held.phone.is_registered() {
         // The registrar may be gone already; the phone goes all the same.

@@ -1,5 +1,6 @@
 //! Addresses: URIs and what stands around them in From, To, Contact and Route (RFC 3261 §19.1, §20.10).
 
+use crate::percent;
 use std::fmt;
 
 /// Parameters in order: `;lr;transport=tcp`.
@@ -240,36 +241,13 @@ pub fn split_outside(text: &str, separator: char) -> Vec<&str> {
 /// `%XX` undone; what is no escape stays.
 #[must_use]
 pub fn unescape(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, behind)) = rest.split_first() {
-        let code = behind.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) if *first == b'%' => {
-                bytes.push(byte);
-                rest = behind.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(*first);
-                rest = behind;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent::decode(text.as_bytes())
 }
 
 /// What a URI's header may hold, `%XX` for the rest.
 #[must_use]
 pub fn escape(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    percent::encode(text, b"-_.!~*'()")
 }
 
 #[cfg(test)]

@@ -47,6 +47,14 @@ impl Held {
             self.desk.add(&call, true);
         }
     }
+}
+
+impl Obeys for Held {
+    type Request = Request;
+
+    fn desk(&self) -> &Desk {
+        &self.desk
+    }
 
     async fn act(&self, request: Request) -> Result<Value, String> {
         match request {
@@ -79,19 +87,5 @@ impl Held {
             }
         }
         Ok(json!({"ok": true}))
-    }
-}
-
-impl Obeys for Held {
-    fn desk(&self) -> &Desk {
-        &self.desk
-    }
-
-    async fn obey_own(self: &Arc<Self>, request: Value) -> Option<Result<Value, String>> {
-        match serde_json::from_value(request) {
-            Ok(request) => Some(self.act(request).await),
-            Err(unknown) if unknown.to_string().starts_with("unknown variant") => None,
-            Err(problem) => Some(Err(problem.to_string())),
-        }
     }
 }

@@ -2,16 +2,14 @@
 
 use super::control::Held;
 use super::{Account, Emergency, Protocol, Trunk, TrunkConfig};
+use crate::program::{self, Stop};
 use crate::rtp::Law;
 use crate::sip::digest::Algorithm;
 use crate::ua::desk::Desk;
-use crate::ua::{control, scenario};
-use serde_json::json;
+use crate::ua::told::Told;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// A provider's end of a trunk. Prints one JSON line with its address when it is ready; SIGTERM ends it.
 #[derive(Debug, clap::Args)]
@@ -40,12 +38,8 @@ pub struct Args {
     /// Takes calls to emergency numbers, on loopback alone: nobody is reached by them
     #[arg(long)]
     emergency: bool,
-    /// Unix socket that takes requests as JSON lines
-    #[arg(long)]
-    control: Option<PathBuf>,
-    /// Steps to play: JSON lines
-    #[arg(long)]
-    scenario: Option<PathBuf>,
+    #[command(flatten)]
+    told: Told,
 }
 
 fn account(text: &str) -> Result<Account, String> {
@@ -72,33 +66,15 @@ impl Args {
 
 /// Runs until SIGTERM or SIGINT.
 pub async fn run(args: Args) -> ExitCode {
-    match serve(args).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The reason goes where a shell user and a test harness both look: the last line of output.
-            println!("{}", json!({"ready": false, "error": error}));
-            ExitCode::FAILURE
-        }
-    }
+    program::ended(serve(args).await)
 }
 
 async fn serve(args: Args) -> Result<(), String> {
-    let why = |error: std::io::Error| error.to_string();
-    let mut terminate = signal(SignalKind::terminate()).map_err(why)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(why)?;
+    let stop = Stop::new().map_err(|error| error.to_string())?;
     let trunk = Trunk::start(args.config()).await.map_err(|error| error.to_string())?;
     let held = Arc::new(Held { trunk, desk: Desk::default() });
     let attending = tokio::spawn(held.clone().attend());
-    let steps = args.scenario.map(|path| scenario::read(&path)).transpose()?.unwrap_or_default();
-    let playing = scenario::play(steps, &held).await?;
-    let control = args.control.map(|path| control::serve(&path, held.clone())).transpose().map_err(why)?;
-    println!("{}", json!({"ready": true, "address": held.trunk.local()}));
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    playing.iter().for_each(tokio::task::JoinHandle::abort);
-    control.iter().for_each(tokio::task::JoinHandle::abort);
+    args.told.serve(&held, held.trunk.local(), stop).await?;
     attending.abort();
     Ok(())
 }

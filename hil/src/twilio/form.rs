@@ -1,5 +1,7 @@
 //! `application/x-www-form-urlencoded`, as queries and bodies have it. A list keeps order and repeated names.
 
+use crate::percent;
+
 /// Names and values in the order sent.
 pub(super) type Pairs = Vec<(String, String)>;
 
@@ -28,40 +30,13 @@ pub(super) fn get<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a s
 }
 
 fn decode(text: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        rest = tail;
-        bytes.push(match (first, tail) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match (hex(*high), hex(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    high * 16 + low
-                }
-                _ => b'%',
-            },
-            (byte, _) => *byte,
-        });
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent::decode(&spaced)
 }
 
 /// Everything but RFC 3986's unreserved characters as percent codes.
 pub(super) fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+    percent::encode(text, b"-._~")
 }
 
 #[cfg(test)]

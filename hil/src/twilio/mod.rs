@@ -4,8 +4,7 @@
 //! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
 //! answers also while the API is down. Deliberately absent: Studio, SIP domains, and TwiML beyond `<Message>`.
 //!
-//! The server has a thread and a runtime of its own: stopping it cuts every connection, as a dead line does, and a
-//! test's paused clock does not pause Twilio.
+//! The server is `serve`'s: stopping it cuts every connection, and a test's paused clock does not pause Twilio.
 
 mod call;
 mod cli;
@@ -26,12 +25,10 @@ pub use webhook::{Delivery, Forgery, signature};
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Mutex, PoisonError, mpsc};
-use std::thread;
 
 use serde_json::Value;
-use tokio::net::TcpSocket;
-use tokio::sync::oneshot;
+
+use crate::serve::{self, Server};
 
 use call::Recording;
 use rest::Shared;
@@ -75,21 +72,7 @@ impl Default for Options {
 /// A running Twilio. Dropping it cuts every connection.
 pub struct Twilio {
     shared: Shared,
-    addr: SocketAddr,
-    listening: Mutex<Listening>,
-}
-
-enum Listening {
-    Yes(Server),
-    /// The port is still held, so that nobody else gets it: connections are refused.
-    No(TcpSocket),
-    /// The port could not be held after a stop; the next resume binds it again.
-    Lost,
-}
-
-struct Server {
-    stop: oneshot::Sender<()>,
-    thread: thread::JoinHandle<()>,
+    server: Server,
 }
 
 impl Twilio {
@@ -98,18 +81,27 @@ impl Twilio {
     /// # Errors
     /// The port is taken.
     pub fn start(mut options: Options) -> io::Result<Self> {
-        let socket = bind(options.listen)?;
-        let addr = socket.local_addr()?;
-        options.url = format!("http://{addr}");
+        let socket = serve::bind(options.listen)?;
+        options.url = format!("http://{}", socket.local_addr()?);
         let shared = Shared::new(Sim::new(options));
-        let server = Server::start(socket, shared.clone())?;
-        Ok(Self { shared, addr, listening: Mutex::new(Listening::Yes(server)) })
+        let ours = shared.clone();
+        let server = Server::start("twilio", socket, move |listener| {
+            let app = rest::router(ours.clone()).into_make_service_with_connect_info::<Wire>();
+            let work = work(ours.clone());
+            async move {
+                tokio::select! {
+                    _ = axum::serve(Door(listener), app) => {}
+                    () = work => {}
+                }
+            }
+        })?;
+        Ok(Self { shared, server })
     }
 
     /// `http://127.0.0.1:PORT`, no slash at the end.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.server.url()
     }
 
     /// What goes wrong from now on, in place of what went wrong before.
@@ -220,15 +212,7 @@ impl Twilio {
     /// # Errors
     /// The server's thread had died.
     pub fn stop_listening(&self) -> io::Result<()> {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        *listening = match std::mem::replace(&mut *listening, Listening::Lost) {
-            Listening::Yes(server) => {
-                server.stop()?;
-                bind(self.addr).map_or(Listening::Lost, Listening::No)
-            }
-            stopped @ (Listening::No(_) | Listening::Lost) => stopped,
-        };
-        Ok(())
+        self.server.stop()
     }
 
     /// Listens again, on the same port.
@@ -236,59 +220,7 @@ impl Twilio {
     /// # Errors
     /// The port could not be taken again.
     pub fn resume(&self) -> io::Result<()> {
-        let mut listening = self.listening.lock().unwrap_or_else(PoisonError::into_inner);
-        let socket = match std::mem::replace(&mut *listening, Listening::Lost) {
-            Listening::Yes(server) => {
-                *listening = Listening::Yes(server);
-                return Ok(());
-            }
-            Listening::No(socket) => socket,
-            Listening::Lost => bind(self.addr)?,
-        };
-        *listening = Listening::Yes(Server::start(socket, self.shared.clone())?);
-        Ok(())
-    }
-}
-
-fn bind(addr: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if addr.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // What was cut a moment ago may still hold the port in TIME_WAIT.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    Ok(socket)
-}
-
-impl Server {
-    /// Returns when it listens.
-    fn start(socket: TcpSocket, shared: Shared) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (stop, stopped) = oneshot::channel();
-        let (ready, listens) = mpsc::channel();
-        let thread = thread::Builder::new().name("twilio".to_owned()).spawn(move || {
-            runtime.block_on(async {
-                let listener = match socket.listen(1024) {
-                    Ok(listener) => Door(listener),
-                    Err(why) => return drop(ready.send(Err(why))),
-                };
-                drop(ready.send(Ok(())));
-                let app = rest::router(shared.clone()).into_make_service_with_connect_info::<Wire>();
-                tokio::select! {
-                    _ = axum::serve(listener, app) => {}
-                    () = work(shared) => {}
-                    // A dropped handle stops it as well.
-                    _ = stopped => {}
-                }
-            });
-            // Dropping the runtime drops every connection.
-        })?;
-        listens.recv().map_err(io::Error::other)??;
-        Ok(Self { stop, thread })
-    }
-
-    /// Returns when every connection is cut.
-    fn stop(self) -> io::Result<()> {
-        drop(self.stop);
-        self.thread.join().map_err(|_| io::Error::other("Twilio's thread panicked"))
+        self.server.resume()
     }
 }
 

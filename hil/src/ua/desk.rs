@@ -4,8 +4,10 @@
 //! it the latest call is meant.
 
 use super::{Call, Error, Phase};
+use crate::lines::{Answers, failed};
 use crate::rtp::{How, Key};
 use crate::sip::lock;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -258,26 +260,38 @@ impl Desk {
 
 /// What obeys requests: a phone or a trunk with its desk.
 pub trait Obeys: Send + Sync + 'static {
+    /// One that is none about a call, by its `cmd`.
+    type Request: DeserializeOwned + Send;
+
     fn desk(&self) -> &Desk;
 
-    /// A request that is none about a call; `None`: it is not known.
-    fn obey_own(
-        self: &Arc<Self>,
-        request: Value,
-    ) -> impl Future<Output = Option<Result<Value, String>>> + Send;
+    /// Does what is none about a call, and answers in JSON, or says why not.
+    fn act(&self, request: Self::Request) -> impl Future<Output = Result<Value, String>> + Send;
 }
 
 /// Does what a JSON object asks, and answers in JSON.
 pub async fn obey<O: Obeys>(owner: &Arc<O>, request: Value) -> Value {
-    let failed = |error: String| json!({"ok": false, "error": error});
     let id = request.get("call").and_then(Value::as_u64).and_then(|id| usize::try_from(id).ok());
-    match CallRequest::deserialize(&request) {
-        Ok(about_call) => {
-            owner.desk().obey(id, about_call).await.unwrap_or_else(|why| failed(why.to_string()))
-        }
-        Err(unknown) => match owner.obey_own(request).await {
-            Some(done) => done.unwrap_or_else(failed),
-            None => failed(unknown.to_string()),
-        },
+    let unfit = match CallRequest::deserialize(&request) {
+        Ok(about_call) => return owner.desk().obey(id, about_call).await.unwrap_or_else(failed),
+        Err(unfit) => unfit,
+    };
+    match serde_json::from_value(request) {
+        Ok(own) => owner.act(own).await.unwrap_or_else(failed),
+        // Then it is about a call, if anything.
+        Err(unknown) if unknown.to_string().starts_with("unknown variant") => failed(unfit),
+        Err(problem) => failed(problem),
+    }
+}
+
+impl<O: Obeys> Answers for Arc<O> {
+    type News = News;
+
+    fn news(&self) -> broadcast::Receiver<News> {
+        self.desk().news()
+    }
+
+    async fn answer(&self, request: Value) -> Value {
+        obey(self, request).await
     }
 }

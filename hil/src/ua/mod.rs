@@ -13,10 +13,10 @@ mod agent;
 mod call;
 mod called;
 mod caller;
-pub mod control;
 pub mod desk;
 pub mod scenario;
 mod talk;
+pub(crate) mod told;
 mod within;
 
 pub use agent::{Agent, Event, Settings};

@@ -14,7 +14,6 @@
 use super::desk::{Obeys, obey};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -41,23 +40,6 @@ pub enum Step {
 
 fn once() -> u32 {
     1
-}
-
-/// All steps of a file.
-///
-/// # Errors
-/// The file cannot be read, or its first line that is no step.
-pub fn read(path: &Path) -> Result<Vec<Step>, String> {
-    parse(&std::fs::read_to_string(path).map_err(|e| e.to_string())?)
-}
-
-fn parse(text: &str) -> Result<Vec<Step>, String> {
-    text.lines()
-        .enumerate()
-        .map(|(i, line)| (i + 1, line.trim()))
-        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
-        .map(|(number, line)| serde_json::from_str(line).map_err(|e| format!("line {number}: {e}")))
-        .collect()
 }
 
 /// Does the steps at 0, then begins one task for each of the others.
@@ -109,17 +91,12 @@ pub async fn play<O: Obeys>(steps: Vec<Step>, owner: &Arc<O>) -> Result<Vec<Join
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_bad_line_is_named() {
-        let problem =
-            parse("# fine\n\n{\"at_ms\":1,\"do\":{\"cmd\":\"state\"}}\n{\"at_ms\":1}\n").unwrap_err();
-        assert!(problem.starts_with("line 4:"), "{problem}");
-    }
+    use crate::lines::parse;
 
     #[test]
     fn a_step_may_wait_for_a_call() {
         let steps = parse("{\"on\":\"incoming\",\"number\":\"101\",\"do\":{\"cmd\":\"answer\"}}").unwrap();
         assert!(matches!(&steps[..], [Step::Answering { on, times: 1, .. }] if on == "incoming"));
+        assert!(parse::<Step>("{\"at_ms\":1}").is_err(), "a step does something");
     }
 }

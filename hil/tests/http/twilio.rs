@@ -1,10 +1,9 @@
-//! `hil twilio` as a program: driven from outside by a plain HTTP client, with webhooks to a plain HTTP server.
+//! `hil twilio`: the REST API from a client, with webhooks to a plain HTTP server.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
-
+use super::{Answer, Program, request};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::ops::Deref;
 
 use hil::twilio::signature;
 use serde_json::{Value, json};
@@ -17,61 +16,26 @@ const KEY_AUTH: &str = "U0sxOnNlY3JldA==";
 const MESSAGES: &str = "/2010-04-01/Accounts/AC00000000000000000000000000000001/Messages";
 const SEND: &str = "To=%2B12065550100&From=%2B12065550199&Body=";
 
-/// A running `hil twilio`, killed when dropped.
-struct Program {
-    child: Child,
-    api: String,
-    control: String,
-}
+struct Twilio(Program);
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Err: it has ended already.
-        drop(self.child.kill());
-        drop(self.child.wait());
+impl Deref for Twilio {
+    type Target = Program;
+
+    fn deref(&self) -> &Program {
+        &self.0
     }
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
-    }
-
     fn sids(&self, key: &str) -> Vec<String> {
         let all = self.body[key].as_array().unwrap();
         all.iter().map(|one| one["sid"].as_str().unwrap().to_owned()).collect()
     }
 }
 
-impl Program {
+impl Twilio {
     fn start() -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_hil"))
-            .args([
-                "twilio",
-                "--listen",
-                "127.0.0.1:0",
-                "--control",
-                "127.0.0.1:0",
-                "--api-key",
-                "SK1:secret",
-            ])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let at: Value = serde_json::from_str(&line).unwrap();
-        let host = |name: &str| at[name].as_str().unwrap().strip_prefix("http://").unwrap().to_owned();
-        Self { api: host("url"), control: host("control"), child }
+        Self(Program::start("twilio", ["--api-key", "SK1:secret"]))
     }
 
     fn as_whom(&self, auth: &str, method: &str, path: &str, form: &str) -> Option<Answer> {
@@ -92,36 +56,10 @@ impl Program {
         self.post(&format!("{MESSAGES}.json"), form)
     }
 
-    fn control(&self, path: &str, body: &Value) -> Value {
-        let method = if body.is_null() { "GET" } else { "POST" };
-        let body = if body.is_null() { String::new() } else { body.to_string() };
-        let answer =
-            request(&self.control, method, path, "Content-Type: application/json\r\n", &body).unwrap();
-        assert!(answer.status < 300, "{path}: {} {}", answer.status, answer.body);
-        answer.body
-    }
-
     fn inbound(&self, from: &str, body: &str) -> String {
         let sids = self.control("/_sim/inbound", &json!([{ "from": from, "body": body }]));
         sids[0].as_str().unwrap().to_owned()
     }
-}
-
-/// `None`: the connection ended without an answer.
-fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
-    let mut stream = TcpStream::connect(host).unwrap();
-    let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}");
-    write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
-    let mut answer = Vec::new();
-    let read = stream.read_to_end(&mut answer);
-    if answer.is_empty() || read.is_err() {
-        return None;
-    }
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = serde_json::from_str(body).unwrap_or_else(|_| body.into());
-    Some(Answer { status, head: head.to_owned(), body })
 }
 
 /// A shop's application: takes webhooks one by one and answers as told.
@@ -178,7 +116,7 @@ impl Application {
 
 #[test]
 fn a_message_has_twilios_shape_and_ends_delivered() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let application = Application::start();
     let url = application.url("/status");
     let sent =
@@ -208,7 +146,7 @@ fn a_message_has_twilios_shape_and_ends_delivered() {
 
 #[test]
 fn refusals_have_twilios_codes() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let from = "From=%2B15005550006&Body=x&To=%2B1";
     for (form, code) in [
         (format!("{from}5005550001"), 21211),
@@ -238,7 +176,7 @@ fn refusals_have_twilios_codes() {
 
 #[test]
 fn pages_go_on_where_they_were_although_a_message_comes_between() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let sids: Vec<String> = (0..5).map(|at| twilio.inbound("+12065550100", &format!("{at}"))).collect();
     let first = twilio.get(&format!("{MESSAGES}.json?PageSize=2&DateSent%3E=2020-01-01T00%3A00%3A00Z"));
     assert_eq!(first.sids("messages"), [&*sids[4], &*sids[3]]);
@@ -258,7 +196,7 @@ fn pages_go_on_where_they_were_although_a_message_comes_between() {
 
 #[test]
 fn a_lost_answer_is_a_sent_message_and_a_429_is_not() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     twilio.control(
         "/_sim/faults",
         &json!([
@@ -287,7 +225,7 @@ fn a_lost_answer_is_a_sent_message_and_a_429_is_not() {
 
 #[test]
 fn callbacks_come_last_first_and_doubled_on_demand() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let application = Application::start();
     twilio.control(
         "/_sim/settings",
@@ -312,7 +250,7 @@ fn callbacks_come_last_first_and_doubled_on_demand() {
 
 #[test]
 fn stop_blocks_the_pair_until_start_and_the_webhook_is_called_all_the_same() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let application = Application::start();
     let url = application.url("/sms#rc=2&rp=5xx");
     twilio.control("/_sim/numbers", &json!({ "number": "+12065550199", "sms_url": url }));
@@ -333,7 +271,7 @@ fn stop_blocks_the_pair_until_start_and_the_webhook_is_called_all_the_same() {
 
 #[test]
 fn forged_webhooks_do_not_verify() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let application = Application::start();
     let url = application.url("/sms");
     twilio.control("/_sim/numbers", &json!({ "number": "+12065550199", "sms_url": url }));
@@ -357,7 +295,7 @@ fn forged_webhooks_do_not_verify() {
 
 #[test]
 fn media_and_recordings_are_fetched_and_a_dead_line_comes_back() {
-    let twilio = Program::start();
+    let twilio = Twilio::start();
     let inbound = json!([{ "from": "+12065550100", "media": [["text/plain", "a photo"]] }]);
     let sids = twilio.control("/_sim/inbound", &inbound);
     let sid = sids[0].as_str().unwrap();
