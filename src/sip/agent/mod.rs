@@ -309,6 +309,8 @@ impl Agent {
             self.drain(None);
         }
         self.core.relays_due();
+        // The last transaction of a burst lingers for as long, and its timer comes by here.
+        self.gate.forget(now.mono);
         for (device, bindings) in self.core.registrar.handle_timeout(now) {
             self.core.output(Output::Bindings(device, bindings));
         }
