@@ -23,13 +23,15 @@ impl<K> Default for Deadlines<K> {
 impl<K: Ord + Clone> Deadlines<K> {
     /// Sets a deadline, or moves it.
     pub fn set(&mut self, key: K, at: Mono) {
-        if let Some(before) = self.of.insert(key.clone(), at) {
-            let old = (before, key);
-            self.queue.remove(&old);
-            self.queue.insert((at, old.1));
-        } else {
+        let Some(stands) = self.of.get_mut(&key) else {
+            self.of.insert(key.clone(), at);
             self.queue.insert((at, key));
-        }
+            return;
+        };
+        let before = (std::mem::replace(stands, at), key);
+        // The key that stands there moves, and what it holds stays where it was allocated.
+        let (_, key) = self.queue.take(&before).unwrap_or(before);
+        self.queue.insert((at, key));
     }
 
     /// Sets a deadline that may be set already: the earlier one stays.

@@ -466,7 +466,8 @@ impl Device {
             Some(old) => {
                 let ends_early = until.since(old.kept_until) > granted / 2;
                 let matters = ends_early || !old.binding.is_kept_as(&new.binding);
-                *old = Held { kept_until: old.kept_until, ..new.clone() };
+                old.binding.renew(&new.binding);
+                old.until = new.until;
                 matters
             }
             None => {
