@@ -6,10 +6,11 @@ use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
 use super::fetching::Fetch;
+use super::lines::Line;
 use super::orders::Placed;
 use super::runs::Run;
 use super::script::Script;
-use super::sending::{Line, Outgoing};
+use super::sending::Outgoing;
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::config::ShopSettings;
