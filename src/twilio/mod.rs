@@ -4,5 +4,7 @@
 //! well, and the text's sid keeps the two from being told twice.
 
 mod client;
+mod rest;
 
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
