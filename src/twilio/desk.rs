@@ -20,7 +20,7 @@ const TRIES: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Why there is no good answer, for the person at the command line.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeskError {
     /// The account does not know the credentials.
     #[error(
@@ -42,8 +42,6 @@ pub enum DeskError {
         code: Option<u32>,
         /// In words.
         message: String,
-        /// What else it told, `null` mostly.
-        details: Value,
     },
     /// Nothing left the box.
     #[error("Twilio cannot be reached: {0}")]
@@ -103,12 +101,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`DeskError`]
-    pub async fn list(
-        &self,
-        path: &str,
-        query: &[(&str, &str)],
-        key: &str,
-    ) -> Result<Vec<Value>, DeskError> {
+    pub async fn list(&self, path: &str, query: &[(&str, &str)], key: &str) -> Result<Vec<Value>, DeskError> {
         self.listed(Product::Api, &self.below(path), query, key).await.map(|(all, _)| all)
     }
 
@@ -251,8 +244,8 @@ impl Desk {
             | RequestError::Refused(ApiError { status: status @ 403, code: Some(20003), .. }) => {
                 DeskError::Credentials { account: self.client.account().to_owned(), status }
             }
-            RequestError::Refused(ApiError { status, code, message, details, .. }) => {
-                DeskError::Refused { status, code, message, details }
+            RequestError::Refused(ApiError { status, code, message, .. }) => {
+                DeskError::Refused { status, code, message }
             }
             RequestError::NotSent { why } => DeskError::Unreachable(why),
             RequestError::Lost { why } => DeskError::Lost(why),

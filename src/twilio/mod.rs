@@ -4,5 +4,10 @@
 //! well, and the text's sid keeps the two from being told twice.
 
 mod client;
+pub mod desk;
+pub mod recordings;
+pub mod setup;
+pub mod studio;
+pub mod usage;
 
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};

@@ -26,7 +26,7 @@ pub const EVERY: Duration = Duration::from_secs(300);
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How far behind the last look each look begins: Twilio's lists are of days, and entries appear late.
 const OVERLAP: Duration = Duration::from_secs(36 * 3600);
-/// Without any earlier look: how far back.
+/// Without any earlier look and with no time of a set-up: how far back.
 const FIRST: Duration = Duration::from_secs(7 * 86_400);
 /// Largest recording that is kept: an hour at 8 kHz and 16 bits, as long as `Record` may go on.
 const MOST: usize = 64 << 20;
@@ -100,6 +100,7 @@ pub struct Keep {
     storage: PathBuf,
     line: LineId,
     number: PhoneNumber,
+    since: Option<Wall>,
 }
 
 /// Why a look came to nothing. What was fetched before is kept.
@@ -114,10 +115,10 @@ pub enum LookError {
 }
 
 impl Keep {
-    /// For a line and its number.
+    /// For a line and its number; the first look begins at `since`, when the line was set up.
     #[must_use]
-    pub fn new(storage: &Path, line: LineId, number: PhoneNumber) -> Self {
-        Self { storage: storage.to_owned(), line, number }
+    pub fn new(storage: &Path, line: LineId, number: PhoneNumber, since: Option<Wall>) -> Self {
+        Self { storage: storage.to_owned(), line, number, since }
     }
 
     /// Looks for recordings since the last look, fetches what is new and gives it. `now` serves only where Twilio does
@@ -128,7 +129,8 @@ impl Keep {
     pub async fn look(&self, desk: &Desk, now: Wall) -> Result<Vec<Voicemail>, LookError> {
         make_directory(&directory(&self.storage))?;
         let before = self.looked();
-        let at = before.at.map_or_else(|| back(now, FIRST), |at| back(Wall(at), OVERLAP));
+        let last = before.at.map(Wall).or(self.since);
+        let at = last.map_or_else(|| back(now, FIRST), |at| back(at, OVERLAP));
         // Days are understood by every version of the API.
         let day = at.rfc3339().get(..10).unwrap_or_default().to_owned();
         let (all, asked) = desk.list_at("/Recordings.json", &[("DateCreated>", &day)], "recordings").await?;
@@ -157,7 +159,9 @@ impl Keep {
             }
             match self.fetch(desk, recording).await? {
                 Some(voicemail) => fetched.push(voicemail),
-                None => drop(passed.insert(sid.to_owned())),
+                None => {
+                    passed.insert(sid.to_owned());
+                }
             }
         }
         // What is still being written must not fall behind the next look.

@@ -18,11 +18,12 @@ mod record;
 
 pub use account::look;
 pub use apply::{SetupError, apply, apply_undo};
-pub use record::{Made, Record, Thing};
 pub(super) use record::write_private;
+pub use record::{Made, Record, Thing};
 
 use std::collections::BTreeMap;
 
+use crate::config::Secret;
 use crate::types::PhoneNumber;
 
 /// What Twilio answers texts with before anybody set a URL: a demonstration that customers must not read.
@@ -68,6 +69,33 @@ pub fn label(id: &str) -> String {
 pub fn domain_name(id: &str, account: &str) -> String {
     let tail = account.get(account.len().saturating_sub(6)..).unwrap_or_default();
     format!("shop-{}-{}.sip.twilio.com", label(id), tail.to_ascii_lowercase())
+}
+
+/// A password as Twilio takes it: twelve characters at least, upper and lower case, a digit. 24 of 57, 139 bits.
+///
+/// # Errors
+/// The system has no randomness.
+pub fn password() -> Result<Secret, getrandom::Error> {
+    const LETTERS: &[u8] = b"23456789abcdefghijkmnopqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ";
+    loop {
+        let mut bytes = [0u8; 64];
+        getrandom::fill(&mut bytes)?;
+        // 228 is the largest multiple of 57 in a byte: what lies above would favour the first ones.
+        let fair = bytes.iter().filter(|byte| **byte < 228);
+        let text: String = fair
+            .filter_map(|byte| LETTERS.get(usize::from(*byte) % LETTERS.len()))
+            .map(|b| char::from(*b))
+            .take(24)
+            .collect();
+        let has = |kind: fn(&char) -> bool| text.chars().any(|c| kind(&c));
+        if text.len() == 24
+            && has(char::is_ascii_digit)
+            && has(char::is_ascii_lowercase)
+            && has(char::is_ascii_uppercase)
+        {
+            return Ok(Secret::new(text));
+        }
+    }
 }
 
 /// Something with a sid and a name.
@@ -199,7 +227,7 @@ pub fn plan(wanted: &Wanted, existing: &Existing, record: &mut Record) -> Result
     for thing in Thing::ALL {
         match standing(thing, wanted, existing, record) {
             Standing::Missing => plan.steps.push(Step::Make(thing)),
-            Standing::Ours(_) => {}
+            Standing::Ours => {}
             Standing::Theirs(other) => obstacles.push(Obstacle::Taken {
                 what: thing.words(),
                 name: other.name.clone(),
@@ -225,18 +253,13 @@ pub fn plan(wanted: &Wanted, existing: &Existing, record: &mut Record) -> Result
 
 enum Standing<'a> {
     Missing,
-    Ours(&'a Named),
+    Ours,
     Theirs(&'a Named),
 }
 
-fn standing<'a>(
-    thing: Thing,
-    wanted: &Wanted,
-    existing: &'a Existing,
-    record: &Record,
-) -> Standing<'a> {
-    if let Some(ours) = record.sid(thing).and_then(|sid| existing.by_sid(thing, sid)) {
-        return Standing::Ours(ours);
+fn standing<'a>(thing: Thing, wanted: &Wanted, existing: &'a Existing, record: &Record) -> Standing<'a> {
+    if record.sid(thing).is_some_and(|sid| existing.by_sid(thing, sid).is_some()) {
+        return Standing::Ours;
     }
     // Inside a list or a domain of somebody else there is nothing to be found by name: those are the obstacle.
     let name = match thing {
@@ -301,7 +324,9 @@ impl Step {
                 format!("create user {USER} in credential list {name}, with a password that is made here")
             }
             Self::Make(Thing::Flow) => {
-                format!("create Studio flow {name}: rings the box, takes a voicemail where it does not answer")
+                format!(
+                    "create Studio flow {name}: rings the box, takes a voicemail where it does not answer"
+                )
             }
             Self::Make(Thing::Domain) => format!("create SIP domain {domain}, secure, with registration"),
             Self::Make(Thing::Registrations) => format!("let credential list {name} register at {domain}"),

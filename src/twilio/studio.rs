@@ -151,9 +151,7 @@ pub async fn validate(desk: &Desk, name: &str, definition: &str) -> Result<Vec<S
     match desk.studio_post("/v2/Flows/Validate", &form).await {
         Ok(answer) if answer.get("valid").and_then(Value::as_bool) == Some(false) => Ok(problems(&answer)),
         Ok(_) => Ok(Vec::new()),
-        Err(DeskError::Refused { status, details, .. }) if (status == 400 || status == 422) && !details.is_null() => {
-            Ok(problems(&details))
-        }
+        Err(DeskError::Refused { status: 400 | 422, message, .. }) => Ok(vec![message]),
         Err(error) => Err(error),
     }
 }
@@ -182,8 +180,8 @@ pub struct Push<'a> {
     pub message: &'a str,
     /// Live at once; else it becomes the draft.
     pub publish: bool,
-    /// The cloud's revision that was pulled or pushed last.
-    pub pulled: Option<u32>,
+    /// The cloud's flow and revision that were pulled or pushed last.
+    pub pulled: Option<(&'a str, u32)>,
     /// Overwrites whatever the cloud has.
     pub force: bool,
 }
@@ -197,12 +195,13 @@ pub struct Push<'a> {
 /// [`StudioError::Moved`] when the cloud has a revision that was not pulled; nothing was changed then.
 pub async fn push(desk: &Desk, push: &Push<'_>) -> Result<Head, StudioError> {
     let there = find(desk, push.name).await?;
-    if let Some(head) = there.as_ref().filter(|head| !push.force && push.pulled != Some(head.revision)) {
+    let moved = |head: &&Head| !push.force && push.pulled != Some((head.sid.as_str(), head.revision));
+    if let Some(head) = there.as_ref().filter(moved) {
         return Err(StudioError::Moved {
             name: head.name.clone(),
             there: head.revision,
             status: head.status.clone(),
-            pulled: push.pulled,
+            pulled: push.pulled.filter(|(sid, _)| *sid == head.sid).map(|(_, revision)| revision),
         });
     }
     let definition = push.definition.to_string();
@@ -218,7 +217,8 @@ pub async fn push(desk: &Desk, push: &Push<'_>) -> Result<Head, StudioError> {
         ("Definition", definition.as_str()),
         ("CommitMessage", push.message),
     ];
-    let path = there.as_ref().map_or_else(|| "/v2/Flows".to_owned(), |head| format!("/v2/Flows/{}", head.sid));
+    let path =
+        there.as_ref().map_or_else(|| "/v2/Flows".to_owned(), |head| format!("/v2/Flows/{}", head.sid));
     let flow = desk.studio_post(&path, &form).await?;
     Head::of(&flow).ok_or(StudioError::Nonsense)
 }
@@ -241,7 +241,9 @@ mod tests {
     #[test]
     fn two_flows_of_one_name_are_told_apart_by_their_sids() {
         let all = vec![head("FW1", "Menu"), head("FW2", "Menu"), head("FW3", "Parts")];
-        assert!(matches!(one(all.clone(), "Menu"), Err(StudioError::Several { sids, .. }) if sids == ["FW1", "FW2"]));
+        assert!(
+            matches!(one(all.clone(), "Menu"), Err(StudioError::Several { sids, .. }) if sids == ["FW1", "FW2"])
+        );
         assert_eq!(one(all.clone(), "FW2").unwrap().unwrap().sid, "FW2");
         assert_eq!(one(all, "Nothing").unwrap(), None);
     }

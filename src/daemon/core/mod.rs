@@ -19,7 +19,8 @@ mod sending;
 mod shop;
 mod timers;
 
-pub use commands::Command;
+pub(super) use commands::VOICEMAIL;
+pub use commands::{Command, NewFlow};
 pub use shop::{DealerSetup, ShopSetup};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -25,7 +25,11 @@ const FIELDS: [(&str, &str); 8] = [
 /// The account does not answer, or will not.
 pub async fn look(desk: &Desk, wanted: &Wanted, record: &Record) -> Result<Existing, DeskError> {
     let mut there = Existing {
-        lists: named(desk.list("/SIP/CredentialLists.json", &[], "credential_lists").await?, "friendly_name", ""),
+        lists: named(
+            desk.list("/SIP/CredentialLists.json", &[], "credential_lists").await?,
+            "friendly_name",
+            "",
+        ),
         domains: named(desk.list("/SIP/Domains.json", &[], "domains").await?, "domain_name", "voice_url"),
         flows: named(desk.studio_list("/v2/Flows", "flows").await?, "friendly_name", "webhook_url"),
         ..Existing::default()

@@ -143,8 +143,7 @@ impl Taker<'_> {
             }
             Thing::Credential => {
                 let list = self.sid(record, Thing::CredentialList)?;
-                let form =
-                    vec![("Username", USER.to_owned()), ("Password", password.expose().to_owned())];
+                let form = vec![("Username", USER.to_owned()), ("Password", password.expose().to_owned())];
                 (format!("/SIP/CredentialLists/{list}/Credentials.json"), form)
             }
             Thing::Flow => {
@@ -193,7 +192,17 @@ impl Taker<'_> {
             Thing::Flow => self.desk.studio_post(&path, &form).await,
             _ => self.desk.post(&path, &form).await,
         };
-        let answer = answer.map_err(|e| self.failed(e))?;
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                // What certainly was not made is not ours when somebody else makes it.
+                if !matches!(error, DeskError::Lost(_)) {
+                    record.made.retain(|made| made.what != thing);
+                    record.save(self.path)?;
+                }
+                return Err(self.failed(error));
+            }
+        };
         match text(&answer, "sid") {
             "" => Err(self.lacks("sid")),
             sid => {

@@ -32,7 +32,14 @@ pub fn definition(wanted: &Wanted) -> Value {
     let called = "{{trigger.call.To}}";
     let became = "{{widgets.ring_box.DialCallStatus}}";
     let states = [
-        state("Trigger", "trigger", json!([{ "next": "from_box", "event": "incomingCall" }]), json!({}), 0, 0),
+        state(
+            "Trigger",
+            "trigger",
+            json!([{ "next": "from_box", "event": "incomingCall" }]),
+            json!({}),
+            0,
+            0,
+        ),
         // A call that the box places through its domain is for `sip:NUMBER@DOMAIN`; one from outside is for a number.
         state(
             "from_box",

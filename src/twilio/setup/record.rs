@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Wanted;
+use crate::types::Wall;
 
 /// What a box makes at the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,14 +32,8 @@ pub enum Thing {
 
 impl Thing {
     /// In the order in which they are made: each only needs those before it.
-    pub const ALL: [Self; 6] = [
-        Self::CredentialList,
-        Self::Credential,
-        Self::Flow,
-        Self::Domain,
-        Self::Registrations,
-        Self::Calls,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::CredentialList, Self::Credential, Self::Flow, Self::Domain, Self::Registrations, Self::Calls];
 
     /// For people.
     #[must_use]
@@ -128,6 +123,13 @@ impl Record {
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
         write_private(path, text.as_bytes())
+    }
+
+    /// When the set-up was begun, if it was.
+    #[must_use]
+    pub fn begun_at(&self) -> Option<Wall> {
+        let at: jiff::Timestamp = self.begun.parse().ok()?;
+        Some(Wall(at.as_millisecond()))
     }
 
     /// True when there is nothing left to undo.

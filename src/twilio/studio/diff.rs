@@ -64,9 +64,9 @@ fn compare(path: &str, old: &Value, new: &Value, lines: &mut Vec<String>) {
                     (_, None) => lines.push(format!("- {}: {}", below(key), shown(was))),
                 }
             }
-            let added = new.iter().filter(|(key, now)| {
-                !old.contains_key(*key) && key.as_str() != "offset" && !now.is_null()
-            });
+            let added = new
+                .iter()
+                .filter(|(key, now)| !old.contains_key(*key) && key.as_str() != "offset" && !now.is_null());
             lines.extend(added.map(|(key, now)| format!("+ {}: {}", below(key), shown(now))));
         }
         (Value::Array(old), Value::Array(new)) => {
