@@ -57,6 +57,18 @@ pub enum DeskError {
     TooLarge(usize),
 }
 
+impl DeskError {
+    /// True when the request may have been done all the same.
+    #[must_use]
+    pub fn may_be_done(&self) -> bool {
+        match self {
+            Self::Refused { status, .. } => *status >= 500,
+            Self::Lost(_) => true,
+            Self::Credentials { .. } | Self::Unreachable(_) | Self::Endless(_) | Self::TooLarge(_) => false,
+        }
+    }
+}
+
 fn refusal(status: u16, code: Option<u32>, message: &str) -> String {
     let code = code.map_or_else(String::new, |code| format!(" ({code})"));
     format!("{status}{code}: {message}")

@@ -11,3 +11,6 @@ pub mod studio;
 pub mod usage;
 
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+
+#[cfg(test)]
+mod account_tests;

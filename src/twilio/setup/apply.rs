@@ -196,7 +196,7 @@ impl Taker<'_> {
             Ok(answer) => answer,
             Err(error) => {
                 // What certainly was not made is not ours when somebody else makes it.
-                if !matches!(error, DeskError::Lost(_)) {
+                if !error.may_be_done() {
                     record.made.retain(|made| made.what != thing);
                     record.save(self.path)?;
                 }

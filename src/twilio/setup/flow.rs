@@ -71,14 +71,8 @@ pub fn definition(wanted: &Wanted) -> Value {
             "answered",
             "split-based-on",
             json!([
-                { "event": "noMatch" },
-                is(
-                    "Nobody took it",
-                    "busy, no-answer, failed, canceled",
-                    "matches_any_of",
-                    became,
-                    "greeting"
-                ),
+                { "next": "greeting", "event": "noMatch" },
+                is("The box took it", "completed, answered", "matches_any_of", became, ""),
             ]),
             json!({ "input": became }),
             -200,
