@@ -168,6 +168,11 @@ impl Client {
         format!("/2010-04-01/Accounts/{}/{below}", self.account)
     }
 
+    /// Where something of the account is: a whole URL on the API's host.
+    pub(super) fn address_of(&self, below: &str) -> String {
+        format!("{}{}", self.api.as_str().trim_end_matches('/'), self.path(below))
+    }
+
     /// Reads a resource or the first page of a list.
     ///
     /// # Errors
