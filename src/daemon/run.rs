@@ -17,6 +17,7 @@ use super::memory;
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
+use super::voicemail;
 use crate::at;
 use crate::config::{Config, LineConfig, Port};
 use crate::dealer::{self, DealerConfig};
@@ -118,6 +119,7 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     let control = tokio::spawn(control::serve(listener, requests_tx));
