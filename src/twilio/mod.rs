@@ -2,3 +2,7 @@
 //! A line of this kind takes and brings texts whole ([`crate::types::LineCommand::Post`],
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
+
+pub mod fields;
+pub mod signature;
+pub mod webhook;
