@@ -5,11 +5,13 @@ pub mod calls_setup;
 pub mod clock;
 pub mod control;
 pub mod core;
+mod front;
 mod run;
 mod supervise;
 mod telephony;
 mod turns;
 
 pub use calls::{CallEnds, TrunkLife};
+pub use front::{Front, Handle, NotDone};
 pub use run::{RunError, modem_config, run};
 pub use turns::{Ends, LoopCounters, Request, Stopped, Turns};

@@ -13,6 +13,7 @@ use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, ShopSetup};
+use super::front::{Front, Handle, with_counters};
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
@@ -57,12 +58,13 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-/// Runs the box until `shutdown` is ready. `ready` is called once, when texts are taken.
+/// Runs the box until `shutdown` is ready, with `front` before it. `ready` is called once, when texts are taken.
 ///
 /// # Errors
 /// [`RunError`]; exit with a failure, so that systemd starts the box again.
 pub async fn run(
     config: Config,
+    front: Option<Front>,
     shutdown: impl Future<Output = ()> + Send,
     ready: impl FnOnce(),
 ) -> Result<(), RunError> {
@@ -88,7 +90,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let (edges_stop, edges_stopped) = watch::channel(false);
     let mut edges = tokio::task::JoinSet::new();
-    let (telephony, calls) = telephony::prepare(&config, &core);
+    let (telephony, mut calls) = telephony::prepare(&config, &core);
     if let Some(telephony) = telephony {
         edges.spawn(telephony.run(clock.clone(), edges_stopped.clone()));
     }
@@ -119,6 +121,11 @@ pub async fn run(
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
+    if let Some(front) = front {
+        calls.counters = with_counters(calls.counters, front.name, front.counters);
+        let handle = Handle::new(requests_tx.clone(), store.clone(), edges_stopped.clone());
+        edges.spawn((front.serve)(handle));
+    }
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));

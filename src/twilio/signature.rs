@@ -170,7 +170,9 @@ mod tests {
         assert!(!form(TOKEN, URL, &format!("{CALL}&X="), "RSOYDt4T1cUTdK1PDd93/VVr8B8"));
         let first_changed = SIGNATURE.replacen('R', "S", 1);
         let bits_after_the_end = SIGNATURE.replacen("8=", "9=", 1);
-        for bad in ["", "=", "%%%", &SIGNATURE[..27], &format!("{SIGNATURE}="), &first_changed, &bits_after_the_end] {
+        for bad in
+            ["", "=", "%%%", &SIGNATURE[..27], &format!("{SIGNATURE}="), &first_changed, &bits_after_the_end]
+        {
             assert!(!form(TOKEN, URL, CALL, bad), "{bad:?}");
         }
     }
@@ -227,7 +229,13 @@ mod tests {
             assert!(is_genuine(TOKEN, &url, Payload::Body(b"{}"), signature.as_bytes()), "{url}");
             assert!(!is_genuine(TOKEN, &url, Payload::Body(b"{ }"), signature.as_bytes()));
         }
-        for query in ["", "&bodySHA256=", "&bodySHA256=44", &format!("&bodySHA256={hash}0"), &format!("#&bodySHA256={hash}")] {
+        for query in [
+            "",
+            "&bodySHA256=",
+            "&bodySHA256=44",
+            &format!("&bodySHA256={hash}0"),
+            &format!("#&bodySHA256={hash}"),
+        ] {
             let url = format!("{URL}{query}");
             let signature = signed(TOKEN, &url, &[]);
             assert!(!is_genuine(TOKEN, &url, Payload::Body(b"{}"), signature.as_bytes()), "{query}");

@@ -168,13 +168,13 @@ mod tests {
 
     #[test]
     fn whatsapp_is_a_channel_and_no_part_of_the_number() {
-        let form = format!("MessageSid={SID}&From=whatsapp%3A%2B12065550142&To=whatsapp%3A%2B12065550199&WaId=1");
+        let form =
+            format!("MessageSid={SID}&From=whatsapp%3A%2B12065550142&To=whatsapp%3A%2B12065550199&WaId=1");
         let text = read(&form).unwrap();
-        assert_eq!((text.channel, text.from.as_str(), text.to.as_str()), (
-            Channel::WhatsApp,
-            "+12065550142",
-            "+12065550199"
-        ));
+        assert_eq!(
+            (text.channel, text.from.as_str(), text.to.as_str()),
+            (Channel::WhatsApp, "+12065550142", "+12065550199")
+        );
         assert_eq!((text.body.as_str(), &text.parameters["WaId"]), ("", &json!("1")));
     }
 

@@ -7,7 +7,7 @@ use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{Op, SettingRow, Source};
-use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
 /// As Twilio has it (error 21617). Characters.
 const LONGEST: usize = 1600;
@@ -54,6 +54,14 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// What an upstream's webhook says of a line. Answered with `{"new": …}` once it is durable: false when it
+    /// changed nothing, because it was known.
+    Upstream {
+        /// Which.
+        line: LineId,
+        /// What the line's edge would say.
+        event: Box<LineEvent>,
+    },
     /// How things stand.
     Status,
 }
@@ -66,6 +74,13 @@ impl Core {
             | Command::ResendOrder { shop, .. }
             | Command::HangUp { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
+            Command::Upstream { line, .. } => match self.line_shop.get(line) {
+                Some(shop) => shop.clone(),
+                None => {
+                    step.live.push(Effect::Reply(reply, Err(format!("line {line} belongs to no shop"))));
+                    return;
+                }
+            },
             Command::Status => {
                 let status = self.status();
                 step.live.push(Effect::Reply(reply, Ok(status)));
@@ -83,6 +98,7 @@ impl Core {
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
                 Command::HangUp { call, .. } => s.hang_up(cx, call),
+                Command::Upstream { line, event } => Ok(s.upstream_says(cx, &line, *event)),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -110,6 +126,13 @@ impl Shop {
             return Err("it cannot be sent: the shop has no line".to_owned());
         }
         Ok(json!({ "id": id }))
+    }
+
+    /// What is new changes something that is stored.
+    fn upstream_says(&mut self, cx: &mut Cx<'_>, line: &LineId, event: LineEvent) -> Value {
+        let before = cx.step.transaction.ops.len();
+        self.line_event(cx, line, event);
+        json!({ "new": cx.step.transaction.ops.len() > before })
     }
 
     fn set_command(
