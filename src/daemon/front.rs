@@ -11,12 +11,15 @@ use super::core::Command;
 use super::turns::Request;
 use crate::store::Store;
 
+/// Goes on until the box stops.
+pub type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// Something that serves the outside while the box runs.
 pub struct Front {
     /// Its name among the edges of the status.
     pub name: &'static str,
     /// Serves until [`Handle::stopping`] is ready, and ends soon after.
-    pub serve: Box<dyn FnOnce(Handle) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>,
+    pub serve: Box<dyn FnOnce(Handle) -> Serving + Send>,
     /// What it counts.
     pub counters: Box<dyn Fn() -> Value + Send>,
 }

@@ -12,6 +12,6 @@ mod telephony;
 mod turns;
 
 pub use calls::{CallEnds, TrunkLife};
-pub use front::{Front, Handle, NotDone};
+pub use front::{Front, Handle, NotDone, Serving};
 pub use run::{RunError, modem_config, run};
 pub use turns::{Ends, LoopCounters, Request, Stopped, Turns};
