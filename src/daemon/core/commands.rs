@@ -8,7 +8,7 @@ use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
-use crate::types::{CallId, EventId, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
 /// What the audit log says of a voicemail that the staff were told of.
 pub(in crate::daemon) const VOICEMAIL: &str = "voicemail";
@@ -75,6 +75,14 @@ pub enum Command {
         /// For the audit log.
         detail: Value,
     },
+    /// What an upstream's webhook says of a line. Answered with `{"new": …}` once it is durable: false when it
+    /// changed nothing, because it was known.
+    Upstream {
+        /// Which.
+        line: LineId,
+        /// What the line's edge would say.
+        event: Box<LineEvent>,
+    },
     /// How things stand.
     Status,
 }
@@ -106,6 +114,13 @@ impl Core {
             | Command::PutFlow { shop, .. }
             | Command::Voicemail { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
+            Command::Upstream { line, .. } => match self.line_shop.get(line) {
+                Some(shop) => shop.clone(),
+                None => {
+                    step.live.push(Effect::Reply(reply, Err(format!("line {line} belongs to no shop"))));
+                    return;
+                }
+            },
             Command::Status => {
                 let status = self.status();
                 step.live.push(Effect::Reply(reply, Ok(status)));
@@ -125,6 +140,7 @@ impl Core {
                 Command::HangUp { call, .. } => s.hang_up(cx, call),
                 Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
                 Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
+                Command::Upstream { line, event } => Ok(s.upstream_says(cx, &line, *event)),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -200,6 +216,13 @@ impl Shop {
         }
         self.tell_staff(cx, body);
         Value::Null
+    }
+
+    /// What is new changes something that is stored.
+    fn upstream_says(&mut self, cx: &mut Cx<'_>, line: &LineId, event: LineEvent) -> Value {
+        let before = cx.step.transaction.ops.len();
+        self.line_event(cx, line, event);
+        json!({ "new": cx.step.transaction.ops.len() > before })
     }
 
     fn set_command(

@@ -26,9 +26,9 @@ mod shop;
 mod timers;
 mod upstream;
 
-pub use lines::{LineSetup, Takes};
 pub(super) use commands::VOICEMAIL;
 pub use commands::{Command, NewFlow};
+pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
