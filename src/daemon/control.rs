@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::core::Command;
 use super::turns::Request;
-use crate::types::{CallId, MessageId, OrderId, ShopId};
+use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
 /// Longest request line, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -62,6 +62,27 @@ pub enum Ask {
         /// CA…
         call: String,
     },
+    /// Deliver an event once more.
+    ReplayEvent {
+        /// Whose.
+        shop: String,
+        /// EV…
+        event: String,
+    },
+    /// Deliver dead events once more.
+    ReplayDead {
+        /// Whose.
+        shop: String,
+        /// Not what happened before; milliseconds since 1970.
+        since: Option<i64>,
+    },
+    /// Send a `test.ping` to an endpoint.
+    TestEndpoint {
+        /// Whose.
+        shop: String,
+        /// As the configuration names it.
+        endpoint: String,
+    },
     /// How things stand.
     Status,
 }
@@ -76,6 +97,9 @@ impl From<Ask> for Command {
             }
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
             Ask::HangUp { shop, call } => Self::HangUp { shop: ShopId(shop), call: CallId(call) },
+            Ask::ReplayEvent { shop, event } => Self::ReplayEvent { shop: ShopId(shop), event },
+            Ask::ReplayDead { shop, since } => Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) },
+            Ask::TestEndpoint { shop, endpoint } => Self::TestEndpoint { shop: ShopId(shop), endpoint },
             Ask::Status => Self::Status,
         }
     }

@@ -12,16 +12,17 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, ShopSetup};
+use super::core::{Core, DealerSetup, EndpointSetup, ShopSetup};
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
 use crate::at;
-use crate::config::{Config, LineConfig, Port};
+use crate::config::{Config, LineConfig, Port, secret_bytes};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
 use crate::types::{EventId, LineId};
+use crate::webhook::{self, WebhookConfig};
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);
@@ -117,13 +118,18 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    let (webhooks, webhook_commands) = mpsc::channel(256);
+    let (webhook_events_tx, webhook_events) = mpsc::channel(QUEUE);
+    edges.spawn(webhook::run(endpoints(&config), webhook_commands, webhook_events_tx, edges_stopped.clone()));
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
 
-    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
+    let dealer = dealer_tx;
+    let ends =
+        Ends { line_events, dealer_events, requests, lines, dealer, webhook_events, webhooks, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
     let how = {
@@ -228,10 +234,27 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
             id: shop.id.clone(),
             lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
+            endpoints: config
+                .endpoints
+                .iter()
+                .filter(|e| e.shop == shop.id)
+                .map(|e| EndpointSetup { id: e.id.clone(), events: e.events.clone(), bodies: e.bodies })
+                .collect(),
             calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
         .collect()
+}
+
+fn endpoints(config: &Config) -> Vec<WebhookConfig> {
+    let endpoint = |e: &crate::config::Endpoint| WebhookConfig {
+        shop: e.shop.clone(),
+        id: e.id.clone(),
+        url: e.url.clone(),
+        // The configuration's reader has refused what is none.
+        key: secret_bytes(e.secret.expose()).unwrap_or_default(),
+    };
+    config.endpoints.iter().map(endpoint).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::types::{ExecutionSid, LineId, Mono, OrderId};
+use crate::types::{ExecutionSid, LineId, Mono, OrderId, Wall};
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,9 @@ pub struct Conversation {
     /// The line that the person wrote to last: the number that they know.
     #[serde(default)]
     pub line: Option<LineId>,
+    /// Until then the person knows that the shop is closed, or has somebody who answers all the same.
+    #[serde(default)]
+    pub closed_until: Option<Wall>,
 }
 
 /// What is to be done with a text, or with the conversation as it stands.

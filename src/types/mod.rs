@@ -1,6 +1,7 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
+pub mod base64;
 mod call;
 mod dtmf;
 pub mod gsm7;
@@ -13,6 +14,7 @@ mod order;
 mod phone;
 mod time;
 mod upstream;
+mod webhook;
 
 pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
@@ -36,3 +38,4 @@ pub use upstream::{
     Channel, Delivery, FoundPost, MediaLink, MediaResult, Post, PostResult, PostStatus, PostsFound,
     UpstreamText,
 };
+pub use webhook::EventAnswer;

@@ -4,10 +4,11 @@
 use serde_json::{Map, Value, json};
 
 use super::shop::Shop;
+use super::events::EventsWanted;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{Op, SettingRow, Source};
-use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
 
 /// As Twilio has it (error 21617). Characters.
 const LONGEST: usize = 1600;
@@ -54,6 +55,27 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// Deliver one of the box's own events once more, also one that was delivered.
+    ReplayEvent {
+        /// Whose.
+        shop: ShopId,
+        /// EV…
+        event: String,
+    },
+    /// Deliver what was given up once more: the newest 1000.
+    ReplayDead {
+        /// Whose.
+        shop: ShopId,
+        /// Not what happened before.
+        since: Option<Wall>,
+    },
+    /// Send a `test.ping` to an endpoint and say what came back.
+    TestEndpoint {
+        /// Whose.
+        shop: ShopId,
+        /// As the configuration names it.
+        endpoint: String,
+    },
     /// How things stand.
     Status,
 }
@@ -65,9 +87,12 @@ impl Core {
             | Command::Resend { shop, .. }
             | Command::ResendOrder { shop, .. }
             | Command::HangUp { shop, .. }
+            | Command::ReplayEvent { shop, .. }
+            | Command::ReplayDead { shop, .. }
+            | Command::TestEndpoint { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
             Command::Status => {
-                let status = self.status();
+                let status = self.status(now.mono);
                 step.live.push(Effect::Reply(reply, Ok(status)));
                 return;
             }
@@ -77,12 +102,24 @@ impl Core {
             return;
         }
         self.with_shop(&shop, id, now, step, |s, cx| {
+            let wanted = |wanted| Effect::ReadEvents { shop: shop.clone(), wanted };
             let answer = match command {
                 Command::Send { to, body, .. } => s.send_command(cx, &to, body),
                 Command::Resend { message, .. } => s.resend(cx, &message),
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
                 Command::HangUp { call, .. } => s.hang_up(cx, call),
+                // These are answered when they have been read, or were tried.
+                Command::ReplayEvent { event, .. } => {
+                    return cx.after(wanted(EventsWanted::One { id: event, reply }));
+                }
+                Command::ReplayDead { since, .. } => {
+                    return cx.after(wanted(EventsWanted::Dead { since, reply }));
+                }
+                Command::TestEndpoint { endpoint, .. } => match s.test_endpoint(cx, reply, &endpoint) {
+                    Ok(()) => return,
+                    Err(why) => Err(why),
+                },
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
