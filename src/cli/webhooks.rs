@@ -77,7 +77,9 @@ pub(super) fn run(config: &Config, command: Webhooks) -> Result<(), String> {
             let shop = choose_shop(config, shop.as_deref())?.id.to_string();
             match id {
                 Some(event) => tell(config, &Ask::ReplayEvent { shop, event }),
-                None => tell(config, &Ask::ReplayDead { shop, since: since.as_deref().map(moment).transpose()? }),
+                None => {
+                    tell(config, &Ask::ReplayDead { shop, since: since.as_deref().map(moment).transpose()? })
+                }
             }
         }
         Webhooks::Test { endpoint } => test(config, endpoint),
@@ -102,7 +104,9 @@ fn test(config: &Config, endpoint: String) -> Result<(), String> {
     println!("{answer}");
     match answer.pointer("/answer/answered/status").and_then(Value::as_u64) {
         Some(200..=299) => Ok(()),
-        Some(status) => Err(format!("the endpoint answered {status}: events to it would not count as delivered")),
+        Some(status) => {
+            Err(format!("the endpoint answered {status}: events to it would not count as delivered"))
+        }
         None => Err("the endpoint did not answer".to_owned()),
     }
 }

@@ -61,7 +61,10 @@ impl Reader<'_> {
                 self.fault(at, format!("there are two webhooks with the id `{}`", endpoint.id));
             }
             if endpoints.len() == ENDPOINTS_MOST {
-                self.fault(at, format!("{ENDPOINTS_MOST} webhooks are the most: let one of them hand events on"));
+                self.fault(
+                    at,
+                    format!("{ENDPOINTS_MOST} webhooks are the most: let one of them hand events on"),
+                );
             }
             endpoints.push(endpoint);
         }
@@ -124,8 +127,10 @@ impl Reader<'_> {
             if EVENT_KINDS.iter().any(|kind| matches_kind(pattern, kind)) {
                 continue;
             }
-            let hint = settings::nearest(pattern, EVENT_KINDS.iter().copied())
-                .map_or_else(|| format!("there are {}", EVENT_KINDS.join(", ")), |n| format!("did you mean {n:?}?"));
+            let hint = settings::nearest(pattern, EVENT_KINDS.iter().copied()).map_or_else(
+                || format!("there are {}", EVENT_KINDS.join(", ")),
+                |n| format!("did you mean {n:?}?"),
+            );
             self.fault(*at, format!("no event is called {pattern:?}; {hint}"));
         }
         texts.into_iter().map(|(_, pattern)| pattern).collect()
@@ -163,7 +168,8 @@ fn check_url(text: &str, allow_http: bool) -> Result<(), String> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if here || allow_http => Ok(()),
-        _ => Err("`url` must begin with https:// (http:// only on this machine, or with allow_http = true)".to_owned()),
+        _ => Err("`url` must begin with https:// (http:// only on this machine, or with allow_http = true)"
+            .to_owned()),
     }
 }
 

@@ -98,7 +98,9 @@ impl From<Ask> for Command {
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
             Ask::HangUp { shop, call } => Self::HangUp { shop: ShopId(shop), call: CallId(call) },
             Ask::ReplayEvent { shop, event } => Self::ReplayEvent { shop: ShopId(shop), event },
-            Ask::ReplayDead { shop, since } => Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) },
+            Ask::ReplayDead { shop, since } => {
+                Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) }
+            }
             Ask::TestEndpoint { shop, endpoint } => Self::TestEndpoint { shop: ShopId(shop), endpoint },
             Ask::Status => Self::Status,
         }

@@ -5,6 +5,8 @@ pub mod calls_setup;
 pub mod clock;
 pub mod control;
 pub mod core;
+mod heap;
+mod memory;
 mod run;
 mod supervise;
 mod telephony;

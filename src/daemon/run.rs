@@ -13,6 +13,7 @@ use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, EndpointSetup, ShopSetup};
+use super::memory;
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
@@ -126,10 +127,10 @@ pub async fn run(
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
+    let small = tokio::spawn(memory::keep_small());
 
     let dealer = dealer_tx;
-    let ends =
-        Ends { line_events, dealer_events, requests, lines, dealer, webhook_events, webhooks, calls };
+    let ends = Ends { line_events, dealer_events, requests, lines, dealer, webhook_events, webhooks, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
     let how = {
@@ -152,6 +153,7 @@ pub async fn run(
     tracing::debug!("the loop has ended");
     control.abort();
     keeper.abort();
+    small.abort();
     edges_stop.send_replace(true);
     let ending = async { while edges.join_next().await.is_some() {} };
     // A writer that ended hears nothing any more.

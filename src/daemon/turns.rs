@@ -608,9 +608,7 @@ impl Turns {
 async fn events_out(store: &Store, shop: &ShopId, wanted: &EventsWanted) -> Result<Vec<EventOutRow>, String> {
     let rows = match wanted {
         EventsWanted::Waiting { endpoint } => store.events_waiting(shop, endpoint).await,
-        EventsWanted::One { id, .. } => {
-            store.event_out(shop, id).await.map(|row| row.into_iter().collect())
-        }
+        EventsWanted::One { id, .. } => store.event_out(shop, id).await.map(|row| row.into_iter().collect()),
         EventsWanted::Dead { since, .. } => store.events_dead(shop, *since).await,
     };
     rows.map_err(|error| error.to_string())

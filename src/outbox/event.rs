@@ -180,7 +180,11 @@ impl EventDelivery {
                 Some(EventAction::Settled)
             }
             EventAnswer::Answered { status, retry_after, said } if handed => {
-                let why = if said.is_empty() { format!("answered {status}") } else { format!("answered {status}: {said}") };
+                let why = if said.is_empty() {
+                    format!("answered {status}")
+                } else {
+                    format!("answered {status}: {said}")
+                };
                 Some(self.refused(status, retry_after, why, now))
             }
             EventAnswer::NoAnswer { why } if handed => {
@@ -193,7 +197,9 @@ impl EventDelivery {
                 self.state = EventState::Waiting { not_before: now.mono + FIRST_PAUSE };
                 None
             }
-            EventAnswer::Answered { .. } | EventAnswer::NoAnswer { .. } | EventAnswer::NotTried { .. } => None,
+            EventAnswer::Answered { .. } | EventAnswer::NoAnswer { .. } | EventAnswer::NotTried { .. } => {
+                None
+            }
         }
     }
 

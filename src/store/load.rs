@@ -12,8 +12,9 @@ use super::codec::{
 };
 use super::upstream::{self, CONSENT_ENTRY, CURSOR, EVENT_OUT, MEDIA, SIDS_KEPT};
 use super::{
-    BindingsRow, ConsentEntryRow, ConsentRow, ConversationRow, CursorRow, EventOutRow, EventsStand, ExecutionRow, FlowRow,
-    MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow, StoreError, TimerRow,
+    BindingsRow, ConsentEntryRow, ConsentRow, ConversationRow, CursorRow, EventOutRow, EventsStand,
+    ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow,
+    StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};
@@ -311,8 +312,7 @@ fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Resu
         "SELECT {EVENT_OUT} FROM (SELECT *, row_number() OVER (PARTITION BY shop_id, endpoint ORDER BY seq) AS place
              FROM event_out WHERE state = 'waiting') WHERE place <= ?1 ORDER BY shop_id, endpoint, seq"
     );
-    snapshot.events_waiting =
-        load.rows("event_out", &sql, params![EVENTS_AT_HAND], upstream::event_out)?;
+    snapshot.events_waiting = load.rows("event_out", &sql, params![EVENTS_AT_HAND], upstream::event_out)?;
     let sql = "SELECT shop_id, endpoint, max(seq), sum(state = 'waiting'), sum(state = 'dead') FROM event_out
          GROUP BY shop_id, endpoint";
     snapshot.events = load.rows("event_out", sql, [], upstream::events_stand)?;

@@ -381,7 +381,11 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::read`].
-    pub async fn events_waiting(&self, shop: &ShopId, endpoint: &str) -> Result<Vec<EventOutRow>, StoreError> {
+    pub async fn events_waiting(
+        &self,
+        shop: &ShopId,
+        endpoint: &str,
+    ) -> Result<Vec<EventOutRow>, StoreError> {
         let (shop, endpoint) = (shop.clone(), endpoint.to_owned());
         self.read_after_writes(move |reader| reader.events_waiting(&shop, &endpoint, EVENTS_AT_HAND)).await
     }

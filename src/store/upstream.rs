@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codec::bad_column;
 use super::{
-    ConsentEntryRow, CursorRow, EventOutRow, EventOutState, EventsStand, MediaRow, MessageRow, Reader, StoreError, codec,
+    ConsentEntryRow, CursorRow, EventOutRow, EventOutState, EventsStand, MediaRow, MessageRow, Reader,
+    StoreError, codec,
 };
 use crate::messaging::ledger::{Entry, Link};
 use crate::types::{MessageId, ShopId, Wall};

@@ -30,7 +30,8 @@ fn permitted(host: &str, found: Vec<SocketAddr>) -> io::Result<Vec<SocketAddr>> 
     let may = |ip: IpAddr| if local { ip.is_loopback() } else { is_public(ip) };
     let kept: Vec<SocketAddr> = found.into_iter().filter(|at| may(at.ip())).collect();
     if kept.is_empty() {
-        let why = "its name leads to no public address; to reach a machine inside, write its address in `url`";
+        let why =
+            "its name leads to no public address; to reach a machine inside, write its address in `url`";
         return Err(io::Error::other(why));
     }
     Ok(kept)

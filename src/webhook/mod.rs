@@ -64,6 +64,9 @@ pub struct WebhookConfig {
 /// Without the key, and without what may be hidden in the URL.
 impl fmt::Debug for WebhookConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WebhookConfig").field("shop", &self.shop).field("id", &self.id).finish_non_exhaustive()
+        f.debug_struct("WebhookConfig")
+            .field("shop", &self.shop)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
     }
 }

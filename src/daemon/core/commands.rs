@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::shop::Shop;
 use super::events::EventsWanted;
+use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{Op, SettingRow, Source};

@@ -329,7 +329,9 @@ impl Shop {
     /// Something is due: tries that nobody answered for, alarms. The rest follows at the end of the step.
     pub(super) fn events_due(&mut self, cx: &mut Cx<'_>) {
         for (endpoint, outlet) in &mut self.events.outlets {
-            let lost = |h: &&mut Held| h.delivery.is_handed() && h.delivery.due().is_some_and(|at| at <= cx.now.mono);
+            let lost = |h: &&mut Held| {
+                h.delivery.is_handed() && h.delivery.due().is_some_and(|at| at <= cx.now.mono)
+            };
             let lost: Vec<String> = outlet.held.values_mut().filter(lost).map(|h| h.row.id.clone()).collect();
             for id in lost {
                 outlet.input(cx, &id, EventInput::Due);
@@ -430,7 +432,12 @@ impl Shop {
     }
 
     /// A person wants to see whether an endpoint listens: tried once, without a row.
-    pub(super) fn test_endpoint(&mut self, cx: &mut Cx<'_>, reply: u64, endpoint: &str) -> Result<(), String> {
+    pub(super) fn test_endpoint(
+        &mut self,
+        cx: &mut Cx<'_>,
+        reply: u64,
+        endpoint: &str,
+    ) -> Result<(), String> {
         if !self.events.outlets.contains_key(endpoint) {
             let names: Vec<&str> = self.events.outlets.keys().map(String::as_str).collect();
             return Err(match names.is_empty() {

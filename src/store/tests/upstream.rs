@@ -115,8 +115,7 @@ fn events_wait_until_they_are_delivered_or_given_up() {
     assert_eq!(wait(store.load(NOW)).unwrap().0.events_waiting, [rows[0].clone()]);
     let dead = wait(store.read(|r| r.events_out(&main_shop(), Some(EventOutState::Dead), None, 9))).unwrap();
     assert_eq!(dead, [rows[2].clone()]);
-    let stand =
-        EventsStand { shop: main_shop(), endpoint: "crm".to_owned(), newest: 3, waiting: 1, dead: 1 };
+    let stand = EventsStand { shop: main_shop(), endpoint: "crm".to_owned(), newest: 3, waiting: 1, dead: 1 };
     assert_eq!(wait(store.load(NOW)).unwrap().0.events, [stand]);
     put(&store, vec![Op::AddEventOut(row("EV3", EventOutState::Waiting))]);
     let known = wait(store.read(|r| r.event_out(&main_shop(), "EV3"))).unwrap();
