@@ -79,6 +79,11 @@ pub struct Endpoint {
     pub url: String,
     /// From `secret_file` or `secret_credential`: signs what is sent.
     pub secret: Secret,
-    /// `events`: kinds (`message.received`) and `*` patterns; default all.
+    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
     pub events: Vec<String>,
+    /// `allow_http`: permits plain `http://` beyond this machine.
+    pub allow_http: bool,
+    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
+    /// that is to act on a text must read it.
+    pub bodies: bool,
 }

@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, LineSetup, ShopSetup, Takes};
+use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use super::front::{Front, Handle, with_counters};
 use super::memory;
 use super::supervise::{QUEUE, supervise};
@@ -20,11 +20,12 @@ use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
 use super::voicemail;
 use crate::at;
-use crate::config::{Config, LineConfig, Port};
+use crate::config::{Config, LineConfig, Port, secret_bytes};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
 use crate::types::{EventId, LineId, ShopId};
+use crate::webhook::{self, WebhookConfig};
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);
@@ -122,6 +123,9 @@ pub async fn run(
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
     voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
+    let (webhooks, webhook_commands) = mpsc::channel(256);
+    let (webhook_events_tx, webhook_events) = mpsc::channel(QUEUE);
+    edges.spawn(webhook::run(endpoints(&config), webhook_commands, webhook_events_tx, edges_stopped.clone()));
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     if let Some(front) = front {
@@ -134,7 +138,8 @@ pub async fn run(
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
     let small = tokio::spawn(memory::keep_small());
 
-    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
+    let dealer = dealer_tx;
+    let ends = Ends { line_events, dealer_events, requests, lines, dealer, webhook_events, webhooks, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
     let how = {
@@ -240,6 +245,12 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
             id: shop.id.clone(),
             lines: text_lines(config, &shop.id),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
+            endpoints: config
+                .endpoints
+                .iter()
+                .filter(|e| e.shop == shop.id)
+                .map(|e| EndpointSetup { id: e.id.clone(), events: e.events.clone(), bodies: e.bodies })
+                .collect(),
             calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
@@ -259,6 +270,17 @@ fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
         number: Some(line.number.clone()),
     });
     modems.chain(upstreams).collect()
+}
+
+fn endpoints(config: &Config) -> Vec<WebhookConfig> {
+    let endpoint = |e: &crate::config::Endpoint| WebhookConfig {
+        shop: e.shop.clone(),
+        id: e.id.clone(),
+        url: e.url.clone(),
+        // The configuration's reader has refused what is none.
+        key: secret_bytes(e.secret.expose()).unwrap_or_default(),
+    };
+    config.endpoints.iter().map(endpoint).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {
