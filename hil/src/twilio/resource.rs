@@ -69,7 +69,7 @@ pub(super) fn messages(sim: &mut Sim, asked: &Asked, rest: &[&str]) -> Result<Re
                     if let Some(message) = sim.message_mut(rest[0]) {
                         message.media.retain(|one| one.sid != *sid);
                     }
-                    known.then(|| no_content()).ok_or_else(|| asked.missing())
+                    known.then(no_content).ok_or_else(|| asked.missing())
                 }
                 _ => Err(asked.missing()),
             }
