@@ -11,6 +11,8 @@ pub mod settings;
 mod sip;
 mod trunk;
 mod upstream;
+mod web;
+mod webhook;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};
@@ -21,3 +23,4 @@ pub use settings::ShopSettings;
 pub use sip::{Certificate, DigestChoice, MediaSection, SipSection};
 pub use trunk::{CallerStyle, SipTransport, TrunkLine};
 pub use upstream::{Endpoint, UpstreamLine, WebSection};
+pub use webhook::{EVENT_KINDS, matches_kind, secret_bytes};
