@@ -142,8 +142,8 @@ async function calls(box, sim) {
 
 async function setup(box) {
   const [number] = await box.incomingPhoneNumbers.list({ phoneNumber: OURS });
-  const set = await box.incomingPhoneNumbers(number.sid).update({ voiceUrl: "https://a/v", voiceMethod: "GET", statusCallback: "https://a/c" });
-  assert.deepStrictEqual([set.voiceUrl, set.voiceMethod, set.statusCallback, set.smsMethod], ["https://a/v", "GET", "https://a/c", "POST"]);
+  const set = await box.incomingPhoneNumbers(number.sid).update({ voiceUrl: "https://localhost/v", voiceMethod: "GET", statusCallback: "https://localhost/c" });
+  assert.deepStrictEqual([set.voiceUrl, set.voiceMethod, set.statusCallback, set.smsMethod], ["https://localhost/v", "GET", "https://localhost/c", "POST"]);
 
   const list = await box.sip.credentialLists.create({ friendlyName: "box" });
   const secret = { username: "box", password: "Correct-horse-9" };

@@ -139,10 +139,10 @@ def calls(box, sim):
 
 def setup(box):
     number = box.incoming_phone_numbers.list(phone_number=OURS)[0]
-    fields = {"voice_url": "https://a/v", "voice_method": "GET", "status_callback": "https://a/c"}
+    fields = {"voice_url": "https://localhost/v", "voice_method": "GET", "status_callback": "https://localhost/c"}
     set_ = box.incoming_phone_numbers(number.sid).update(**fields)
     got = (set_.voice_url, set_.voice_method, set_.status_callback, set_.sms_method)
-    assert got == ("https://a/v", "GET", "https://a/c", "POST"), got
+    assert got == ("https://localhost/v", "GET", "https://localhost/c", "POST"), got
 
     credential_list = box.sip.credential_lists.create(friendly_name="box")
     credentials = box.sip.credential_lists(credential_list.sid).credentials
