@@ -8,7 +8,7 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
@@ -316,7 +316,7 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: plan.lines(),
+            lines: (0..).zip(plan.lines()).map(|(at, line)| LineSetup::modem(line, at)).collect(),
             calls: plan.calls.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
@@ -670,6 +670,7 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
             result: SendResult::NotTried { why: "the line is not up".into() },
         }),
         LineCommand::Proceed { .. } | LineCommand::Free { .. } => None,
+        other => panic!("a modem is told {other:?}"),
     }
 }
 
@@ -717,6 +718,7 @@ impl SimModem {
                 self.reference = self.reference.wrapping_add(1);
                 Some(LineEvent::SendDone { part, result: SendResult::Accepted { reference: self.reference } })
             }
+            other => panic!("a modem is told {other:?}"),
         }
     }
 

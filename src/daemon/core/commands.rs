@@ -241,6 +241,7 @@ impl Shop {
             }));
         }
         self.settings = next;
+        self.rates.set_limits(super::pace::limits(&self.settings));
         if let Some(plan) = plan.filter(|_| touched) {
             self.plan_changed(plan);
         }
