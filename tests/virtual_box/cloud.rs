@@ -23,7 +23,9 @@ fn voicemail() -> Command {
 
 #[tokio::test]
 async fn a_voicemail_is_told_to_the_staff_and_is_in_the_audit_log_once_that_is_committed() {
-    let mut b = VirtualBox::one_shop().await;
+    let mut plan = shop("main");
+    plan.settings.insert("staff".into(), json!([STAFF]));
+    let mut b = VirtualBox::new(vec![plan]).await;
     b.ask(voicemail()).await.unwrap();
     assert_eq!(b.one(STAFF), "Voicemail from +12065550142, 23 s, kept as RE1.wav.");
     b.power_cut().await;
