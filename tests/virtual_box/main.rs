@@ -8,3 +8,4 @@ mod conversations;
 mod harness;
 mod hostile;
 mod properties;
+mod webhooks;
