@@ -6,10 +6,13 @@ pub mod clock;
 pub mod control;
 pub mod core;
 mod front;
+mod heap;
+mod memory;
 mod run;
 mod supervise;
 mod telephony;
 mod turns;
+mod voicemail;
 
 pub use calls::{CallEnds, TrunkLife};
 pub use front::{Front, Handle, NotDone, Serving};

@@ -14,9 +14,11 @@ use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, LineSetup, ShopSetup, Takes};
 use super::front::{Front, Handle, with_counters};
+use super::memory;
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
+use super::voicemail;
 use crate::at;
 use crate::config::{Config, LineConfig, Port};
 use crate::dealer::{self, DealerConfig};
@@ -119,6 +121,7 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     if let Some(front) = front {
@@ -129,6 +132,7 @@ pub async fn run(
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
+    let small = tokio::spawn(memory::keep_small());
 
     let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
@@ -153,6 +157,7 @@ pub async fn run(
     tracing::debug!("the loop has ended");
     control.abort();
     keeper.abort();
+    small.abort();
     edges_stop.send_replace(true);
     let ending = async { while edges.join_next().await.is_some() {} };
     // A writer that ended hears nothing any more.

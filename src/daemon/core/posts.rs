@@ -233,8 +233,12 @@ impl Shop {
         let person = &out.row.peer;
         let posting = out.posting.as_ref();
         match posting.is_some_and(|p| matches!(p.state, PostState::Handed { .. })) {
-            true => drop(line.posts.insert(id.clone(), person.clone())),
-            false => drop(line.posts.remove(id)),
+            true => {
+                line.posts.insert(id.clone(), person.clone());
+            }
+            false => {
+                line.posts.remove(id);
+            }
         }
         match posting.is_some_and(Posting::is_in_doubt) {
             true => {
