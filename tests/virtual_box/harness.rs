@@ -724,10 +724,16 @@ impl VirtualBox {
     }
 
     pub(crate) async fn ask(&mut self, command: Command) -> Result<Value, String> {
-        let (answer, mut reply) = oneshot::channel();
-        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        let mut reply = self.asking(command);
         self.pump().await;
         reply.try_recv().unwrap()
+    }
+
+    /// Where the answer comes, once the box has been let run.
+    pub(crate) fn asking(&mut self, command: Command) -> oneshot::Receiver<Result<Value, String>> {
+        let (answer, reply) = oneshot::channel();
+        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        reply
     }
 }
 

@@ -10,3 +10,4 @@ mod events;
 mod harness;
 mod hostile;
 mod properties;
+mod webhooks;
