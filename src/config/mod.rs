@@ -11,6 +11,8 @@ pub mod settings;
 mod sip;
 mod trunk;
 mod upstream;
+#[cfg(test)]
+mod upstream_tests;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};

@@ -3,8 +3,19 @@
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
 
+mod ask;
+mod chance;
 mod client;
+mod driver;
+mod line;
+mod posting;
+mod reading;
 mod rest;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod track;
 
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+pub use driver::run;
 pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
