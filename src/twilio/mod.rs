@@ -5,6 +5,7 @@
 
 mod ask;
 mod chance;
+mod check;
 mod client;
 mod driver;
 mod line;
@@ -16,6 +17,7 @@ mod sweep;
 mod tests;
 mod track;
 
+pub use check::{Finding, check};
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
 pub use driver::run;
 pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
