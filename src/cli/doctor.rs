@@ -14,6 +14,7 @@ use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::{self, Ask};
 use crate::media::{Prompt, sentences};
 use crate::store::{self, Reader};
+use crate::twilio::{self, Finding};
 
 #[derive(Default)]
 struct Report {
@@ -42,7 +43,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
     };
     let mut report = Report::default();
     println!("configuration {}", path.display());
-    let lines = config.lines.len() + config.trunks.len();
+    let lines = config.lines.len() + config.trunks.len() + config.upstreams.len();
     let (shops, phones) = (config.shops.len(), config.phones.len());
     report.fine(&format!("{shops} shops, {lines} lines, {phones} phones"));
     for shop in config.shops.iter().filter(|s| s.dealer.is_none()) {
@@ -52,6 +53,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
     storage(&config, &mut report);
     println!("lines");
     ports(&config, &mut report);
+    upstreams(&config, &mut report);
     if config.has_calls() {
         println!("calls");
         calls(&config, &mut report);
@@ -136,8 +138,27 @@ fn ports(config: &Config, report: &mut Report) {
             Port::Any => report.note(&format!("line {}: the first modem that answers", line.id)),
         }
     }
-    if config.lines.is_empty() && config.trunks.is_empty() {
+    if config.lines.is_empty() && config.trunks.is_empty() && config.upstreams.is_empty() {
         report.note("no [[line]]: nothing can be received or sent");
+    }
+}
+
+/// One request to each upstream.
+fn upstreams(config: &Config, report: &mut Report) {
+    if config.upstreams.is_empty() {
+        return;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report.wrong(&format!("nothing can be asked of the upstreams: {error}")),
+    };
+    for line in &config.upstreams {
+        for finding in runtime.block_on(twilio::check(line, wall_now())) {
+            match finding {
+                Finding::Fine(text) => report.fine(&text),
+                Finding::Wrong(text) => report.wrong(&text),
+            }
+        }
     }
 }
 

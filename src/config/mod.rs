@@ -13,6 +13,8 @@ mod trunk;
 mod upstream;
 mod web;
 mod webhook;
+#[cfg(test)]
+mod upstream_tests;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};

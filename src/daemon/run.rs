@@ -15,7 +15,7 @@ use super::control;
 use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use super::front::{Front, Handle, with_counters};
 use super::memory;
-use super::supervise::{QUEUE, supervise};
+use super::supervise::{QUEUE, Wires, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
 use super::voicemail;
@@ -26,6 +26,7 @@ use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
 use crate::types::{EventId, LineId, ShopId};
 use crate::webhook::{self, WebhookConfig};
+use crate::twilio;
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);
@@ -108,7 +109,7 @@ pub async fn run(
         let (tx, rx) = mpsc::channel(QUEUE);
         lines.insert(line.id.clone(), tx);
         let (ports, stopped) = (ports.clone(), edges_stopped.clone());
-        let edge = move |wires: super::supervise::Wires| {
+        let edge = move |wires: Wires| {
             let (modem, ports, mut stopped) = (modem.clone(), ports.clone(), stopped.clone());
             async move {
                 let shutdown = async move {
@@ -116,6 +117,23 @@ pub async fn run(
                     let _gone = stopped.wait_for(|stop| *stop).await;
                 };
                 modem::run(modem, ports, wires.commands, wires.events, mono_now, shutdown).await;
+            }
+        };
+        edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
+    }
+    for line in &config.upstreams {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        lines.insert(line.id.clone(), tx);
+        let stopped = edges_stopped.clone();
+        let (upstream, retries) = (line.clone(), random_seed()?);
+        let edge = move |wires: Wires| {
+            let (upstream, mut stopped) = (upstream.clone(), stopped.clone());
+            async move {
+                let shutdown = async move {
+                    // Err: whoever could say so is gone.
+                    let _gone = stopped.wait_for(|stop| *stop).await;
+                };
+                twilio::run(upstream, retries, wires.commands, wires.events, mono_now, shutdown).await;
             }
         };
         edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
@@ -235,6 +253,14 @@ fn random_ids() -> Result<Box<dyn FnMut() -> EventId + Send>, RunError> {
         next = next.wrapping_add(1);
         EventId(next)
     }))
+}
+
+/// Spreads the retries of one line.
+fn random_seed() -> Result<u64, RunError> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| RunError::System { what: "no randomness", source: io::Error::other(e.to_string()) })?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 fn setups(config: &Config) -> Vec<ShopSetup> {

@@ -3,6 +3,9 @@
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
 
+mod ask;
+mod chance;
+mod check;
 mod client;
 pub mod desk;
 pub mod recordings;
@@ -10,8 +13,18 @@ mod rest;
 pub mod setup;
 pub mod studio;
 pub mod usage;
+mod driver;
+mod line;
+mod posting;
+mod reading;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod track;
 
+pub use check::{Finding, check};
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+pub use driver::run;
 pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
 #[cfg(test)]
 mod account_tests;
