@@ -26,7 +26,8 @@ mod shop;
 mod timers;
 mod upstream;
 
-pub use commands::Command;
+pub(super) use commands::VOICEMAIL;
+pub use commands::{Command, NewFlow};
 pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};
 
