@@ -15,6 +15,7 @@ mod doctor;
 mod phone;
 mod settings;
 mod texts;
+mod twilio;
 mod webhooks;
 
 use std::io::{BufRead, Write};
@@ -105,6 +106,11 @@ enum Command {
         #[command(subcommand)]
         command: Flow,
     },
+    /// Twilio: voice for a box without a public address, the cloud's flows, voicemail, usage
+    Twilio {
+        #[command(subcommand)]
+        command: twilio::Twilio,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -169,6 +175,9 @@ pub fn main() -> ExitCode {
             filter(|line| (!line.trim().is_empty()).then(|| liquid::answer(line)))
         }
         Command::Flow { command: Flow::Lint { files, json } } => lint(&files, json),
+        Command::Twilio { command } => {
+            with_config(&cli.config, |config| twilio::run(&cli.config, config, command))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::Command;
+use super::core::{Command, NewFlow};
 use super::turns::Request;
 use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
@@ -83,6 +83,23 @@ pub enum Ask {
         /// As the configuration names it.
         endpoint: String,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: String,
+        /// Friendly name.
+        name: String,
+        /// FW…, ours.
+        sid: String,
+        /// Its number, one above the newest; or the newest, to publish it.
+        revision: u32,
+        /// Studio JSON.
+        definition: String,
+        /// New conversations run it from now on.
+        publish: bool,
+        /// Who.
+        by: String,
+    },
     /// How things stand.
     Status,
 }
@@ -102,6 +119,10 @@ impl From<Ask> for Command {
                 Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) }
             }
             Ask::TestEndpoint { shop, endpoint } => Self::TestEndpoint { shop: ShopId(shop), endpoint },
+            Ask::PutFlow { shop, name, sid, revision, definition, publish, by } => {
+                let flow = NewFlow { name, sid, revision, definition, publish, by };
+                Self::PutFlow { shop: ShopId(shop), flow }
+            }
             Ask::Status => Self::Status,
         }
     }

@@ -11,6 +11,7 @@ mod run;
 mod supervise;
 mod telephony;
 mod turns;
+mod voicemail;
 
 pub use calls::{CallEnds, TrunkLife};
 pub use run::{RunError, modem_config, run};

@@ -12,17 +12,18 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, EndpointSetup, ShopSetup};
+use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use super::memory;
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
+use super::voicemail;
 use crate::at;
 use crate::config::{Config, LineConfig, Port, secret_bytes};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
-use crate::types::{EventId, LineId};
+use crate::types::{EventId, LineId, ShopId};
 use crate::webhook::{self, WebhookConfig};
 
 /// The first copy of the database after a start: when the box has settled.
@@ -122,6 +123,7 @@ pub async fn run(
     let (webhooks, webhook_commands) = mpsc::channel(256);
     let (webhook_events_tx, webhook_events) = mpsc::channel(QUEUE);
     edges.spawn(webhook::run(endpoints(&config), webhook_commands, webhook_events_tx, edges_stopped.clone()));
+    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     let control = tokio::spawn(control::serve(listener, requests_tx));
@@ -234,7 +236,7 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
         .iter()
         .map(|shop| ShopSetup {
             id: shop.id.clone(),
-            lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
+            lines: text_lines(config, &shop.id),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
             endpoints: config
                 .endpoints
@@ -257,6 +259,21 @@ fn endpoints(config: &Config) -> Vec<WebhookConfig> {
         key: secret_bytes(e.secret.expose()).unwrap_or_default(),
     };
     config.endpoints.iter().map(endpoint).collect()
+}
+
+/// Modems as the file orders them, then the numbers at upstreams: among those the cheaper one goes first.
+fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
+    let modems = config.lines.iter().filter(|l| l.shop == *shop);
+    let modems = (0..).zip(modems).map(|(priority, line)| LineSetup::modem(line.id.clone(), priority));
+    let upstreams = config.upstreams.iter().filter(|l| l.shop == *shop).map(|line| LineSetup {
+        id: line.id.clone(),
+        takes: Takes::Whole,
+        channel: line.channel,
+        priority: u16::MAX,
+        cost: line.cost_millicents(),
+        number: Some(line.number.clone()),
+    });
+    modems.chain(upstreams).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {

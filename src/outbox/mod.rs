@@ -3,6 +3,7 @@
 
 mod event;
 mod order;
+mod post;
 
 pub use event::{
     ASKED_PAUSE_MOST, DAY, EventAction, EventDelivery, EventInput, EventState, FIRST_PAUSE, HANDED_MOST,
@@ -11,3 +12,4 @@ pub use event::{
 pub use order::{
     CONFLICTS_MOST, LOST, Order, OrderAction, OrderInput, OrderPolicy, OrderState, RETRY_AFTER_MOST,
 };
+pub use post::{Look, Pause, PostAction, PostInput, PostPolicy, PostState, Posting};

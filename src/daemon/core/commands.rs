@@ -4,12 +4,15 @@
 use serde_json::{Map, Value, json};
 
 use super::events::EventsWanted;
+use super::script::Script;
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
-use crate::store::{Op, SettingRow, Source};
-use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
+use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
+use crate::types::{CallId, EventId, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
 
+/// What the audit log says of a voicemail that the staff were told of.
+pub(in crate::daemon) const VOICEMAIL: &str = "voicemail";
 /// As Twilio has it (error 21617). Characters.
 const LONGEST: usize = 1600;
 
@@ -76,8 +79,43 @@ pub enum Command {
         /// As the configuration names it.
         endpoint: String,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        flow: NewFlow,
+    },
+    /// Tell the staff of a voicemail that was fetched from a line's upstream.
+    Voicemail {
+        /// Whose.
+        shop: ShopId,
+        /// By which line.
+        line: LineId,
+        /// What they are told.
+        body: String,
+        /// For the audit log.
+        detail: Value,
+    },
     /// How things stand.
     Status,
+}
+
+/// A revision of a flow that is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFlow {
+    /// Friendly name.
+    pub name: String,
+    /// FW…
+    pub sid: String,
+    /// Its number, one above the newest; or the newest, to publish it.
+    pub revision: u32,
+    /// Studio JSON.
+    pub definition: String,
+    /// New conversations run it from now on.
+    pub publish: bool,
+    /// Who.
+    pub by: String,
 }
 
 impl Core {
@@ -90,6 +128,8 @@ impl Core {
             | Command::ReplayEvent { shop, .. }
             | Command::ReplayDead { shop, .. }
             | Command::TestEndpoint { shop, .. }
+            | Command::PutFlow { shop, .. }
+            | Command::Voicemail { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
             Command::Status => {
                 let status = self.status(now.mono);
@@ -120,6 +160,8 @@ impl Core {
                     Ok(()) => return,
                     Err(why) => Err(why),
                 },
+                Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
+                Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -147,6 +189,54 @@ impl Shop {
             return Err("it cannot be sent: the shop has no line".to_owned());
         }
         Ok(json!({ "id": id }))
+    }
+
+    fn put_flow(&mut self, cx: &mut Cx<'_>, flow: NewFlow) -> Result<Value, String> {
+        let newest = self.newest_revision(&flow.name);
+        // Of the newest one nothing but its publication can change.
+        let again = flow.revision == newest && flow.publish;
+        if flow.revision <= newest && !again {
+            return Err(format!("there is revision {newest} of {} already", flow.name));
+        }
+        let script = Script::new(&flow.name, &flow.definition)?;
+        script.definition().map_err(str::to_owned)?;
+        let row = FlowRow {
+            shop: self.id.clone(),
+            name: flow.name,
+            sid: flow.sid,
+            revision: flow.revision,
+            definition: flow.definition,
+            published: flow.publish,
+            by: flow.by,
+            wall: cx.now.wall,
+        };
+        self.add_definition(cx, &row);
+        let answer = json!({ "name": row.name, "revision": row.revision });
+        cx.put(Op::AddAudit(AuditRow {
+            shop: self.id.clone(),
+            who: row.by.clone(),
+            what: "flow".to_owned(),
+            detail: json!({ "name": row.name, "revision": row.revision, "published": row.published }),
+            wall: cx.now.wall,
+        }));
+        cx.put(Op::PutFlow(row));
+        Ok(answer)
+    }
+
+    /// The audit row is what says, after a crash, that the staff were told: both are in one transaction.
+    fn voicemail(&mut self, cx: &mut Cx<'_>, line: &LineId, body: &str, detail: Value) -> Value {
+        cx.put(Op::AddAudit(AuditRow {
+            shop: self.id.clone(),
+            who: format!("line {line}"),
+            what: VOICEMAIL.to_owned(),
+            detail,
+            wall: cx.now.wall,
+        }));
+        if self.settings.phones("staff").is_empty() {
+            cx.alarm(format!("shop {}: a voicemail is there, and no staff numbers are set", self.id));
+        }
+        self.tell_staff(cx, body);
+        Value::Null
     }
 
     fn set_command(
@@ -188,6 +278,7 @@ impl Shop {
             }));
         }
         self.settings = next;
+        self.rates.set_limits(super::pace::limits(&self.settings));
         if let Some(plan) = plan.filter(|_| touched) {
             self.plan_changed(plan);
         }

@@ -7,23 +7,32 @@
 //! lookup can cross over to another's.
 
 mod calls;
+mod choice;
 mod commands;
+mod deliveries;
 mod events;
 mod fetching;
 mod happened;
 mod hours;
 mod inbound;
+mod lines;
 mod orders;
+mod pace;
 mod people;
 mod phones;
+mod posts;
+mod reports;
 mod runs;
 mod script;
 mod sending;
 mod shop;
 mod timers;
+mod upstream;
 
-pub use commands::Command;
+pub(super) use commands::VOICEMAIL;
+pub use commands::{Command, NewFlow};
 pub use events::{EndpointSetup, EventsWanted};
+pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -227,7 +236,7 @@ impl Core {
         for setup in setups {
             let calls = setup.calls.as_ref();
             let trunks = calls.iter().flat_map(|c| &c.lines).map(|l| &l.id);
-            for line in setup.lines.iter().chain(trunks) {
+            for line in setup.lines.iter().map(|l| &l.id).chain(trunks) {
                 core.line_shop.insert(line.clone(), setup.id.clone());
             }
             for device in calls.iter().flat_map(|c| &c.extensions).flat_map(|e| &e.devices) {

@@ -35,6 +35,7 @@ impl Shop {
             _ if blocked => {
                 self.store_text(cx, &text, Some("this person said STOP: stored and not answered".into()))
             }
+            _ if let Some(why) = self.heard_a_robot(cx, &text) => self.store_text(cx, &text, Some(why)),
             Some(Keyword::Help) => {
                 self.store_text(cx, &text, text.note.clone());
                 let answer = help_text(self.settings.text("shop.name"), &self.shop_phone());
