@@ -28,7 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Config, ShopSettings};
 use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::Ask;
-use crate::{daemon, telemetry};
+use crate::{daemon, telemetry, web};
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -276,12 +276,13 @@ fn run(path: &std::path::Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime does not start: {error}")),
     };
+    let front = web::hooks::front(&config);
     let ready = || {
         tracing::info!("ready");
         // Nothing can be done about a systemd that does not listen.
         let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     };
-    let how = runtime.block_on(daemon::run(config, asked_to_stop(), ready));
+    let how = runtime.block_on(daemon::run(config, front, asked_to_stop(), ready));
     // Everything that matters has ended in order; a thread that still reads root certificates may be left alone.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match how {

@@ -129,7 +129,8 @@ pub fn parse(text: &str, credentials: Option<&Path>) -> Result<Config, Vec<Fault
 
 impl Reader<'_> {
     fn root(&mut self, root: &DeTable<'_>) -> Config {
-        self.known(root, "the file", &["storage", "shop", "line", "phone", "sip", "media", "webhook"]);
+        let tables = ["storage", "shop", "line", "phone", "sip", "media", "web", "webhook"];
+        self.known(root, "the file", &tables);
         let storage = self.storage(root.get("storage"));
         let mut shops: Vec<ShopConfig> = Vec::new();
         for (at, table) in self.tables(root.get("shop"), "shop") {
@@ -153,8 +154,9 @@ impl Reader<'_> {
             );
         }
         let media = self.media(root.get("media"), &storage.path);
+        let web = self.web(root.get("web"));
         let endpoints = self.webhooks(root, &shops);
-        let (upstreams, web) = (Vec::new(), WebSection::default());
+        let upstreams = Vec::new();
         Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
     }
 

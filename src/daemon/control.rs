@@ -62,6 +62,23 @@ pub enum Ask {
         /// CA…
         call: String,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: String,
+        /// Friendly name.
+        name: String,
+        /// FW…, ours.
+        sid: String,
+        /// Its number, one above the newest; or the newest, to publish it.
+        revision: u32,
+        /// Studio JSON.
+        definition: String,
+        /// New conversations run it from now on.
+        publish: bool,
+        /// Who.
+        by: String,
+    },
     /// Deliver an event once more.
     ReplayEvent {
         /// Whose.
@@ -83,23 +100,6 @@ pub enum Ask {
         /// As the configuration names it.
         endpoint: String,
     },
-    /// Store a revision of a flow.
-    PutFlow {
-        /// Whose.
-        shop: String,
-        /// Friendly name.
-        name: String,
-        /// FW…, ours.
-        sid: String,
-        /// Its number, one above the newest; or the newest, to publish it.
-        revision: u32,
-        /// Studio JSON.
-        definition: String,
-        /// New conversations run it from now on.
-        publish: bool,
-        /// Who.
-        by: String,
-    },
     /// How things stand.
     Status,
 }
@@ -114,15 +114,15 @@ impl From<Ask> for Command {
             }
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
             Ask::HangUp { shop, call } => Self::HangUp { shop: ShopId(shop), call: CallId(call) },
+            Ask::PutFlow { shop, name, sid, revision, definition, publish, by } => {
+                let flow = NewFlow { name, sid, revision, definition, publish, by };
+                Self::PutFlow { shop: ShopId(shop), flow }
+            }
             Ask::ReplayEvent { shop, event } => Self::ReplayEvent { shop: ShopId(shop), event },
             Ask::ReplayDead { shop, since } => {
                 Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) }
             }
             Ask::TestEndpoint { shop, endpoint } => Self::TestEndpoint { shop: ShopId(shop), endpoint },
-            Ask::PutFlow { shop, name, sid, revision, definition, publish, by } => {
-                let flow = NewFlow { name, sid, revision, definition, publish, by };
-                Self::PutFlow { shop: ShopId(shop), flow }
-            }
             Ask::Status => Self::Status,
         }
     }

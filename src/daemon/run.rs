@@ -13,6 +13,7 @@ use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
+use super::front::{Front, Handle, with_counters};
 use super::memory;
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
@@ -60,12 +61,13 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-/// Runs the box until `shutdown` is ready. `ready` is called once, when texts are taken.
+/// Runs the box until `shutdown` is ready, with `front` before it. `ready` is called once, when texts are taken.
 ///
 /// # Errors
 /// [`RunError`]; exit with a failure, so that systemd starts the box again.
 pub async fn run(
     config: Config,
+    front: Option<Front>,
     shutdown: impl Future<Output = ()> + Send,
     ready: impl FnOnce(),
 ) -> Result<(), RunError> {
@@ -91,7 +93,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let (edges_stop, edges_stopped) = watch::channel(false);
     let mut edges = tokio::task::JoinSet::new();
-    let (telephony, calls) = telephony::prepare(&config, &core);
+    let (telephony, mut calls) = telephony::prepare(&config, &core);
     if let Some(telephony) = telephony {
         edges.spawn(telephony.run(clock.clone(), edges_stopped.clone()));
     }
@@ -120,12 +122,17 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let (webhooks, webhook_commands) = mpsc::channel(256);
     let (webhook_events_tx, webhook_events) = mpsc::channel(QUEUE);
     edges.spawn(webhook::run(endpoints(&config), webhook_commands, webhook_events_tx, edges_stopped.clone()));
-    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
+    if let Some(front) = front {
+        calls.counters = with_counters(calls.counters, front.name, front.counters);
+        let handle = Handle::new(requests_tx.clone(), store.clone(), edges_stopped.clone());
+        edges.spawn((front.serve)(handle));
+    }
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
@@ -250,17 +257,6 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
         .collect()
 }
 
-fn endpoints(config: &Config) -> Vec<WebhookConfig> {
-    let endpoint = |e: &crate::config::Endpoint| WebhookConfig {
-        shop: e.shop.clone(),
-        id: e.id.clone(),
-        url: e.url.clone(),
-        // The configuration's reader has refused what is none.
-        key: secret_bytes(e.secret.expose()).unwrap_or_default(),
-    };
-    config.endpoints.iter().map(endpoint).collect()
-}
-
 /// Modems as the file orders them, then the numbers at upstreams: among those the cheaper one goes first.
 fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
     let modems = config.lines.iter().filter(|l| l.shop == *shop);
@@ -274,6 +270,17 @@ fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
         number: Some(line.number.clone()),
     });
     modems.chain(upstreams).collect()
+}
+
+fn endpoints(config: &Config) -> Vec<WebhookConfig> {
+    let endpoint = |e: &crate::config::Endpoint| WebhookConfig {
+        shop: e.shop.clone(),
+        id: e.id.clone(),
+        url: e.url.clone(),
+        // The configuration's reader has refused what is none.
+        key: secret_bytes(e.secret.expose()).unwrap_or_default(),
+    };
+    config.endpoints.iter().map(endpoint).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {

@@ -13,6 +13,8 @@ pub mod usage;
 
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
 pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
-
 #[cfg(test)]
 mod account_tests;
+pub mod fields;
+pub mod signature;
+pub mod webhook;

@@ -9,7 +9,7 @@ use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
-use crate::types::{CallId, EventId, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
+use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
 
 /// What the audit log says of a voicemail that the staff were told of.
 pub(in crate::daemon) const VOICEMAIL: &str = "voicemail";
@@ -58,6 +58,32 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        flow: NewFlow,
+    },
+    /// Tell the staff of a voicemail that was fetched from a line's upstream.
+    Voicemail {
+        /// Whose.
+        shop: ShopId,
+        /// By which line.
+        line: LineId,
+        /// What they are told.
+        body: String,
+        /// For the audit log.
+        detail: Value,
+    },
+    /// What an upstream's webhook says of a line. Answered with `{"new": …}` once it is durable: false when it
+    /// changed nothing, because it was known.
+    Upstream {
+        /// Which.
+        line: LineId,
+        /// What the line's edge would say.
+        event: Box<LineEvent>,
+    },
     /// Deliver one of the box's own events once more, also one that was delivered.
     ReplayEvent {
         /// Whose.
@@ -78,24 +104,6 @@ pub enum Command {
         shop: ShopId,
         /// As the configuration names it.
         endpoint: String,
-    },
-    /// Store a revision of a flow.
-    PutFlow {
-        /// Whose.
-        shop: ShopId,
-        /// Which.
-        flow: NewFlow,
-    },
-    /// Tell the staff of a voicemail that was fetched from a line's upstream.
-    Voicemail {
-        /// Whose.
-        shop: ShopId,
-        /// By which line.
-        line: LineId,
-        /// What they are told.
-        body: String,
-        /// For the audit log.
-        detail: Value,
     },
     /// How things stand.
     Status,
@@ -125,12 +133,19 @@ impl Core {
             | Command::Resend { shop, .. }
             | Command::ResendOrder { shop, .. }
             | Command::HangUp { shop, .. }
+            | Command::PutFlow { shop, .. }
+            | Command::Voicemail { shop, .. }
             | Command::ReplayEvent { shop, .. }
             | Command::ReplayDead { shop, .. }
             | Command::TestEndpoint { shop, .. }
-            | Command::PutFlow { shop, .. }
-            | Command::Voicemail { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
+            Command::Upstream { line, .. } => match self.line_shop.get(line) {
+                Some(shop) => shop.clone(),
+                None => {
+                    step.live.push(Effect::Reply(reply, Err(format!("line {line} belongs to no shop"))));
+                    return;
+                }
+            },
             Command::Status => {
                 let status = self.status(now.mono);
                 step.live.push(Effect::Reply(reply, Ok(status)));
@@ -149,6 +164,9 @@ impl Core {
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
                 Command::HangUp { call, .. } => s.hang_up(cx, call),
+                Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
+                Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
+                Command::Upstream { line, event } => Ok(s.upstream_says(cx, &line, *event)),
                 // These are answered when they have been read, or were tried.
                 Command::ReplayEvent { event, .. } => {
                     return cx.after(wanted(EventsWanted::One { id: event, reply }));
@@ -160,8 +178,6 @@ impl Core {
                     Ok(()) => return,
                     Err(why) => Err(why),
                 },
-                Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
-                Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -237,6 +253,13 @@ impl Shop {
         }
         self.tell_staff(cx, body);
         Value::Null
+    }
+
+    /// What is new changes something that is stored.
+    fn upstream_says(&mut self, cx: &mut Cx<'_>, line: &LineId, event: LineEvent) -> Value {
+        let before = cx.step.transaction.ops.len();
+        self.line_event(cx, line, event);
+        json!({ "new": cx.step.transaction.ops.len() > before })
     }
 
     fn set_command(
