@@ -164,8 +164,6 @@ impl Reader<'_> {
         let media = self.media(root.get("media"), &storage.path);
         let web = self.web(root.get("web"));
         let endpoints = self.webhooks(root, &shops);
-        let upstreams = Vec::new();
-        let (web, endpoints) = (WebSection::default(), Vec::new());
         Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
     }
 

@@ -11,10 +11,10 @@ pub mod settings;
 mod sip;
 mod trunk;
 mod upstream;
-mod web;
-mod webhook;
 #[cfg(test)]
 mod upstream_tests;
+mod web;
+mod webhook;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};

@@ -54,6 +54,9 @@ impl UpstreamLine {
     pub fn cost_millicents(&self) -> u32 {
         // By way of its digits: within bounds and whole, it is one.
         format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
+    }
+}
+
 const KEYS: [&str; 20] = [
     "id",
     "shop",

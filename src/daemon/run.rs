@@ -24,9 +24,9 @@ use crate::config::{Config, LineConfig, Port, secret_bytes};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
+use crate::twilio;
 use crate::types::{EventId, LineId, ShopId};
 use crate::webhook::{self, WebhookConfig};
-use crate::twilio;
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);

@@ -8,26 +8,27 @@ mod chance;
 mod check;
 mod client;
 pub mod desk;
-pub mod recordings;
-mod rest;
-pub mod setup;
-pub mod studio;
-pub mod usage;
 mod driver;
+pub mod fields;
 mod line;
 mod posting;
 mod reading;
+pub mod recordings;
+mod rest;
+pub mod setup;
+pub mod signature;
+pub mod studio;
 mod sweep;
+mod track;
+pub mod usage;
+pub mod webhook;
+
+#[cfg(test)]
+mod account_tests;
 #[cfg(test)]
 mod tests;
-mod track;
 
 pub use check::{Finding, check};
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
 pub use driver::run;
 pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
-#[cfg(test)]
-mod account_tests;
-pub mod fields;
-pub mod signature;
-pub mod webhook;
