@@ -17,6 +17,7 @@ use hil::modem::{self, Modem};
 use hil::twilio::{Bulk, Fault, Inbound, Number, On, Options, Plan, Settings, Twilio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 const NUMBER: &str = "+12065550199";
 /// For anything that must happen: far beyond what it takes on a busy machine.
@@ -218,6 +219,21 @@ fn two_hundred_sends_leave_once_each_though_answers_are_lost_and_the_box_is_kill
     shop.same_at_twilio();
 }
 
+/// A modem on a thread of its own, for as long as the sender is there.
+fn emulated(link: &Path) -> (Modem, oneshot::Sender<()>) {
+    let options = modem::Options { link: Some(link.to_owned()), ..modem::Options::default() };
+    let (stop, stopped) = oneshot::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tell.send(Modem::start(options).await.unwrap()).unwrap();
+            drop(stopped.await);
+        });
+    });
+    (told.recv().unwrap(), stop)
+}
+
 /// How long until a text to this person leaves by the way that is asked about, one being sent every half second.
 fn leaves(shop: &Shop, to: &str, by: impl Fn(&str) -> bool) -> Duration {
     let begun = Instant::now();
@@ -236,9 +252,8 @@ fn leaves(shop: &Shop, to: &str, by: impl Fn(&str) -> bool) -> Duration {
 fn texts_leave_by_the_line_that_lives_within_ten_seconds_and_come_back() {
     let dir = tempfile::tempdir().unwrap();
     let link = dir.path().join("modem0");
-    let tasks = tokio::runtime::Runtime::new().unwrap();
-    let options = modem::Options { link: Some(link.clone()), ..modem::Options::default() };
-    let modem = tasks.block_on(Modem::start(options)).unwrap();
+    let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (modem, _until_dropped) = emulated(&link);
     // Who is in the middle of a conversation stays with the line that took over; here, they are over soon.
     let shop = Shop::open("silence = 1\n", &format!("[[line]]\nid = \"sim1\"\nport = {link:?}\n"), "");
     until("both lines are up", || ["sim1", "twilio"].iter().all(|line| shop.line(line)["up"] == true));

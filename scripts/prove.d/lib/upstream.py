@@ -337,16 +337,16 @@ def outbound(world, texts, chance):
     # Lists show what was just sent late: who looks once and too early sends twice.
     twilio.settings(own_list_lag_ms=1500, step_ms=200)
     twilio.faults(
-        {"fault": "commit_then500", "on": "writes", "every": 31},
-        {"fault": "lost_answer", "on": "writes", "every": 29},
-        {"fault": "lost_request", "on": "writes", "every": 53},
+        {"fault": "commit_then500", "on": "writes", "every": 67},
+        {"fault": "lost_answer", "on": "writes", "every": 61},
+        {"fault": "lost_request", "on": "writes", "every": 101},
         {"fault": "commit_then_silence", "on": "writes", "every": 499},
         {"fault": "silence", "on": "writes", "every": 997},
-        {"fault": "truncated", "on": "writes", "every": 61},
-        {"fault": "cut_body", "on": "writes", "every": 67},
+        {"fault": "truncated", "on": "writes", "every": 131},
+        {"fault": "cut_body", "on": "writes", "every": 137},
         {"fault": {"too_many": {"retry_after": 1}}, "on": "writes", "every": 149},
         {"fault": "unavailable", "on": "writes", "every": 157},
-        {"fault": {"slow": {"seconds": 2}}, "on": "writes", "every": 71},
+        {"fault": {"slow": {"seconds": 2}}, "on": "writes", "every": 97},
         {"fault": "lost_answer", "on": "reads", "every": 37},
         {"fault": {"too_many": {"retry_after": 1}}, "on": "reads", "every": 41},
         {"fault": "truncated", "on": "reads", "every": 43},
