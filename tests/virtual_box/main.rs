@@ -8,3 +8,5 @@ mod conversations;
 mod harness;
 mod hostile;
 mod properties;
+mod upstream;
+mod upstream_sim;
