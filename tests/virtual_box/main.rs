@@ -11,3 +11,5 @@ mod harness;
 mod hostile;
 mod properties;
 mod webhooks;
+mod upstream;
+mod upstream_sim;

@@ -186,7 +186,7 @@ impl Shop {
         let Some(posting) = out.posting.as_mut() else { return };
         let before = posting.clone();
         let action = posting.handle(input, cx.now, &policy);
-        if *posting == before {
+        if action.is_none() && *posting == before {
             self.count("answers_to_no_question");
             return;
         }
