@@ -199,7 +199,8 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
     }
     assert_eq!(bodies.len(), 2 * calls.len());
     verify(&heard);
-    let test = command(&the_box.config()).args(["webhooks", "test", "crm"]).output().unwrap();
+    let mut test = tokio::process::Command::from(command(&the_box.config()));
+    let test = test.args(["webhooks", "test", "crm"]).output().await.unwrap();
     let ping = requests.recv().await.unwrap();
     let said = String::from_utf8_lossy(&test.stdout).into_owned();
     assert!(ping.body.contains("\"type\":\"test.ping\""), "{ping:?}");
