@@ -278,10 +278,35 @@ fn daemon(config: &Config, report: &mut Report) {
                     line_state(shop, line, state, report);
                 }
                 trunks_and_phones(shop, state, report);
+                webhooks(shop, state, report);
                 if state["dealer"]["configured"] == true && state["dealer"]["reachable"] == false {
                     report.wrong(&format!("shop {shop}: the dealer's API does not answer; customers are served from what is kept"));
                 }
             }
+        }
+    }
+}
+
+fn webhooks(shop: &str, state: &Value, report: &mut Report) {
+    for (id, webhook) in state["webhooks"].as_object().into_iter().flatten() {
+        let name = format!("shop {shop}, webhook {id}");
+        let (waiting, dead) = (&webhook["waiting"], &webhook["dead"]);
+        let why = webhook["why"].as_str().unwrap_or_default();
+        if webhook["alarm"] == true {
+            report.wrong(&format!(
+                "{name}: has taken nothing for {} s ({why}); {waiting} events wait; try `backroom webhooks test {id}`",
+                webhook["failing_seconds"]
+            ));
+        } else if !why.is_empty() {
+            report.note(&format!("{name}: did not take the last event ({why}); {waiting} events wait"));
+        } else {
+            report.fine(&format!("{name}: {waiting} events wait"));
+        }
+        if dead.as_u64() > Some(0) {
+            report.note(&format!(
+                "{name}: {dead} events were given up: `backroom webhooks list --dead`, and `replay --dead` when it \
+                 listens again"
+            ));
         }
     }
 }

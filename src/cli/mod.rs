@@ -15,6 +15,8 @@ mod doctor;
 mod phone;
 mod settings;
 mod texts;
+mod twilio;
+mod webhooks;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Config, ShopSettings};
 use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::Ask;
-use crate::{daemon, telemetry};
+use crate::{daemon, telemetry, web};
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -68,6 +70,11 @@ enum Command {
         #[command(subcommand)]
         command: texts::Orders,
     },
+    /// The box's own events to the endpoints of `[[webhook]]`: list, replay, test
+    Webhooks {
+        #[command(subcommand)]
+        command: webhooks::Webhooks,
+    },
     /// The owner's settings
     Settings {
         #[command(subcommand)]
@@ -98,6 +105,11 @@ enum Command {
     Flow {
         #[command(subcommand)]
         command: Flow,
+    },
+    /// Twilio: voice for a box without a public address, the cloud's flows, voicemail, usage
+    Twilio {
+        #[command(subcommand)]
+        command: twilio::Twilio,
     },
 }
 
@@ -149,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
         Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
+        Command::Webhooks { command } => with_config(&cli.config, |config| webhooks::run(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
         Command::Phone { command } => {
             with_config(&cli.config, |config| phone::run(&cli.config, config, command))
@@ -162,6 +175,9 @@ pub fn main() -> ExitCode {
             filter(|line| (!line.trim().is_empty()).then(|| liquid::answer(line)))
         }
         Command::Flow { command: Flow::Lint { files, json } } => lint(&files, json),
+        Command::Twilio { command } => {
+            with_config(&cli.config, |config| twilio::run(&cli.config, config, command))
+        }
     }
 }
 
@@ -260,12 +276,13 @@ fn run(path: &std::path::Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime does not start: {error}")),
     };
+    let front = web::hooks::front(&config);
     let ready = || {
         tracing::info!("ready");
         // Nothing can be done about a systemd that does not listen.
         let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     };
-    let how = runtime.block_on(daemon::run(config, asked_to_stop(), ready));
+    let how = runtime.block_on(daemon::run(config, front, asked_to_stop(), ready));
     // Everything that matters has ended in order; a thread that still reads root certificates may be left alone.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match how {

@@ -137,7 +137,8 @@ struct Lines {
 
 impl Reader<'_> {
     fn root(&mut self, root: &DeTable<'_>) -> Config {
-        self.known(root, "the file", &["storage", "shop", "line", "phone", "sip", "media"]);
+        let tables = ["storage", "shop", "line", "phone", "sip", "media", "web", "webhook"];
+        self.known(root, "the file", &tables);
         let storage = self.storage(root.get("storage"));
         let mut shops: Vec<ShopConfig> = Vec::new();
         for (at, table) in self.tables(root.get("shop"), "shop") {
@@ -161,7 +162,8 @@ impl Reader<'_> {
             );
         }
         let media = self.media(root.get("media"), &storage.path);
-        let (web, endpoints) = (WebSection::default(), Vec::new());
+        let web = self.web(root.get("web"));
+        let endpoints = self.webhooks(root, &shops);
         Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
     }
 

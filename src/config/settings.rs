@@ -58,6 +58,9 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, doc: &'st
     Setting { key, kind, default, doc }
 }
 
+/// How far ahead the next opening is looked for, in days: longer than any shop's holidays.
+const OPENS_WITHIN: u32 = 62;
+
 const AUTO: Kind = Kind::Choice(&["auto", "yes", "no"]);
 const WEEKDAY: &str = "\"09:00-17:30\"";
 
@@ -173,6 +176,19 @@ pub const SETTINGS: &[Setting] = &[
         "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
     ),
     setting(
+        "hours.reply",
+        Kind::Text,
+        "\"\"",
+        "what a customer reads who writes to people while the shop is closed, once until it opens; {shop} stands for its \
+         name, {opens} for the time at which it opens; empty: nothing",
+    ),
+    setting(
+        "hours.reply_menu",
+        Kind::Switch,
+        "false",
+        "whether hours.reply also goes before the menu, which answers at any hour",
+    ),
+    setting(
         "hours.saturday",
         Kind::Hours,
         "\"closed\"",
@@ -222,6 +238,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("shop.zone", Kind::Zone, "\"America/Los_Angeles\"", "time zone of the shop"),
     setting("silence", Kind::Seconds, "900", "silence after which a conversation ends with one polite text"),
     setting(
+        "sms.burst",
+        Kind::Count,
+        "10",
+        "texts that may leave at once by a line at an upstream, before its pace holds",
+    ),
+    setting(
         "sms.concat_wait",
         Kind::Seconds,
         "600",
@@ -230,7 +252,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "sms.failover",
         Kind::Seconds,
-        "30",
+        "5",
         "how long a line is down before another of the shop's lines takes its texts",
     ),
     setting(
@@ -239,10 +261,48 @@ pub const SETTINGS: &[Setting] = &[
         "20",
         "after an outage, how long late texts are awaited before silence ends a conversation",
     ),
+    setting(
+        "sms.look_again",
+        Kind::Seconds,
+        "60",
+        "a text in doubt is looked for at the upstream twice, this far apart, before it counts as lost",
+    ),
+    setting(
+        "sms.loop_quick",
+        Kind::Count,
+        "5",
+        "repeats of the same text, each within seconds of an answer, that show a robot",
+    ),
+    setting(
+        "sms.loop_slow",
+        Kind::Count,
+        "20",
+        "repeats of the same longer text at any pace that show a robot",
+    ),
+    setting(
+        "sms.pace",
+        Kind::Seconds,
+        "1",
+        "between two texts on a line at an upstream, as its carrier wants it; a modem has its own pace",
+    ),
+    setting("sms.replies", Kind::Count, "15", "texts to one person within sms.replies_window at most"),
+    setting("sms.replies_window", Kind::Seconds, "30", "see sms.replies"),
     setting("sms.report", Kind::Switch, "true", "ask the network for delivery reports"),
+    setting(
+        "sms.resend_lost",
+        Kind::Switch,
+        "true",
+        "send once more by itself what an upstream certainly does not have; else staff decide",
+    ),
     setting("sms.retries", Kind::Count, "20", "tries of a text that the network refuses for the moment"),
     setting("sms.retry_first", Kind::Seconds, "2", "pause after a temporary refusal; doubles"),
     setting("sms.retry_most", Kind::Seconds, "60", "longest pause between two tries of a text"),
+    setting(
+        "sms.settle",
+        Kind::Seconds,
+        "10",
+        "how long after a lost answer a text is first looked for at the upstream",
+    ),
     setting(
         "staff",
         Kind::Phones,
@@ -541,10 +601,14 @@ impl ShopSettings {
     #[must_use]
     pub fn hours_on(&self, wall: Wall) -> &str {
         let Some(now) = self.civil(wall) else { return "" };
-        if self.is_holiday(wall) {
+        self.hours_of(now.date())
+    }
+
+    fn hours_of(&self, date: jiff::civil::Date) -> &str {
+        if self.is_holiday_date(date) {
             return "closed";
         }
-        self.text(match now.weekday() {
+        self.text(match date.weekday() {
             Weekday::Monday => "hours.monday",
             Weekday::Tuesday => "hours.tuesday",
             Weekday::Wednesday => "hours.wednesday",
@@ -558,8 +622,11 @@ impl ShopSettings {
     /// Whether `wall` falls on one of the shop's holidays.
     #[must_use]
     pub fn is_holiday(&self, wall: Wall) -> bool {
-        let Some(now) = self.civil(wall) else { return false };
-        let date = now.date().to_string();
+        self.civil(wall).is_some_and(|now| self.is_holiday_date(now.date()))
+    }
+
+    fn is_holiday_date(&self, date: jiff::civil::Date) -> bool {
+        let date = date.to_string();
         self.text("holidays").split(',').any(|d| d.trim() == date)
     }
 
@@ -570,6 +637,25 @@ impl ShopSettings {
         let minute = u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs());
         let spans = hours(self.hours_on(wall)).unwrap_or_default();
         spans.iter().any(|(from, to)| (*from..*to).contains(&minute))
+    }
+
+    /// When the shop opens next after `wall`; `None` when it does not within [`OPENS_WITHIN`] days.
+    #[must_use]
+    pub fn opens_after(&self, wall: Wall) -> Option<jiff::Zoned> {
+        let now = self.civil(wall)?;
+        let mut date = now.date();
+        for _ in 0..OPENS_WITHIN {
+            let spans = hours(self.hours_of(date)).unwrap_or_default();
+            let opens = spans.iter().filter_map(|(from, _)| {
+                let (hour, minute) = (i8::try_from(from / 60).ok()?, i8::try_from(from % 60).ok()?);
+                date.at(hour, minute, 0, 0).to_zoned(self.zone()).ok()
+            });
+            if let Some(next) = opens.filter(|at| *at > now).min() {
+                return Some(next);
+            }
+            date = date.tomorrow().ok()?;
+        }
+        None
     }
 
     fn civil(&self, wall: Wall) -> Option<jiff::Zoned> {

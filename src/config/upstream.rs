@@ -227,6 +227,15 @@ impl Reader<'_> {
     }
 }
 
+impl UpstreamLine {
+    /// The cost of one text in thousandths of a cent; a silly one is cut off at a dollar.
+    #[must_use]
+    pub fn cost_millicents(&self) -> u32 {
+        // By way of its digits: within bounds and whole, it is one.
+        format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
+    }
+}
+
 /// `[web]`: what listens for an upstream's webhooks. Nothing does without `listen`.
 #[derive(Clone, Debug)]
 pub struct WebSection {
@@ -253,6 +262,11 @@ pub struct Endpoint {
     pub url: String,
     /// From `secret_file` or `secret_credential`: signs what is sent.
     pub secret: Secret,
-    /// `events`: kinds (`message.received`) and `*` patterns; default all.
+    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
     pub events: Vec<String>,
+    /// `allow_http`: permits plain `http://` beyond this machine.
+    pub allow_http: bool,
+    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
+    /// that is to act on a text must read it.
+    pub bodies: bool,
 }

@@ -12,9 +12,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::Command;
+use super::core::{Command, NewFlow};
 use super::turns::Request;
-use crate::types::{CallId, MessageId, OrderId, ShopId};
+use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
 /// Longest request line, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -62,6 +62,44 @@ pub enum Ask {
         /// CA…
         call: String,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: String,
+        /// Friendly name.
+        name: String,
+        /// FW…, ours.
+        sid: String,
+        /// Its number, one above the newest; or the newest, to publish it.
+        revision: u32,
+        /// Studio JSON.
+        definition: String,
+        /// New conversations run it from now on.
+        publish: bool,
+        /// Who.
+        by: String,
+    },
+    /// Deliver an event once more.
+    ReplayEvent {
+        /// Whose.
+        shop: String,
+        /// EV…
+        event: String,
+    },
+    /// Deliver dead events once more.
+    ReplayDead {
+        /// Whose.
+        shop: String,
+        /// Not what happened before; milliseconds since 1970.
+        since: Option<i64>,
+    },
+    /// Send a `test.ping` to an endpoint.
+    TestEndpoint {
+        /// Whose.
+        shop: String,
+        /// As the configuration names it.
+        endpoint: String,
+    },
     /// How things stand.
     Status,
 }
@@ -76,6 +114,15 @@ impl From<Ask> for Command {
             }
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
             Ask::HangUp { shop, call } => Self::HangUp { shop: ShopId(shop), call: CallId(call) },
+            Ask::PutFlow { shop, name, sid, revision, definition, publish, by } => {
+                let flow = NewFlow { name, sid, revision, definition, publish, by };
+                Self::PutFlow { shop: ShopId(shop), flow }
+            }
+            Ask::ReplayEvent { shop, event } => Self::ReplayEvent { shop: ShopId(shop), event },
+            Ask::ReplayDead { shop, since } => {
+                Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) }
+            }
+            Ask::TestEndpoint { shop, endpoint } => Self::TestEndpoint { shop: ShopId(shop), endpoint },
             Ask::Status => Self::Status,
         }
     }

@@ -12,17 +12,21 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, ShopSetup};
+use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
+use super::front::{Front, Handle, with_counters};
+use super::memory;
 use super::supervise::{QUEUE, Wires, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
+use super::voicemail;
 use crate::at;
-use crate::config::{Config, LineConfig, Port};
+use crate::config::{Config, LineConfig, Port, secret_bytes};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
 use crate::twilio;
-use crate::types::{EventId, LineId};
+use crate::types::{EventId, LineId, ShopId};
+use crate::webhook::{self, WebhookConfig};
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);
@@ -58,12 +62,13 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-/// Runs the box until `shutdown` is ready. `ready` is called once, when texts are taken.
+/// Runs the box until `shutdown` is ready, with `front` before it. `ready` is called once, when texts are taken.
 ///
 /// # Errors
 /// [`RunError`]; exit with a failure, so that systemd starts the box again.
 pub async fn run(
     config: Config,
+    front: Option<Front>,
     shutdown: impl Future<Output = ()> + Send,
     ready: impl FnOnce(),
 ) -> Result<(), RunError> {
@@ -89,7 +94,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let (edges_stop, edges_stopped) = watch::channel(false);
     let mut edges = tokio::task::JoinSet::new();
-    let (telephony, calls) = telephony::prepare(&config, &core);
+    let (telephony, mut calls) = telephony::prepare(&config, &core);
     if let Some(telephony) = telephony {
         edges.spawn(telephony.run(clock.clone(), edges_stopped.clone()));
     }
@@ -135,13 +140,24 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
+    let (webhooks, webhook_commands) = mpsc::channel(256);
+    let (webhook_events_tx, webhook_events) = mpsc::channel(QUEUE);
+    edges.spawn(webhook::run(endpoints(&config), webhook_commands, webhook_events_tx, edges_stopped.clone()));
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
+    if let Some(front) = front {
+        calls.counters = with_counters(calls.counters, front.name, front.counters);
+        let handle = Handle::new(requests_tx.clone(), store.clone(), edges_stopped.clone());
+        edges.spawn((front.serve)(handle));
+    }
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
+    let small = tokio::spawn(memory::keep_small());
 
-    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
+    let dealer = dealer_tx;
+    let ends = Ends { line_events, dealer_events, requests, lines, dealer, webhook_events, webhooks, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
     let how = {
@@ -164,6 +180,7 @@ pub async fn run(
     tracing::debug!("the loop has ended");
     control.abort();
     keeper.abort();
+    small.abort();
     edges_stop.send_replace(true);
     let ending = async { while edges.join_next().await.is_some() {} };
     // A writer that ended hears nothing any more.
@@ -252,12 +269,44 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
         .iter()
         .map(|shop| ShopSetup {
             id: shop.id.clone(),
-            lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
+            lines: text_lines(config, &shop.id),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
+            endpoints: config
+                .endpoints
+                .iter()
+                .filter(|e| e.shop == shop.id)
+                .map(|e| EndpointSetup { id: e.id.clone(), events: e.events.clone(), bodies: e.bodies })
+                .collect(),
             calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
         .collect()
+}
+
+/// Modems as the file orders them, then the numbers at upstreams: among those the cheaper one goes first.
+fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
+    let modems = config.lines.iter().filter(|l| l.shop == *shop);
+    let modems = (0..).zip(modems).map(|(priority, line)| LineSetup::modem(line.id.clone(), priority));
+    let upstreams = config.upstreams.iter().filter(|l| l.shop == *shop).map(|line| LineSetup {
+        id: line.id.clone(),
+        takes: Takes::Whole,
+        channel: line.channel,
+        priority: u16::MAX,
+        cost: line.cost_millicents(),
+        number: Some(line.number.clone()),
+    });
+    modems.chain(upstreams).collect()
+}
+
+fn endpoints(config: &Config) -> Vec<WebhookConfig> {
+    let endpoint = |e: &crate::config::Endpoint| WebhookConfig {
+        shop: e.shop.clone(),
+        id: e.id.clone(),
+        url: e.url.clone(),
+        // The configuration's reader has refused what is none.
+        key: secret_bytes(e.secret.expose()).unwrap_or_default(),
+    };
+    config.endpoints.iter().map(endpoint).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {

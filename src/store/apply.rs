@@ -46,6 +46,13 @@ impl Applier {
         match op {
             Op::PutMessage(row) => put_message(conn, row),
             Op::PutPart(row) => put_part(conn, row),
+            Op::DropParts(shop, message, kept) => {
+                conn.prepare_cached(
+                    "DELETE FROM part WHERE shop_id = ?1 AND message_id = ?2 AND number > ?3",
+                )?
+                .execute(params![shop, message, kept])?;
+                Ok(())
+            }
             Op::PutReceived(row) => put_received(conn, row),
             Op::PutConversation(row) => put_conversation(conn, row),
             Op::PutExecution(row) => self.put_execution(conn, row),
@@ -60,6 +67,10 @@ impl Applier {
             Op::DropConsentEntries(shop, up_to) => upstream::drop_consent_entries(conn, shop, *up_to),
             Op::PutCursor(row) => upstream::put_cursor(conn, row),
             Op::PutMedia(row) => upstream::put_media(conn, row),
+            Op::AddEventOut(row) => upstream::add_event_out(conn, row),
+            Op::DropEventsOut(shop, delivered, dead) => {
+                upstream::drop_events_out(conn, shop, *delivered, *dead)
+            }
             Op::PutEventOut(row) => upstream::put_event_out(conn, row),
             Op::PutSetting(row) => put_setting(conn, row),
             Op::PutFlow(row) => put_flow(conn, row),

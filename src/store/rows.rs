@@ -190,6 +190,10 @@ pub struct EventOutRow {
     pub attempts: u32,
     /// Why the last try failed.
     pub note: Option<String>,
+    /// Its number among the events of its endpoint, from 1.
+    pub seq: u64,
+    /// When the day began for which it is tried; `None` when that clock was not sure.
+    pub since: Option<Wall>,
     /// When it happened.
     pub created: Wall,
     /// Last change.
@@ -205,6 +209,21 @@ pub enum EventOutState {
     Delivered,
     /// Given up: to be replayed by a person.
     Dead,
+}
+
+/// How the events for one endpoint stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsStand {
+    /// Whose.
+    pub shop: ShopId,
+    /// The endpoint as the configuration names it, or named it once.
+    pub endpoint: String,
+    /// The number of the newest event.
+    pub newest: u64,
+    /// To be delivered.
+    pub waiting: u64,
+    /// Given up.
+    pub dead: u64,
 }
 
 /// Where one PDU of an outgoing message stands.
@@ -224,14 +243,14 @@ pub enum PartState {
     Unknown,
 }
 
-/// One PDU of an outgoing message.
+/// One PDU of an outgoing message; at a line that takes texts whole, the message's only part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartRow {
     /// Whose.
     pub shop: ShopId,
     /// Which.
     pub id: PartId,
-    /// Hex, with `00` in front.
+    /// Hex, with `00` in front; at a line that takes texts whole `outbox::Posting` as JSON.
     pub pdu: String,
     /// Octets without the SMSC address.
     pub length: u8,

@@ -413,6 +413,8 @@ async fn refusal(mut response: Response) -> ApiError {
         message: Option<String>,
         #[serde(default)]
         more_info: Option<String>,
+        #[serde(default)]
+        details: serde_json::Value,
     }
     let status = response.status().as_u16();
     let retry_after = retry_after(response.headers());
@@ -421,10 +423,20 @@ async fn refusal(mut response: Response) -> ApiError {
     ApiError {
         status,
         code: told.code,
-        message: blacked_out(&told.message.unwrap_or_default()),
+        message: blacked_out(&(told.message.unwrap_or_default() + &detailed(&told.details))),
         more_info: told.more_info,
         retry_after,
     }
+}
+
+/// Each fault that Studio finds in a flow: `; #/states/3/properties/to: is missing`.
+fn detailed(details: &serde_json::Value) -> String {
+    let of = |error: &serde_json::Value, key: &str| error.get(key)?.as_str().map(str::to_owned);
+    let errors = details.get("errors").and_then(serde_json::Value::as_array).into_iter().flatten();
+    let each = errors.filter_map(|error| {
+        Some(format!("; {}: {}", of(error, "property_path").unwrap_or_default(), of(error, "message")?))
+    });
+    each.take(20).collect()
 }
 
 /// The body, or `None` when it has more than `most` bytes.

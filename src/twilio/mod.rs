@@ -3,19 +3,29 @@
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
 
+#[cfg(test)]
+mod account_tests;
 mod ask;
 mod chance;
 mod check;
 mod client;
+pub mod desk;
 mod driver;
+pub mod fields;
 mod line;
 mod posting;
 mod reading;
+pub mod recordings;
 mod rest;
+pub mod setup;
+pub mod signature;
+pub mod studio;
 mod sweep;
 #[cfg(test)]
 mod tests;
 mod track;
+pub mod usage;
+pub mod webhook;
 
 pub use check::{Finding, check};
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};

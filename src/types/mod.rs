@@ -1,7 +1,9 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
+pub mod base64;
 mod call;
+mod deadlines;
 mod dtmf;
 pub mod gsm7;
 mod id;
@@ -13,11 +15,13 @@ mod order;
 mod phone;
 mod time;
 mod upstream;
+mod webhook;
 
 pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
     NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
 };
+pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
 pub use id::{
     CallId, ConversationId, DeviceId, EventId, ExecutionSid, LegId, LineId, MessageId, OrderId, PartId,
@@ -36,3 +40,4 @@ pub use upstream::{
     Channel, Delivery, FoundPost, MediaLink, MediaResult, Post, PostResult, PostStatus, PostsFound,
     UpstreamText,
 };
+pub use webhook::EventAnswer;

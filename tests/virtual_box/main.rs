@@ -5,6 +5,7 @@
 
 mod calls;
 mod conversations;
+mod events;
 mod harness;
 mod hostile;
 mod properties;

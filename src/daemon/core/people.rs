@@ -35,6 +35,7 @@ impl Shop {
             _ if blocked => {
                 self.store_text(cx, &text, Some("this person said STOP: stored and not answered".into()))
             }
+            _ if let Some(why) = self.heard_a_robot(cx, &text) => self.store_text(cx, &text, Some(why)),
             Some(Keyword::Help) => {
                 self.store_text(cx, &text, text.note.clone());
                 let answer = help_text(self.settings.text("shop.name"), &self.shop_phone());
@@ -66,6 +67,10 @@ impl Shop {
         self.store_text(cx, text, note);
         if turn == Turn::Relay {
             self.relay_to_staff(cx, person, &text.body);
+            self.say_closed(cx, person);
+        }
+        if matches!(turn, Turn::StartMain(_)) && self.settings.switch("hours.reply_menu") {
+            self.say_closed(cx, person);
         }
         self.take(cx, person, turn);
     }
@@ -108,7 +113,7 @@ impl Shop {
         }));
     }
 
-    fn is_staff(&self, person: &str) -> bool {
+    pub(super) fn is_staff(&self, person: &str) -> bool {
         self.settings.phones("staff").iter().any(|n| n.as_str() == person)
     }
 
@@ -151,6 +156,7 @@ impl Shop {
             (None, _) => self.say(cx, &staff, staff_help(&open), Source::Box),
             (Some(person), Some(words)) => {
                 self.relay_heard(cx, &person);
+                self.closed_known(cx, &person);
                 self.say(cx, &person, words.clone(), Source::Staff);
                 let ticket = self.people.get(&person).map_or(0, |t| t.ticket);
                 for other in self.staff().into_iter().filter(|s| *s != staff) {
@@ -197,6 +203,7 @@ impl Shop {
             );
             self.say(cx, &number, body, Source::Box);
         }
+        self.say_closed(cx, person);
     }
 
     fn relay_to_staff(&mut self, cx: &mut Cx<'_>, person: &str, body: &str) {

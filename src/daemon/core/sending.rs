@@ -2,102 +2,61 @@
 //! row says `handed` before it gets it, so that a crash leaves at most one part a line in doubt, and only one that was
 //! cut off between prompt and answer. Consent is checked last, here, for every path.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::lines::Line;
+use super::pace::Next;
+use super::posts::posting_of;
 use super::shop::Shop;
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
 use crate::messaging::ledger::Purpose;
+use crate::outbox::Posting;
 use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
 use crate::types::{
-    Address, ExecutionSid, LineCommand, LineId, LineState, MessageId, Mono, PartId, PhoneNumber, SendResult,
-    Slot,
+    Address, Channel, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
 };
 
-/// How many sent parts are remembered for their reports.
-const REPORTS_KEPT: usize = 5_000;
-
 /// The note of a text that nothing that waits goes before.
-const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
-
-/// A line and what is on its way through it.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    pub(super) up: bool,
-    /// Since when everything that was written to it reaches us: up and swept.
-    pub(super) hears_since: Option<Mono>,
-    /// Swept, and then without a network: it hears again when it is back in one.
-    pub(super) lost_network: bool,
-    pub(super) identity: String,
-    pub(super) sim: Option<String>,
-    pub(super) number: Option<PhoneNumber>,
-    pub(super) state: LineState,
-    pub(super) why_down: Option<String>,
-    pub(super) queue: VecDeque<MessageId>,
-    in_flight: Option<PartId>,
-    /// Reports that came while a text to the same person was with the modem: perhaps its own.
-    early_reports: Vec<pdu::StatusReport>,
-    paused: bool,
-    pauses: u32,
-    /// Committed and not yet freed by the modem.
-    pub(super) unfreed: std::collections::HashMap<(String, Slot), crate::store::ReceivedRow>,
-    /// Slots that were reported since the line came up, until the sweep ends.
-    pub(super) reported: std::collections::HashSet<Slot>,
-}
-
-impl Line {
-    /// Up, and as far as is known in a network.
-    pub(super) fn can_send(&self) -> bool {
-        self.up && in_network(&self.state)
-    }
-
-    /// Up again: what was to be waited for is over.
-    pub(super) fn end_pause(&mut self) {
-        self.paused = false;
-        self.pauses = 0;
-    }
-
-    pub(super) fn status(&self) -> Value {
-        json!({
-            "up": self.up,
-            "registration": self.state.registration,
-            "signal_dbm": self.state.signal_dbm,
-            "operator": self.state.operator,
-            "needs": self.state.needs,
-            "why_down": self.why_down,
-            "queued": self.queue.len(),
-            "paused": self.paused,
-        })
-    }
-}
-
-/// Not knowing is not a no: some modems never tell.
-pub(super) fn in_network(state: &LineState) -> bool {
-    state.registration.is_registered() || state.registration == crate::types::Registration::Unknown
-}
+pub(super) const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
 
 /// A text that has not come to its end yet, or waits for its report.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) row: MessageRow,
     pub(super) parts: Vec<PartRow>,
-    prompt: Option<ExecutionSid>,
+    /// How its posting stands, for a line that takes texts whole.
+    pub(super) posting: Option<Posting>,
+    pub(super) prompt: Option<ExecutionSid>,
+    /// Its pace was asked for and granted.
+    pub(super) granted: bool,
+}
+
+impl Outgoing {
+    /// Nothing of it has left, and nothing is about to.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.parts.iter().all(|p| p.state == PartState::Queued)
+    }
 }
 
 impl Shop {
     pub(super) fn load_outgoing(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
         let shop = self.id.clone();
         for (row, parts) in snapshot.parts_open.iter().filter(|(r, _)| r.shop == shop) {
-            let id = row.id.clone();
-            let prompt = self.prompt_of(&id);
-            let mut out = Outgoing { row: row.clone(), parts: parts.clone(), prompt };
+            let prompt = self.prompt_of(&row.id);
+            let posting = parts.first().and_then(posting_of);
+            let mut out =
+                Outgoing { row: row.clone(), parts: parts.clone(), posting, prompt, granted: false };
+            if out.posting.is_some() {
+                self.load_post(cx, out);
+                continue;
+            }
             for part in &mut out.parts {
                 if part.state == PartState::Handed {
                     part.state = PartState::Unknown;
@@ -108,42 +67,44 @@ impl Shop {
                     cx.alarm(format!("text {} is unknown: the box stopped while it was being sent", part.id));
                 }
             }
+            let waits = out.parts.iter().any(|p| p.state == PartState::Queued);
+            let id = row.id.clone();
             self.outgoing.insert(id.clone(), out);
             self.remember_for_reports(&id);
-            let waits =
-                self.outgoing.get(&id).is_some_and(|o| o.parts.iter().any(|p| p.state == PartState::Queued));
-            if waits {
-                let line = row.line.clone().filter(|l| self.lines.contains_key(l));
-                let line = line.or_else(|| self.line_for(&row.peer));
-                if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-                    match row.note.as_deref() == Some(AHEAD_OF_ALL) {
-                        true => line.queue.push_front(id),
-                        false => line.queue.push_back(id),
-                    }
-                }
-            } else {
-                self.message_settled(cx, &id);
+            match waits {
+                true => self.queue_loaded(cx, &id),
+                false => self.message_settled(cx, &id),
             }
         }
+    }
+
+    /// A text of the run before that waits: at its line, or at another when that one is not there any more.
+    pub(super) fn queue_loaded(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        let mut row = out.row.clone();
+        let line = row.line.as_ref().and_then(|line| self.lines.get(line));
+        let fits = line.is_some_and(|line| line.takes_whole() == out.posting.is_some());
+        if !fits {
+            if line.is_none() {
+                let template = row.carriage.template.is_some();
+                let choice = match self.choose_line(cx.now, &row.peer, template) {
+                    Ok(choice) => choice,
+                    Err(why) => return self.fail_message(cx, id, &why),
+                };
+                row.line = Some(choice.line);
+                row.carriage.choice = Some(choice.why);
+            }
+            if !self.reform(cx, id, row) {
+                return;
+            }
+        }
+        self.enqueue(cx, id);
     }
 
     /// The number that customers write to, for templates.
     pub(super) fn own_number(&self) -> String {
         let own = self.lines.values().find_map(|l| l.number.as_ref().map(ToString::to_string));
         own.unwrap_or_else(|| self.settings.text("shop.phone").to_owned())
-    }
-
-    /// The line that texts to a person go by: the one that they know while it can be used, else the first that can.
-    pub(super) fn line_for(&self, person: &str) -> Option<LineId> {
-        let known = self.people.get(person).and_then(|t| t.state.line.clone());
-        let known = known.filter(|l| self.lines.contains_key(l));
-        let usable = |id: &LineId| self.lines.get(id).is_some_and(Line::can_send);
-        if let Some(line) = known.as_ref().filter(|l| usable(l)) {
-            return Some(line.clone());
-        }
-        known.or_else(|| {
-            self.setup.lines.iter().find(|l| usable(l)).or_else(|| self.setup.lines.first()).cloned()
-        })
     }
 
     /// Texts a person by the box itself.
@@ -159,8 +120,10 @@ impl Shop {
         let Some(out) = self.outgoing.get_mut(&id) else { return };
         out.row.note = Some(AHEAD_OF_ALL.to_owned());
         cx.put(Op::PutMessage(out.row.clone()));
-        for line in self.lines.values_mut().filter(|l| l.queue.back() == Some(&id)) {
-            line.queue.rotate_right(1);
+        let person = out.row.peer.clone();
+        if let Some(line) = out.row.line.clone().and_then(|line| self.lines.get_mut(&line)) {
+            line.queue.remove(&id);
+            line.queue.push_front(id, person);
         }
     }
 
@@ -181,7 +144,8 @@ impl Shop {
         let number = PhoneNumber::parse(to, Some(self.settings.text("shop.calling_code")));
         let to = number.as_ref().map_or(to, PhoneNumber::as_str);
         let conversation = self.talk(cx, to).id.clone();
-        let line = self.line_for(to);
+        let choice = self.choose_line(cx.now, to, false);
+        let line = choice.as_ref().ok().map(|choice| choice.line.clone());
         let mut row = MessageRow {
             shop: self.id.clone(),
             id: id.clone(),
@@ -199,45 +163,139 @@ impl Shop {
             sent_at: None,
             purpose: Purpose::Reply,
             not_before: None,
-            carriage: Carriage::default(),
+            carriage: Carriage {
+                channel: line
+                    .as_ref()
+                    .and_then(|l| self.lines.get(l))
+                    .map_or(Channel::Sms, |l| l.setup.channel),
+                choice: choice.as_ref().ok().map(|choice| choice.why.clone()),
+                ..Carriage::default()
+            },
         };
-        let parts = self.encode(&row);
-        let refused = match (&parts, &line) {
-            (Err(why), _) => Some(why.clone()),
-            (Ok(_), None) => Some("the shop has no line".to_owned()),
-            (Ok(_), Some(_)) => self.blocked(&row),
+        let refused = match &choice {
+            Err(why) => Err(why.clone()),
+            Ok(_) => self.blocked(&row).map_or(Ok(()), Err),
         };
-        if let Some(why) = refused {
-            row.status = MessageStatus::Failed;
-            row.note = Some(why.clone());
-            cx.put(Op::PutMessage(row));
-            if let Some(sid) = prompt {
-                self.prompt(cx, &sid, Input::PromptFailed(id, why));
+        let formed = refused.and_then(|()| self.encode(&row));
+        let (parts, posting) = match formed {
+            Ok(formed) => formed,
+            Err(why) => {
+                row.status = MessageStatus::Failed;
+                row.note = Some(why.clone());
+                cx.put(Op::PutMessage(row));
+                if let Some(sid) = prompt {
+                    self.prompt(cx, &sid, Input::PromptFailed(id, why));
+                }
+                return;
             }
-            return;
-        }
+        };
         cx.put(Op::PutMessage(row.clone()));
-        let parts = parts.unwrap_or_default();
         for part in &parts {
             cx.put(Op::PutPart(part.clone()));
         }
-        self.outgoing.insert(id.clone(), Outgoing { row, parts, prompt });
-        if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-            line.queue.push_back(id);
+        self.outgoing.insert(id.clone(), Outgoing { row, parts, posting, prompt, granted: false });
+        if let Ok(choice) = &choice {
+            self.note_move(cx, to, choice);
+        }
+        self.enqueue(cx, &id);
+    }
+
+    /// Puts a text into the queue of its line; one that is not to leave yet waits for its time.
+    pub(super) fn enqueue(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        if self.waits_for_its_time(cx, id, out.row.not_before) {
+            return;
+        }
+        let person = out.row.peer.clone();
+        let first = out.row.note.as_deref() == Some(AHEAD_OF_ALL);
+        let Some(line) = out.row.line.as_ref().and_then(|line| self.lines.get_mut(line)) else { return };
+        match first {
+            true => line.queue.push_front(id.clone(), person),
+            false => line.queue.push_back(id.clone(), person),
         }
     }
 
+    /// True when a text must not leave before a time to come; [`Shop::its_time`] looks again.
+    fn waits_for_its_time(&self, cx: &mut Cx<'_>, id: &MessageId, not_before: Option<Wall>) -> bool {
+        let Some(at) = not_before else { return false };
+        if cx.now.wall_sure && at <= cx.now.wall {
+            return false;
+        }
+        // A clock that is set, or set right, is noticed within the quarter of an hour.
+        let wait = at.since(cx.now.wall).clamp(Duration::from_millis(1), Duration::from_secs(900));
+        let wait = if cx.now.wall_sure { wait } else { Duration::from_secs(60) };
+        cx.timers.set(TimerKey::NotBefore(self.id.clone(), id.clone()), cx.now.mono + wait);
+        true
+    }
+
+    /// A text that waited for its time: the line may be another one by now.
+    pub(super) fn its_time(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        if self.waits_for_its_time(cx, id, out.row.not_before) {
+            return;
+        }
+        let template = out.row.carriage.template.is_some();
+        let mut row = out.row.clone();
+        if let Ok(choice) = self.choose_line(cx.now, &row.peer, template)
+            && row.line.as_ref() != Some(&choice.line)
+        {
+            row.line = Some(choice.line.clone());
+            row.carriage.choice = Some(choice.why);
+            row.carriage.channel = self.lines.get(&choice.line).map_or(Channel::Sms, |l| l.setup.channel);
+            self.reform(cx, id, row);
+        }
+        self.enqueue(cx, id);
+    }
+
+    /// Writes a text of which nothing left anew, as the line of `row` takes it. False: it cannot be.
+    pub(super) fn reform(&mut self, cx: &mut Cx<'_>, id: &MessageId, mut row: MessageRow) -> bool {
+        row.updated = cx.now.wall;
+        let formed = self.encode(&row);
+        let Some(out) = self.outgoing.get_mut(id).filter(|out| out.is_untouched()) else { return false };
+        let Ok((parts, posting)) = formed else { return false };
+        cx.put(Op::PutMessage(row.clone()));
+        for part in &parts {
+            cx.put(Op::PutPart(part.clone()));
+        }
+        if parts.len() < out.parts.len() {
+            let kept = u8::try_from(parts.len()).unwrap_or(u8::MAX);
+            cx.put(Op::DropParts(self.id.clone(), id.clone(), kept));
+        }
+        out.row = row;
+        out.parts = parts;
+        out.posting = posting;
+        true
+    }
+
     /// The last check before anything leaves: only the confirmation of STOP itself goes to who said STOP.
-    fn blocked(&self, row: &MessageRow) -> Option<String> {
+    pub(super) fn blocked(&self, row: &MessageRow) -> Option<String> {
         (self.blocks.contains(&row.peer) && row.source != Source::Consent)
             .then(|| "not sent: this person said STOP".to_owned())
     }
 
-    fn encode(&mut self, row: &MessageRow) -> Result<Vec<PartRow>, String> {
+    /// A text as its line takes it.
+    fn encode(&mut self, row: &MessageRow) -> Result<(Vec<PartRow>, Option<Posting>), String> {
+        let whole = row.line.as_ref().and_then(|l| self.lines.get(l)).is_some_and(Line::takes_whole);
+        let part = |number, pdu: String, length| PartRow {
+            shop: row.shop.clone(),
+            id: PartId { message: row.id.clone(), number },
+            pdu,
+            length,
+            state: PartState::Queued,
+            line: None,
+            reference: None,
+            attempts: 0,
+            note: None,
+            updated: row.updated,
+        };
         let to = match PhoneNumber::parse(&row.peer, Some(self.settings.text("shop.calling_code"))) {
             Ok(number) => Address::Phone(number),
             Err(_) => Address::Short(row.peer.clone()),
         };
+        if whole {
+            let posting = Posting::default();
+            return Ok((vec![part(1, json!(posting).to_string(), 0)], Some(posting)));
+        }
         self.concat_reference = self.concat_reference.wrapping_add(1);
         let options = pdu::SubmitOptions {
             reference: u16::from(self.concat_reference),
@@ -245,25 +303,16 @@ impl Shop {
             ..pdu::SubmitOptions::default()
         };
         let encoded = pdu::submit(&to, &row.body, &options).map_err(|e| format!("cannot be sent: {e}"))?;
-        let parts = (1u8..).zip(encoded).map(|(number, pdu)| PartRow {
-            shop: self.id.clone(),
-            id: PartId { message: row.id.clone(), number },
-            pdu: pdu.hex,
-            length: pdu.length,
-            state: PartState::Queued,
-            line: None,
-            reference: None,
-            attempts: 0,
-            note: None,
-            updated: row.updated,
-        });
-        Ok(parts.collect())
+        Ok(((1u8..).zip(encoded).map(|(number, pdu)| part(number, pdu.hex, pdu.length)).collect(), None))
     }
 
-    /// Gives every idle line its next PDU. True when something was handed over.
+    /// Gives every line what it has room for. True when something was handed over.
     pub(super) fn pump_lines(&mut self, cx: &mut Cx<'_>) -> bool {
         let ids: Vec<LineId> = self.lines.keys().cloned().collect();
-        ids.iter().any(|line| self.pump_line(cx, line))
+        ids.iter().any(|line| match self.lines.get(line).is_some_and(Line::takes_whole) {
+            true => self.pump_whole(cx, line),
+            false => self.pump_line(cx, line),
+        })
     }
 
     fn pump_line(&mut self, cx: &mut Cx<'_>, id: &LineId) -> bool {
@@ -271,16 +320,12 @@ impl Shop {
         if self.stopping || !line.can_send() || line.paused || line.in_flight.is_some() {
             return false;
         }
-        let Some(message) = line.queue.front().cloned() else { return false };
-        let refused = self.outgoing.get(&message).and_then(|out| self.blocked(&out.row));
-        if let Some(why) = refused {
-            self.fail_message(cx, &message, &why);
-            return true;
-        }
-        let Some(out) = self.outgoing.get_mut(&message) else {
-            self.unqueue(&message);
-            return true;
+        let message = match self.next_text(cx, id) {
+            Next::Nothing => return false,
+            Next::Changed => return true,
+            Next::Text(message) => message,
         };
+        let Some(out) = self.outgoing.get_mut(&message) else { return false };
         let Some(part) = out.parts.iter_mut().find(|p| p.state == PartState::Queued) else {
             self.unqueue(&message);
             self.message_settled(cx, &message);
@@ -320,9 +365,10 @@ impl Shop {
         }
     }
 
-    fn unqueue(&mut self, message: &MessageId) {
-        for line in self.lines.values_mut() {
-            line.queue.retain(|m| m != message);
+    pub(super) fn unqueue(&mut self, message: &MessageId) {
+        let line = self.outgoing.get(message).and_then(|out| out.row.line.clone());
+        if let Some(line) = line.and_then(|line| self.lines.get_mut(&line)) {
+            line.queue.remove(message);
         }
     }
 
@@ -389,7 +435,7 @@ impl Shop {
             self.step_back(line_id, &id.message);
         }
         if pause {
-            self.pause(cx, line_id);
+            self.pause(cx, line_id, None);
         } else if let Some(why) = failed {
             self.fail_message(cx, &id.message, &why);
         } else {
@@ -404,37 +450,8 @@ impl Shop {
         }
     }
 
-    /// It may be the network that refuses, or this text only: the others have their turn, this person's texts keep
-    /// their order.
-    fn step_back(&mut self, line: &LineId, message: &MessageId) {
-        let Some(peer) = self.outgoing.get(message).map(|o| o.row.peer.clone()) else { return };
-        let Some(line) = self.lines.get_mut(line) else { return };
-        let outgoing = &self.outgoing;
-        let (back, mut front): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut line.queue)
-            .into_iter()
-            .partition(|m| outgoing.get(m).is_some_and(|o| o.row.peer == peer));
-        front.extend(back);
-        line.queue = front;
-    }
-
-    fn pause(&mut self, cx: &mut Cx<'_>, id: &LineId) {
-        let first = self.settings.seconds("sms.retry_first");
-        let most = self.settings.seconds("sms.retry_most");
-        let Some(line) = self.lines.get_mut(id) else { return };
-        line.paused = true;
-        let length = first.saturating_mul(1 << line.pauses.min(16)).min(most);
-        line.pauses += 1;
-        cx.timers.set(TimerKey::Pause(self.id.clone(), id.clone()), cx.now.mono + length);
-    }
-
-    pub(super) fn pause_ended(&mut self, id: &LineId) {
-        if let Some(line) = self.lines.get_mut(id) {
-            line.paused = false;
-        }
-    }
-
     /// The text will not be sent (any more): parts that were not are failed, and who waits on it is told.
-    fn fail_message(&mut self, cx: &mut Cx<'_>, id: &MessageId, why: &str) {
+    pub(super) fn fail_message(&mut self, cx: &mut Cx<'_>, id: &MessageId, why: &str) {
         self.unqueue(id);
         let Some(mut out) = self.outgoing.remove(id) else { return };
         for part in out.parts.iter_mut().filter(|p| p.state == PartState::Queued) {
@@ -453,7 +470,7 @@ impl Shop {
     }
 
     /// No part is to be sent any more: the message's status follows from its parts.
-    fn message_settled(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+    pub(super) fn message_settled(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
         let Some(out) = self.outgoing.get_mut(id) else { return };
         let any = |state: PartState| out.parts.iter().any(|p| p.state == state);
         let status = if any(PartState::Unknown) {
@@ -492,138 +509,12 @@ impl Shop {
         }
     }
 
-    fn remember_for_reports(&mut self, id: &MessageId) {
-        let reports = self.settings.switch("sms.report");
-        let Some(out) = self.outgoing.get(id) else { return };
-        let mut forget = Vec::new();
-        for part in &out.parts {
-            match (part.state, part.reference, &part.line) {
-                (PartState::Sent, Some(reference), Some(line)) if reports => {
-                    let key = (line.clone(), out.row.peer.clone(), reference);
-                    match self.awaiting_report.insert(key.clone(), part.id.clone()) {
-                        None => self.report_order.push_back(key),
-                        // TP-MR went round: the report of the text before will not be told apart.
-                        Some(old) if old.message != *id => forget.push(old.message),
-                        Some(_) => {}
-                    }
-                }
-                (PartState::Unknown, None, _)
-                    if !self.unknown_parts.iter().any(|(_, known)| *known == part.id) =>
-                {
-                    self.unknown_parts.push((out.row.peer.clone(), part.id.clone()));
-                }
-                _ => {}
-            }
-        }
-        while self.report_order.len() > REPORTS_KEPT {
-            if let Some(part) =
-                self.report_order.pop_front().and_then(|key| self.awaiting_report.remove(&key))
-            {
-                forget.push(part.message);
-            }
-        }
-        for message in forget {
-            let settled = self.outgoing.get(&message).is_some_and(|o| o.row.status == MessageStatus::Sent);
-            if settled {
-                self.outgoing.remove(&message);
-            }
-        }
-    }
-
-    /// A status report: settles the part that it names; without its reference, the one text to this person of which
-    /// nothing is known. Where there are several, none: each stays in doubt, and honestly so.
-    pub(super) fn reported(&mut self, cx: &mut Cx<'_>, line: &LineId, report: &pdu::StatusReport) {
-        let peer = report.to.as_str().to_owned();
-        let state = match report.delivery() {
-            pdu::Delivery::Delivered | pdu::Delivery::Unconfirmed => PartState::Delivered,
-            pdu::Delivery::FailedPermanent | pdu::Delivery::FailedTemporary => PartState::Failed,
-            pdu::Delivery::StillTrying => return,
-        };
-        let key = (line.clone(), peer.clone(), report.reference);
-        let known = self.awaiting_report.remove(&key);
-        if known.is_some() {
-            self.report_order.retain(|k| *k != key);
-        }
-        if known.is_none() && self.is_sending_to(line, &peer) {
-            if let Some(line) = self.lines.get_mut(line) {
-                line.early_reports.push(report.clone());
-            }
-            return;
-        }
-        let id = known.or_else(|| {
-            let mut theirs = self.unknown_parts.iter().enumerate().filter(|(_, (who, _))| *who == peer);
-            match (theirs.next().map(|(at, _)| at), theirs.next()) {
-                (Some(at), None) => Some(self.unknown_parts.remove(at).1),
-                (Some(_), Some(_)) | (None, _) => None,
-            }
-        });
-        let Some(id) = id else {
-            self.count("reports_of_nothing");
-            return;
-        };
-        let Some(out) = self.outgoing.get_mut(&id.message) else { return };
-        let Some(part) = out.parts.iter_mut().find(|p| p.id == id) else { return };
-        part.state = state;
-        part.reference = Some(report.reference);
-        part.note = Some(format!("report: {} (0x{:02X})", report.delivery().as_str(), report.status));
-        part.updated = cx.now.wall;
-        cx.put(Op::PutPart(part.clone()));
-        let pending = |p: &PartRow| matches!(p.state, PartState::Queued | PartState::Handed);
-        if !out.parts.iter().any(pending) {
-            self.message_settled(cx, &id.message);
-        }
-    }
-
-    /// A text to this person is with the modem, which has not said its reference yet.
-    fn is_sending_to(&self, line: &LineId, peer: &str) -> bool {
-        let part = self.lines.get(line).and_then(|l| l.in_flight.as_ref());
-        part.and_then(|part| self.outgoing.get(&part.message)).is_some_and(|out| out.row.peer == peer)
-    }
-
-    /// A line is gone for good for now: its texts go by another of the shop's lines, in order.
-    pub(super) fn failover(&mut self, cx: &mut Cx<'_>, id: &LineId) {
-        if self.lines.get(id).is_none_or(Line::can_send) {
-            return;
-        }
-        // For as long as it is away: people whom only this line knew may be texted tomorrow.
-        let again = cx.now.mono + self.settings.seconds("sms.failover").max(Duration::from_millis(100));
-        cx.timers.set(TimerKey::Failover(self.id.clone(), id.clone()), again);
-        let usable = |l: &LineId| l != id && self.lines.get(l).is_some_and(Line::can_send);
-        let Some(other) = self.setup.lines.iter().find(|l| usable(l)).cloned() else { return };
-        let moved = self.lines.get_mut(id).map(|l| std::mem::take(&mut l.queue)).unwrap_or_default();
-        if !moved.is_empty() {
-            cx.alarm(format!("line {id} is down: {} texts go by line {other}", moved.len()));
-        }
-        for message in &moved {
-            if let Some(out) = self.outgoing.get_mut(message) {
-                out.row.line = Some(other.clone());
-                out.row.note = Some(format!("line {id} was down"));
-                cx.put(Op::PutMessage(out.row.clone()));
-            }
-        }
-        if let Some(line) = self.lines.get_mut(&other) {
-            line.queue.extend(moved);
-        }
-        let people: Vec<String> = self
-            .people
-            .iter()
-            .filter(|(_, t)| t.state.line.as_ref() == Some(id) && !t.state.is_idle())
-            .map(|(p, _)| p.clone())
-            .collect();
-        for person in people {
-            if let Some(talk) = self.people.get_mut(&person) {
-                talk.state.line = Some(other.clone());
-            }
-            cx.dirty_people.insert(person);
-        }
-        // Waits that this line's silence held back are the other line's now.
-        self.release_held(cx);
-    }
-
     /// Staff say: send what is in doubt once more.
     pub(super) fn resend(&mut self, cx: &mut Cx<'_>, id: &MessageId) -> Result<Value, String> {
-        let line = self.outgoing.get(id).and_then(|o| self.line_for(&o.row.peer));
         let Some(out) = self.outgoing.get_mut(id) else { return Err(format!("{id} is not in doubt")) };
+        if out.posting.is_some() {
+            return self.resend_post(cx, id);
+        }
         let mut again = 0;
         for part in out.parts.iter_mut().filter(|p| p.state == PartState::Unknown) {
             part.state = PartState::Queued;
@@ -636,10 +527,33 @@ impl Shop {
             return Err(format!("{id} has no part in doubt"));
         }
         self.unknown_parts.retain(|(_, part)| part.message != *id);
-        if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-            line.queue.push_back(id.clone());
-        }
+        self.go_by_a_line_that_lives(cx, id);
+        self.enqueue(cx, id);
         Ok(json!({ "id": id, "parts": again }))
+    }
+
+    /// The line of a text that is sent again may be gone or down: another one takes it, if it is of the same kind or
+    /// nothing of the text was sent.
+    pub(super) fn go_by_a_line_that_lives(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        let mut row = out.row.clone();
+        let template = row.carriage.template.is_some();
+        let Ok(choice) = self.choose_line(cx.now, &row.peer, template) else { return };
+        if row.line.as_ref() == Some(&choice.line) {
+            return;
+        }
+        let whole = self.lines.get(&choice.line).is_some_and(Line::takes_whole);
+        let same_kind = whole == out.posting.is_some();
+        row.line = Some(choice.line.clone());
+        row.carriage.choice = Some(choice.why);
+        row.carriage.channel = self.lines.get(&choice.line).map_or(Channel::Sms, |l| l.setup.channel);
+        if !self.reform(cx, id, row.clone())
+            && same_kind
+            && let Some(out) = self.outgoing.get_mut(id)
+        {
+            cx.put(Op::PutMessage(row.clone()));
+            out.row = row;
+        }
     }
 
     /// Forgets all that waits to be sent to a person who said STOP.
@@ -648,7 +562,7 @@ impl Shop {
             .outgoing
             .values()
             .filter(|o| o.row.peer == person && o.row.source != Source::Consent)
-            .filter(|o| o.parts.iter().all(|p| p.state == PartState::Queued))
+            .filter(|o| o.is_untouched())
             .map(|o| o.row.id.clone())
             .collect();
         waiting.sort();

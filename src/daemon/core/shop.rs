@@ -5,18 +5,22 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
+use super::events::{EndpointSetup, Events};
 use super::fetching::Fetch;
+use super::lines::{Line, LineSetup};
 use super::orders::Placed;
 use super::runs::Run;
 use super::script::Script;
-use super::sending::{Line, Outgoing};
+use super::sending::Outgoing;
 use super::timers::TimerKey;
+use super::upstream::{Sids, WantedMedia};
 use super::{Cx, Effect};
 use crate::config::ShopSettings;
 use crate::daemon::calls_setup::PlanGround;
 use crate::dealer::DealerCommand;
-use crate::flow::{Env, Limits, lizzy};
+use crate::flow::{Env, Limits as FlowLimits, lizzy};
 use crate::messaging::Conversation;
+use crate::messaging::rates::{Limits, Rates};
 use crate::sip::agent::Binding;
 use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
 use crate::types::{
@@ -29,10 +33,12 @@ use crate::types::{
 pub struct ShopSetup {
     /// Its id.
     pub id: ShopId,
-    /// Its lines, in order of preference.
-    pub lines: Vec<LineId>,
+    /// Its lines that carry texts, in order of preference.
+    pub lines: Vec<LineSetup>,
     /// Its dealer's API, if it has one.
     pub dealer: Option<DealerSetup>,
+    /// Who hears of its events.
+    pub endpoints: Vec<EndpointSetup>,
     /// What its dial plan follows from, if it has a trunk or a phone.
     pub calls: Option<PlanGround>,
     /// Settings that the technician fixed: they win over the owner's.
@@ -97,6 +103,12 @@ pub(super) struct Shop {
     pub(super) report_order: VecDeque<(LineId, String, u8)>,
     /// No answer came: a report may name the recipient.
     pub(super) unknown_parts: Vec<(String, PartId)>,
+    /// The ids at upstreams of texts that may be told again.
+    pub(super) sids: Sids,
+    /// Texts that an upstream has and that are not at their end.
+    pub(super) by_sid: HashMap<String, MessageId>,
+    pub(super) media: WantedMedia,
+    pub(super) rates: Rates,
     pub(super) blocks: HashSet<String>,
     pub(super) orders: BTreeMap<OrderId, Placed>,
     pub(super) fetches: HashMap<u64, Fetch>,
@@ -104,6 +116,7 @@ pub(super) struct Shop {
     pub(super) parts: HashMap<ConcatKey, BTreeMap<u8, ReceivedRow>>,
     pub(super) dealer: Dealer,
     pub(super) calls: Option<Calls>,
+    pub(super) events: Events,
     pub(super) bindings: BTreeMap<DeviceId, Vec<Binding>>,
     pub(super) concat_reference: u8,
     pub(super) counters: BTreeMap<&'static str, u64>,
@@ -113,7 +126,7 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn new(setup: ShopSetup) -> Self {
-        let lines = setup.lines.iter().map(|id| (id.clone(), Line::default())).collect();
+        let lines = setup.lines.iter().map(|l| (l.id.clone(), Line::new(l.clone()))).collect();
         Self {
             id: setup.id.clone(),
             settings: ShopSettings::default(),
@@ -128,6 +141,10 @@ impl Shop {
             awaiting_report: HashMap::new(),
             report_order: VecDeque::new(),
             unknown_parts: Vec::new(),
+            sids: Sids::default(),
+            by_sid: HashMap::new(),
+            media: WantedMedia::new(),
+            rates: Rates::new(Limits::default()),
             blocks: HashSet::new(),
             orders: BTreeMap::new(),
             fetches: HashMap::new(),
@@ -144,6 +161,7 @@ impl Shop {
                 prefetch_due: None,
             },
             calls: None,
+            events: Events::default(),
             bindings: BTreeMap::new(),
             concat_reference: 0,
             counters: BTreeMap::new(),
@@ -169,6 +187,10 @@ impl Shop {
             }
         }
         self.apply_fixed(cx);
+        self.rates.set_limits(super::pace::limits(&self.settings));
+        for line in self.lines.values_mut() {
+            line.note_health(cx.now);
+        }
         self.blocks =
             snapshot.blocks.iter().filter(|(s, _)| mine(s)).map(|(_, person)| person.clone()).collect();
         self.next_ticket = snapshot.next_ticket.get(&self.id).copied().unwrap_or(1);
@@ -176,11 +198,13 @@ impl Shop {
         self.load_flows(cx, snapshot);
         self.load_people(cx, snapshot);
         self.load_runs(cx, snapshot);
+        self.load_upstream(cx, snapshot);
         self.load_outgoing(cx, snapshot);
         self.load_received(cx, snapshot);
         self.load_orders(cx, snapshot);
         self.load_calls(cx, snapshot);
         self.load_bindings(cx, snapshot);
+        self.load_events(cx, snapshot);
         if self.setup.dealer.is_some() {
             cx.after(Effect::Dealer(DealerCommand::Probe { shop: self.id.clone() }));
             cx.timers.set(
@@ -224,7 +248,12 @@ impl Shop {
         }
     }
 
-    fn add_definition(&mut self, cx: &mut Cx<'_>, row: &FlowRow) {
+    /// The newest revision of a flow that can run; 0 when there is none.
+    pub(super) fn newest_revision(&self, name: &str) -> u32 {
+        self.pinned.keys().filter(|(own, _)| own == name).map(|(_, revision)| *revision).max().unwrap_or(0)
+    }
+
+    pub(super) fn add_definition(&mut self, cx: &mut Cx<'_>, row: &FlowRow) {
         match Script::new(&row.name, &row.definition) {
             Ok(script) => {
                 self.pinned.insert((row.name.clone(), row.revision), script.clone());
@@ -282,7 +311,7 @@ impl Shop {
             people: !s.phones("staff").is_empty(),
             order_wait: s.seconds("dealer.order_wait"),
             flows: self.flows.iter().map(|(name, p)| (name.clone(), p.sid.clone())).collect(),
-            limits: Limits {
+            limits: FlowLimits {
                 steps: s.count("limits.steps"),
                 same_widget: s.count("limits.same_widget"),
                 life: s.seconds("limits.execution_life"),
@@ -334,14 +363,21 @@ impl Shop {
             TimerKey::Concat(_, key) => self.concat_ended(cx, &key),
             TimerKey::Pause(_, line) => self.pause_ended(&line),
             TimerKey::Failover(_, line) => self.failover(cx, &line),
+            TimerKey::Pump(..) => {} // `finish` gives every line what it has room for.
+            TimerKey::Post(_, id) => self.post_due(cx, &id),
+            TimerKey::Told(_, id) => self.told_enough(cx, &id),
+            TimerKey::NotBefore(_, id) => self.its_time(cx, &id),
+            TimerKey::Media(_, id, number) => self.media_due(cx, &id, number),
+            TimerKey::Rates(_) => self.forget_rates(cx),
             TimerKey::Grace(_) => self.release_held(cx),
             TimerKey::Prefetch(_) => self.prefetch(cx),
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
+            TimerKey::Events(_) => self.events_due(cx),
         }
     }
 
-    pub(super) fn status(&self) -> Value {
+    pub(super) fn status(&self, now: Mono) -> Value {
         let lines: Map<String, Value> =
             self.lines.iter().map(|(id, l)| (id.to_string(), l.status())).collect();
         let unknown = self.orders.values().filter(|o| o.is_unknown()).count();
@@ -352,7 +388,8 @@ impl Shop {
             "people": self.people.len(),
             "executions": self.runs.len(),
             "orders": { "open": self.orders.len() - unknown, "unknown": unknown },
-            "texts_unknown": self.unknown_parts.len(),
+            "texts_unknown": self.unknown_parts.len() + self.posts_unknown(),
+            "media_wanted": self.media.len(),
             "dealer": {
                 "configured": self.setup.dealer.is_some(),
                 "reachable": self.dealer.reachable,
@@ -361,6 +398,7 @@ impl Shop {
             },
             "calls": self.call_status(),
             "phones": self.phone_status(),
+            "webhooks": self.events_status(now),
             "counters": self.counters,
         })
     }

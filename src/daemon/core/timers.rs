@@ -1,9 +1,7 @@
 //! One queue of all timers, each with the name of what it is for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::store::ConcatKey;
-use crate::types::{ExecutionSid, LineId, Mono, OrderId, ShopId};
+use crate::types::{Deadlines, ExecutionSid, LineId, MessageId, Mono, OrderId, ShopId};
 
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +20,18 @@ pub(super) enum TimerKey {
     Pause(ShopId, LineId),
     /// A line has been down so long that another takes its texts.
     Failover(ShopId, LineId),
+    /// A line's pace, or a person's, has room again.
+    Pump(ShopId, LineId),
+    /// A text at an upstream is to be looked for, or its post was never answered.
+    Post(ShopId, MessageId),
+    /// Nothing more is heard of a text that the upstream has.
+    Told(ShopId, MessageId),
+    /// A text may leave from now on.
+    NotBefore(ShopId, MessageId),
+    /// A file of a text is to be fetched (again).
+    Media(ShopId, MessageId, u8),
+    /// What is known of who texts how fast can be forgotten.
+    Rates(ShopId),
     /// Waits that were held back for late texts may end.
     Grace(ShopId),
     /// Ask the dealer how he is, and fetch what gets old.
@@ -30,6 +40,8 @@ pub(super) enum TimerKey {
     Relay(ShopId, String),
     /// Business hours begin or end, and days, for calls.
     CallClock(ShopId),
+    /// Events of the box's own are to be delivered.
+    Events(ShopId),
 }
 
 impl TimerKey {
@@ -42,10 +54,17 @@ impl TimerKey {
             | Self::Concat(shop, _)
             | Self::Pause(shop, _)
             | Self::Failover(shop, _)
+            | Self::Pump(shop, _)
+            | Self::Post(shop, _)
+            | Self::Told(shop, _)
+            | Self::NotBefore(shop, _)
+            | Self::Media(shop, ..)
+            | Self::Rates(shop)
             | Self::Grace(shop)
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
-            | Self::CallClock(shop) => shop,
+            | Self::CallClock(shop)
+            | Self::Events(shop) => shop,
         }
     }
 
@@ -58,60 +77,57 @@ impl TimerKey {
             Self::Concat(..) => "missing parts of a text",
             Self::Pause(..) => "a line's pause",
             Self::Failover(..) => "a line that is down",
+            Self::Pump(..) => "a line's pace",
+            Self::Post(..) => "a text in doubt",
+            Self::Told(..) => "a text that nothing is heard of",
+            Self::NotBefore(..) => "a text's quiet hours",
+            Self::Media(..) => "a file of a text",
+            Self::Rates(_) => "rates: silence",
             Self::Grace(_) => "late texts after an outage",
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
+            Self::Events(_) => "events to be delivered",
         }
     }
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    queue: BTreeSet<(Mono, TimerKey)>,
-    deadlines: BTreeMap<TimerKey, Mono>,
-}
+pub(super) struct Timers(Deadlines<TimerKey>);
 
 impl Timers {
     /// Sets or moves a timer.
     pub(super) fn set(&mut self, key: TimerKey, deadline: Mono) {
-        if let Some(old) = self.deadlines.insert(key.clone(), deadline) {
-            self.queue.remove(&(old, key.clone()));
-        }
-        self.queue.insert((deadline, key));
+        self.0.set(key, deadline);
     }
 
     /// Sets a timer that may be set already: the earlier deadline stays.
     pub(super) fn set_earliest(&mut self, key: TimerKey, deadline: Mono) {
-        if self.deadlines.get(&key).is_none_or(|old| deadline < *old) {
+        self.0.set_earliest(key, deadline);
+    }
+
+    /// Sets a timer that may be set already: the later deadline stays.
+    pub(super) fn set_latest(&mut self, key: TimerKey, deadline: Mono) {
+        if self.0.get(&key).is_none_or(|old| deadline > old) {
             self.set(key, deadline);
         }
     }
 
+    pub(super) fn is_set(&self, key: &TimerKey) -> bool {
+        self.0.get(key).is_some()
+    }
+
     pub(super) fn cancel(&mut self, key: &TimerKey) {
-        if let Some(deadline) = self.deadlines.remove(key) {
-            self.queue.remove(&(deadline, key.clone()));
-        }
+        self.0.cancel(key);
     }
 
     pub(super) fn take_due(&mut self, now: Mono, most: usize) -> Vec<TimerKey> {
-        let mut due = Vec::new();
-        while due.len() < most {
-            match self.queue.first() {
-                Some((deadline, _)) if *deadline <= now => {}
-                _ => break,
-            }
-            if let Some((_, key)) = self.queue.pop_first() {
-                self.deadlines.remove(&key);
-                due.push(key);
-            }
-        }
-        due
+        std::iter::from_fn(|| self.0.take_due(now)).take(most).collect()
     }
 
     pub(super) fn next(&self) -> Option<(Mono, &'static str)> {
-        self.queue.first().map(|(deadline, key)| (*deadline, key.name()))
+        self.0.next().map(|(deadline, key)| (deadline, key.name()))
     }
 }
 
