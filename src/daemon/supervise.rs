@@ -1,6 +1,4 @@
 //! Keeps one line's edge running. An edge that dies (a bug: edges do not end by themselves) is started again after
-//! a pause that grows; what was with it is answered as unknown, so that the loop never waits for the dead, and the
-//! next one is told from where to go on.
 //! a pause that grows; what was with it is answered as unknown, so that the loop never waits for the dead. An edge that
 //! brings texts whole is told again from when on, and which texts to follow.
 
@@ -27,20 +25,6 @@ pub(super) struct Wires {
     pub(super) events: mpsc::Sender<(LineId, LineEvent)>,
 }
 
-/// What is with an edge.
-#[derive(Default)]
-struct Held {
-    /// The PDU, and whether it was allowed to leave.
-    sending: Option<(PartId, bool)>,
-    posts: BTreeSet<(MessageId, u32)>,
-    finds: BTreeSet<MessageId>,
-    fetches: BTreeSet<(MessageId, u8)>,
-    /// From where the next edge goes on.
-    resume: Option<Option<Wall>>,
-    tracked: BTreeMap<String, Wall>,
-}
-
-impl Held {
 /// What an edge has and has not answered yet.
 #[derive(Default)]
 struct Owed {
@@ -60,14 +44,6 @@ impl Owed {
         match command {
             LineCommand::Send { part, .. } => self.sending = Some((part.clone(), false)),
             LineCommand::Proceed { part, go: true, .. } => self.sending = Some((part.clone(), true)),
-            LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
-            LineCommand::Resume(cursor) => self.resume = Some(*cursor),
-            LineCommand::Post(post) => {
-                self.posts.insert((post.message.clone(), post.attempt));
-            }
-            LineCommand::Find { message, .. } => {
-                self.finds.insert(message.clone());
-            }
             LineCommand::Post(post) => {
                 self.posts.insert(post.message.clone(), post.attempt);
             }
@@ -83,9 +59,6 @@ impl Owed {
                     self.tracked.insert(sid.clone(), *since);
                 }
             }
-            LineCommand::Fetch { message, number, .. } => {
-                self.fetches.insert((message.clone(), *number));
-            }
             LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
         }
     }
@@ -99,16 +72,6 @@ impl Owed {
 
     fn heard(&mut self, event: &LineEvent) {
         match event {
-            LineEvent::SendDone { part, .. } => drop(self.sending.take_if(|(sending, _)| sending == part)),
-            LineEvent::Posted { message, attempt, .. } => {
-                self.posts.remove(&(message.clone(), *attempt));
-            }
-            LineEvent::Found { message, .. } => {
-                self.finds.remove(message);
-            }
-            LineEvent::Media { message, number, .. } => {
-                self.fetches.remove(&(message.clone(), *number));
-            }
             LineEvent::SendDone { part, .. } if self.sending.as_ref().is_some_and(|(p, _)| p == part) => {
                 self.sending = None;
             }
@@ -126,7 +89,6 @@ impl Owed {
             LineEvent::Status(status) if status.status.is_final() => {
                 self.tracked.remove(&status.sid);
             }
-            LineEvent::Up { .. }
             LineEvent::SendDone { .. }
             | LineEvent::Posted { .. }
             | LineEvent::Up { .. }
@@ -142,44 +104,6 @@ impl Owed {
         }
     }
 
-    /// The answers that the edge owes.
-    fn answers(&mut self) -> Vec<LineEvent> {
-        let why = || "the line's edge died".to_owned();
-        let mut answers = Vec::new();
-        if let Some((part, left)) = self.sending.take() {
-            let why = "the line's edge died while it was sending".to_owned();
-            let result = if left { SendResult::Unknown { why } } else { SendResult::NotTried { why } };
-            answers.push(LineEvent::SendDone { part, result });
-        }
-        let posts = std::mem::take(&mut self.posts).into_iter();
-        answers.extend(posts.map(|(message, attempt)| LineEvent::Posted {
-            message,
-            attempt,
-            result: PostResult::Unknown { why: why() },
-        }));
-        let finds = std::mem::take(&mut self.finds).into_iter();
-        answers.extend(
-            finds.map(|message| LineEvent::Found { message, found: PostsFound::Unreachable { why: why() } }),
-        );
-        let fetches = std::mem::take(&mut self.fetches).into_iter();
-        answers.extend(fetches.map(|(message, number)| LineEvent::Media {
-            message,
-            number,
-            result: MediaResult::Later { why: why() },
-        }));
-        answers
-    }
-
-    /// What the next edge is told first.
-    fn again(&self) -> Vec<LineCommand> {
-        let tracked =
-            self.tracked.iter().map(|(sid, since)| LineCommand::Track { sid: sid.clone(), since: *since });
-        self.resume.map(LineCommand::Resume).into_iter().chain(tracked).collect()
-    }
-}
-
-/// The answer to a command that no edge will have.
-fn refused(command: LineCommand) -> Option<LineEvent> {
     /// The edge is dead: its answers, for it.
     fn answers(&mut self) -> Vec<LineEvent> {
         let why = || "the line's edge died while it had it".to_owned();
@@ -214,16 +138,6 @@ fn not_tried(command: LineCommand) -> Option<LineEvent> {
             attempt: post.attempt,
             result: PostResult::NotTried { why },
         }),
-        LineCommand::Find { message, .. } => {
-            Some(LineEvent::Found { message, found: PostsFound::Unreachable { why } })
-        }
-        LineCommand::Fetch { message, number, .. } => {
-            Some(LineEvent::Media { message, number, result: MediaResult::Later { why } })
-        }
-        LineCommand::Proceed { .. }
-        | LineCommand::Free { .. }
-        | LineCommand::Resume(_)
-        | LineCommand::Track { .. } => None,
         LineCommand::Proceed { .. }
         | LineCommand::Free { .. }
         | LineCommand::Resume(_)
@@ -244,13 +158,6 @@ pub(super) async fn supervise<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let mut pause = FIRST_PAUSE;
-    let mut held = Held::default();
-    loop {
-        let again = held.again();
-        let (to_edge, edge_commands) = mpsc::channel(QUEUE + again.len());
-        for command in again {
-            // It has room for them.
-            drop(to_edge.try_send(command));
     let mut owed = Owed::default();
     loop {
         let again = owed.again();
@@ -268,7 +175,6 @@ pub(super) async fn supervise<F>(
                 biased;
                 event = from_edge.recv(), if open => match event {
                     Some((id, event)) => {
-                        held.heard(&event);
                         owed.heard(&event);
                         if matches!(event, LineEvent::Swept) {
                             pause = FIRST_PAUSE;
@@ -287,7 +193,6 @@ pub(super) async fn supervise<F>(
                 }
                 command = commands.recv(), if to_edge.is_some() => match (command, &to_edge) {
                     (Some(command), Some(edge)) => {
-                        held.told(&command);
                         owed.told(&command);
                         // An edge that is gone is noticed above.
                         let _gone = edge.send(command).await;
@@ -296,12 +201,6 @@ pub(super) async fn supervise<F>(
                 },
             }
         }
-        let mut last = held.answers();
-        // With no edge to come, what still waits here was with none.
-        while *stop.borrow()
-            && let Ok(command) = commands.try_recv()
-        {
-            last.extend(refused(command));
         let mut last = owed.answers();
         // With no edge to come, what still waits here was with no modem.
         while *stop.borrow()
@@ -363,39 +262,6 @@ mod tests {
         while heard.recv().await.is_some() {}
         supervisor.await.unwrap();
     }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_was_with_a_dead_edge_is_in_doubt_and_the_next_one_goes_on_from_the_last_cursor() {
-        let (to_line, commands) = mpsc::channel(16);
-        let (events, mut heard) = mpsc::channel(16);
-        let (stop, stopped) = watch::channel(false);
-        let (again, mut told_again) = mpsc::channel(16);
-        let mut starts = 0;
-        let line = LineId::from("tw");
-        let supervisor =
-            tokio::spawn(supervise(line.clone(), commands, events, stopped, move |mut wires| {
-                starts += 1;
-                let (first, id, again) = (starts == 1, LineId::from("tw"), again.clone());
-                async move {
-                    while let Some(command) = wires.commands.recv().await {
-                        match command {
-                            LineCommand::Fetch { .. } if first => {
-                                let cursor = LineEvent::Cursor(Wall(7));
-                                wires.events.send((id.clone(), cursor)).await.unwrap();
-                                panic!("the first edge dies");
-                            }
-                            command => again.send(command).await.unwrap(),
-                        }
-                    }
-                }
-            }));
-        let message = MessageId::from("SM1");
-        let post = Post {
-            message: message.clone(),
-            attempt: 3,
-            channel: Channel::Sms,
-            to: String::new(),
-            body: String::new(),
     #[tokio::test(start_paused = true)]
     async fn what_an_upstreams_edge_had_is_answered_for_it_and_the_next_one_knows_from_when_on() {
         let (to_line, commands) = mpsc::channel(8);
@@ -434,30 +300,6 @@ mod tests {
             template: None,
         };
         let track = LineCommand::Track { sid: "SM9".to_owned(), since: Wall(5) };
-        for command in [
-            LineCommand::Resume(None),
-            track.clone(),
-            LineCommand::Post(Box::new(post.clone())),
-            LineCommand::Find { message: message.clone(), post: Box::new(post), since: Wall(1) },
-            LineCommand::Fetch { message: message.clone(), number: 1, url: String::new() },
-        ] {
-            to_line.send(command).await.unwrap();
-        }
-        assert_eq!(heard.recv().await.unwrap().1, LineEvent::Cursor(Wall(7)));
-        let (_, posted) = heard.recv().await.unwrap();
-        assert!(matches!(posted, LineEvent::Posted { attempt: 3, result: PostResult::Unknown { .. }, .. }));
-        let (_, found) = heard.recv().await.unwrap();
-        assert!(matches!(found, LineEvent::Found { found: PostsFound::Unreachable { .. }, .. }));
-        let (_, media) = heard.recv().await.unwrap();
-        assert!(matches!(media, LineEvent::Media { number: 1, result: MediaResult::Later { .. }, .. }));
-        assert!(matches!(heard.recv().await.unwrap().1, LineEvent::Down { .. }));
-        let mut told = Vec::new();
-        while told.len() < 6 {
-            told.push(told_again.recv().await.unwrap());
-        }
-        assert_eq!(told[4..], [LineCommand::Resume(Some(Wall(7))), track]);
-        stop.send_replace(true);
-        drop((to_line, told_again));
         to_line.send(track).await.unwrap();
         to_line.send(LineCommand::Post(Box::new(post))).await.unwrap();
         let (_, event) = heard.recv().await.unwrap();
