@@ -8,17 +8,18 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup, Takes};
+use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, Channel, DeviceId, EventId, LegCommand, LegEvent, LegId, LineCommand,
-    LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
-    ShopId, Slot, Via, Wall,
+    Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
+    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
+    SendResult, ShopId, Slot, Via, Wall,
 };
+use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -174,6 +175,7 @@ pub(crate) struct ShopPlan {
     pub(crate) upstreams: Vec<LineSetup>,
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
+    pub(crate) endpoints: Vec<EndpointSetup>,
     pub(crate) settings: Map<String, Value>,
 }
 
@@ -198,6 +200,7 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         upstreams: Vec::new(),
         has_dealer: true,
         calls: None,
+        endpoints: Vec::new(),
         settings: settings.as_object().cloned().unwrap(),
     }
 }
@@ -234,6 +237,8 @@ struct Machine {
     requests: mpsc::Sender<Request>,
     lines: BTreeMap<LineId, mpsc::Receiver<LineCommand>>,
     dealer: mpsc::Receiver<DealerCommand>,
+    webhooks: mpsc::Receiver<WebhookCommand>,
+    webhook_events: mpsc::Sender<WebhookEvent>,
     store: Store,
     trunk_events: mpsc::Sender<TrunkEvent>,
     trunk_lives: mpsc::Sender<TrunkLife>,
@@ -284,6 +289,19 @@ pub(crate) struct VirtualBox {
     /// What the edge that signals was told, in order.
     pub(crate) told: Vec<(LegId, LegCommand)>,
     pub(crate) sound: Vec<MediaCommand>,
+    /// What all endpoints answer; `None`: nothing.
+    pub(crate) endpoint_says: Option<u16>,
+    /// Everything that came to any endpoint, also what it did not take.
+    pub(crate) delivered: Vec<Delivered>,
+}
+
+/// What came to an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) endpoint: String,
+    pub(crate) id: String,
+    pub(crate) taken: bool,
+    pub(crate) body: Value,
 }
 
 impl VirtualBox {
@@ -316,6 +334,8 @@ impl VirtualBox {
             taken: 0,
             told: Vec::new(),
             sound: Vec::new(),
+            endpoint_says: Some(200),
+            delivered: Vec::new(),
         };
         this.start().await;
         this
@@ -348,6 +368,7 @@ impl VirtualBox {
             id: plan.id.clone(),
             lines: plan.text_lines(),
             calls: plan.calls.clone(),
+            endpoints: plan.endpoints.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
         });
@@ -359,6 +380,8 @@ impl VirtualBox {
         let (dealer_events, dealer_rx) = mpsc::channel(10_000);
         let (requests, request_rx) = mpsc::channel(16);
         let (dealer_tx, dealer) = mpsc::channel(10_000);
+        let (webhook_events, webhook_event_rx) = mpsc::channel(10_000);
+        let (webhook_tx, webhooks) = mpsc::channel(10_000);
         let (trunk_events, trunk_event_rx) = mpsc::channel(100_000);
         let (trunk_lives, trunk_life_rx) = mpsc::channel(4);
         let (media_tx, media) = std::sync::mpsc::channel();
@@ -377,6 +400,8 @@ impl VirtualBox {
             requests: request_rx,
             lines: line_tx,
             dealer: dealer_tx,
+            webhook_events: webhook_event_rx,
+            webhooks: webhook_tx,
             calls: CallEnds {
                 trunk_events: trunk_event_rx,
                 trunk_lives: trunk_life_rx,
@@ -393,6 +418,8 @@ impl VirtualBox {
             requests,
             lines,
             dealer,
+            webhooks,
+            webhook_events,
             store,
             trunk_events,
             trunk_lives,
@@ -418,7 +445,18 @@ impl VirtualBox {
     /// SIGTERM, as `daemon::run` goes about it. `last` is what the lines say while they end.
     pub(crate) async fn stop_in_order(&mut self, last: Vec<(LineId, LineEvent)>) {
         let Some(machine) = self.machine.take() else { return };
-        let Machine { mut turns, line_events, dealer_events, requests, store, lines, dealer, .. } = machine;
+        let Machine {
+            mut turns,
+            line_events,
+            dealer_events,
+            requests,
+            store,
+            lines,
+            dealer,
+            webhooks,
+            webhook_events,
+            ..
+        } = machine;
         let (_stop, stopped) = tokio::sync::watch::channel(true);
         turns.run(stopped, |_| {}).await;
         for event in last {
@@ -431,7 +469,7 @@ impl VirtualBox {
                 dealer_events.try_send(DealerEvent::Placed { shop, order, result }).unwrap();
             }
         }
-        drop((line_events, dealer_events, requests, lines, dealer));
+        drop((line_events, dealer_events, requests, lines, dealer, webhooks, webhook_events));
         turns.last_words().await;
         drop(turns);
         store.close().unwrap();
@@ -553,11 +591,42 @@ impl VirtualBox {
                     machine.dealer_events.try_send(event).unwrap();
                 }
             }
+            if let Ok(command) = machine.webhooks.try_recv() {
+                moved = true;
+                self.taken += 1;
+                let event = self.endpoint(command);
+                machine.webhook_events.try_send(event).unwrap();
+            }
             self.machine = Some(machine);
             if !moved {
                 return;
             }
         }
+    }
+
+    pub(crate) fn clock_wall(&self) -> i64 {
+        self.clock.now().wall.0
+    }
+
+    fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {
+        let WebhookCommand { shop, endpoint, id, body, .. } = command;
+        let taken = self.endpoint_says.is_some_and(|status| (200..300).contains(&status));
+        let body = serde_json::from_str(&body).unwrap();
+        self.delivered.push(Delivered { endpoint: endpoint.clone(), id: id.clone(), taken, body });
+        let answer = match self.endpoint_says {
+            Some(status) => EventAnswer::Answered { status, retry_after: None, said: String::new() },
+            None => EventAnswer::NoAnswer { why: "nobody is there".into() },
+        };
+        WebhookEvent { shop, endpoint, id, answer }
+    }
+
+    /// The kinds of the events that an endpoint took, in order, each once.
+    pub(crate) fn taken_by(&self, endpoint: &str) -> Vec<String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let its = self.delivered.iter().filter(|d| d.endpoint == endpoint && d.taken);
+        its.filter(|d| seen.insert(d.id.clone()))
+            .map(|d| d.body["type"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub(crate) async fn advance(&mut self, by: Duration) {
@@ -708,10 +777,16 @@ impl VirtualBox {
     }
 
     pub(crate) async fn ask(&mut self, command: Command) -> Result<Value, String> {
-        let (answer, mut reply) = oneshot::channel();
-        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        let mut reply = self.asking(command);
         self.pump().await;
         reply.try_recv().unwrap()
+    }
+
+    /// Where the answer comes, once the box has been let run.
+    pub(crate) fn asking(&mut self, command: Command) -> oneshot::Receiver<Result<Value, String>> {
+        let (answer, reply) = oneshot::channel();
+        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        reply
     }
 }
 

@@ -130,7 +130,7 @@ impl Shop {
         attempt: u32,
         result: PostResult,
     ) {
-        if !self.outgoing.get(id).is_some_and(|out| out.posting.is_some()) {
+        if self.outgoing.get(id).is_none_or(|out| out.posting.is_none()) {
             self.count("answers_to_no_question");
             return;
         }
