@@ -261,6 +261,8 @@ struct SimModem {
     /// The power fails before it gets to deleting.
     keeps: bool,
     refuses: usize,
+    /// Never asks for a PDU.
+    asks_not: bool,
     pub(crate) frees: usize,
 }
 
@@ -686,6 +688,11 @@ impl VirtualBox {
         self.tell(line, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
     }
 
+    /// The modem is told of PDUs and asks for none, from now on.
+    pub(crate) fn ask_not(&mut self, line: &LineId) {
+        self.modems.get_mut(line).unwrap().asks_not = true;
+    }
+
     /// The modem takes PDUs and says nothing, from now on.
     pub(crate) fn mute(&mut self, line: &LineId, mute: bool) {
         self.modems.get_mut(line).unwrap().answering = !mute;
@@ -829,6 +836,9 @@ impl SimModem {
                     return Some(LineEvent::SendDone { part, result });
                 }
                 self.prompted = Some((pdu, length));
+                if self.asks_not {
+                    return None;
+                }
                 Some(LineEvent::Prompted { part, attempt: 1 })
             }
             LineCommand::Proceed { part, .. } => {

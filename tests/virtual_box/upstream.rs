@@ -2,9 +2,15 @@
 
 use std::time::Duration;
 
+use backroom::daemon::clock::Clock;
 use backroom::daemon::core::Command;
-use backroom::store::{MediaState, MessageFilter, MessageRow, MessageStatus};
-use backroom::types::{Channel, Delivery, LineEvent, LineId, MediaLink, ShopId};
+use backroom::outbox::Posting;
+use backroom::store::{
+    MediaState, MessageFilter, MessageRow, MessageStatus, Op, PartRow, PartState, Transaction,
+};
+use backroom::types::{
+    Channel, Delivery, LineEvent, LineId, LineState, MediaLink, MessageId, PartId, Registration, ShopId,
+};
 use serde_json::{Value, json};
 
 use super::conversations::JANE;
@@ -48,7 +54,7 @@ async fn rows(b: &VirtualBox, person: &str) -> Vec<MessageRow> {
 }
 
 async fn row(b: &VirtualBox, id: &str) -> MessageRow {
-    let id = backroom::types::MessageId::from(id);
+    let id = MessageId::from(id);
     b.store().read(move |r| r.message(&ShopId::from("main"), &id)).await.unwrap().unwrap().0
 }
 
@@ -138,10 +144,7 @@ async fn a_request_that_got_lost_is_sent_once_more_after_two_looks() {
     let id = send(&mut b, JANE, "And your saw").await;
     b.advance(seconds(400)).await;
     assert_eq!(row(&b, &id).await.status, MessageStatus::Unknown);
-    let resend = Command::Resend {
-        shop: ShopId::from("main"),
-        message: backroom::types::MessageId::from(id.as_str()),
-    };
+    let resend = Command::Resend { shop: ShopId::from("main"), message: MessageId::from(id.as_str()) };
     b.ask(resend).await.unwrap();
     assert_eq!(b.one(JANE), "And your saw");
 }
@@ -252,6 +255,56 @@ async fn a_modem_that_is_pulled_out_hands_over_within_ten_seconds_and_gets_its_p
 }
 
 #[tokio::test]
+async fn a_modem_that_asks_for_a_text_that_another_line_took_is_told_no() {
+    let mut b = both().await;
+    b.ask_not(&sim());
+    let id = send(&mut b, JANE, "Your mower is ready").await;
+    let searching = LineState { registration: Registration::Searching, ..LineState::default() };
+    b.tell(&sim(), LineEvent::State(searching));
+    b.pump().await;
+    b.advance(seconds(9)).await;
+    assert_eq!(b.one(JANE), "Your mower is ready");
+    let part = PartId { message: MessageId::from(id.as_str()), number: 1 };
+    b.tell(&sim(), LineEvent::Prompted { part, attempt: 1 });
+    b.pump().await;
+    assert_eq!(b.heard(JANE), Vec::<String>::new());
+    assert!(row(&b, &id).await.carriage.sid.is_some());
+}
+
+#[tokio::test]
+async fn a_text_that_is_not_to_leave_yet_waits_for_its_time_also_after_a_restart() {
+    let mut b = only_upstream().await;
+    let id = send(&mut b, JANE, "Hello").await;
+    b.one(JANE);
+    let now = b.clock.now();
+    let mut waits = row(&b, &id).await;
+    waits.id = MessageId::from("SMlater");
+    waits.body = "Good morning".into();
+    waits.status = MessageStatus::Queued;
+    waits.carriage.sid = None;
+    waits.not_before = Some(now.wall + seconds(7200));
+    let part = PartRow {
+        shop: ShopId::from("main"),
+        id: PartId { message: waits.id.clone(), number: 1 },
+        pdu: json!(Posting::default()).to_string(),
+        length: 0,
+        state: PartState::Queued,
+        line: None,
+        reference: None,
+        attempts: 0,
+        note: None,
+        updated: now.wall,
+    };
+    b.store().submit(Transaction { ops: vec![Op::PutMessage(waits), Op::PutPart(part)] }).unwrap();
+    b.power_cut().await;
+    b.power_back(seconds(5), true).await;
+    b.advance(seconds(7100)).await;
+    assert_eq!(b.heard(JANE), Vec::<String>::new());
+    b.advance(seconds(200)).await;
+    assert_eq!(b.one(JANE), "Good morning");
+}
+
+#[tokio::test]
 async fn who_is_in_the_middle_of_something_is_not_sent_back_and_forth() {
     let mut b = both().await;
     b.knows(JANE);
@@ -302,12 +355,11 @@ async fn two_robots_are_parted_and_staff_are_told_once() {
     let mut plan = shop_upstream("main");
     plan.settings.insert("staff".into(), json!(["+12065550199"]));
     let mut b = VirtualBox::new(vec![plan]).await;
+    b.knows(JANE);
     let mut answers = 0;
     for _ in 0..40 {
         b.text(JANE, "We are out of the office. Help is at our web page.").await;
-        let heard = b.heard(JANE);
-        println!("{heard:?}");
-        answers += heard.len();
+        answers += b.heard(JANE).len();
         b.advance(seconds(2)).await;
     }
     assert!((3..15).contains(&answers), "{answers}");
@@ -321,7 +373,7 @@ async fn two_robots_are_parted_and_staff_are_told_once() {
 #[tokio::test]
 async fn files_are_wanted_first_and_fetched_until_they_are_here() {
     let mut b = only_upstream().await;
-    let now = backroom::daemon::clock::Clock::now(&*b.clock);
+    let now = b.clock.now();
     let sim = b.upstreams.get_mut(&up()).unwrap();
     sim.files.insert("https://up/1".into(), None);
     let mut text = sim.arrive(JANE, "HELP", now);
@@ -346,7 +398,7 @@ async fn files_are_wanted_first_and_fetched_until_they_are_here() {
     let kept = media(&b).await;
     assert_eq!((kept[0].state, kept[0].content_type.as_str()), (MediaState::Kept, "image/png"));
     // One that never comes is given up after a day.
-    let now = backroom::daemon::clock::Clock::now(&*b.clock);
+    let now = b.clock.now();
     let sim = b.upstreams.get_mut(&up()).unwrap();
     sim.files.insert("https://up/3".into(), None);
     let mut text = sim.arrive(JOE, "HELP", now);
@@ -364,7 +416,7 @@ async fn whatsapp_is_answered_there_within_a_day_and_by_sms_after() {
     plan.upstreams = vec![upstream("main-wa", Channel::WhatsApp)];
     let mut b = VirtualBox::new(vec![plan]).await;
     let wa = LineId::from("main-wa");
-    let now = backroom::daemon::clock::Clock::now(&*b.clock);
+    let now = b.clock.now();
     let mut text = b.upstreams.get_mut(&wa).unwrap().arrive(JANE, "HELP", now);
     text.channel = Channel::WhatsApp;
     b.tell(&wa, LineEvent::Text(Box::new(text)));

@@ -32,7 +32,6 @@ pub(crate) struct Taken {
     pub(crate) sid: String,
     pub(crate) to: String,
     pub(crate) body: String,
-    pub(crate) template: bool,
     created: Wall,
 }
 
@@ -187,13 +186,7 @@ impl SimUpstream {
     fn take(&mut self, line: &LineId, post: Post, now: Now, carried: &mut Vec<Carried>) -> String {
         let sid = format!("SMout{:08}", self.taken.len());
         carried.push(Carried { line: line.clone(), to: post.to.clone(), body: post.body.clone() });
-        self.taken.push(Taken {
-            sid: sid.clone(),
-            to: post.to,
-            body: post.body,
-            template: post.template.is_some(),
-            created: now.wall,
-        });
+        self.taken.push(Taken { sid: sid.clone(), to: post.to, body: post.body, created: now.wall });
         sid
     }
 
