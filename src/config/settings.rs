@@ -702,6 +702,25 @@ mod tests {
     }
 
     #[test]
+    fn the_next_opening_passes_over_nights_weekends_and_holidays() {
+        let mut s = ShopSettings::default();
+        let opens =
+            |s: &ShopSettings, wall: i64| s.opens_after(Wall(wall)).map(|at| at.datetime().to_string());
+        // Friday, ten in the morning in Los Angeles.
+        let friday = 1_795_197_600_000;
+        assert_eq!(opens(&s, friday - 4 * 3_600_000).as_deref(), Some("2026-11-20T09:00:00"));
+        assert_eq!(opens(&s, friday).as_deref(), Some("2026-11-23T09:00:00"), "it is open; the next time");
+        s.set("holidays", &json!("2026-11-23")).unwrap();
+        s.set("hours.tuesday", &json!("13:00-14:00, 10:00-12:00")).unwrap();
+        assert_eq!(opens(&s, friday).as_deref(), Some("2026-11-24T10:00:00"));
+        assert_eq!(opens(&s, friday + 4 * 86_400_000 + 3_600_000).as_deref(), Some("2026-11-24T13:00:00"));
+        for day in ["monday", "tuesday", "wednesday", "thursday", "friday"] {
+            s.set(&format!("hours.{day}"), &json!("closed")).unwrap();
+        }
+        assert_eq!(opens(&s, friday), None);
+    }
+
+    #[test]
     fn the_shop_is_open_by_its_own_clock_and_closed_on_holidays() {
         let mut s = ShopSettings::default();
         // 2026-11-20T18:00:00Z is a Friday, ten in the morning in Los Angeles.

@@ -3,8 +3,6 @@
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
 
-#[cfg(test)]
-mod account_tests;
 mod ask;
 mod chance;
 mod check;
@@ -21,11 +19,14 @@ pub mod setup;
 pub mod signature;
 pub mod studio;
 mod sweep;
-#[cfg(test)]
-mod tests;
 mod track;
 pub mod usage;
 pub mod webhook;
+
+#[cfg(test)]
+mod account_tests;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Finding, check};
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};

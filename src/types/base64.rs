@@ -10,7 +10,7 @@ pub fn encode(bytes: &[u8]) -> String {
         let at = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
         let bits = at(0) << 16 | at(1) << 8 | at(2);
         for place in 0..4 {
-            let digit = ALPHABET.iter().nth((bits >> (18 - 6 * place) & 63) as usize);
+            let digit = ALPHABET.get((bits >> (18 - 6 * place) & 63) as usize);
             text.push(match digit {
                 Some(digit) if place <= chunk.len() => char::from(*digit),
                 Some(_) | None => '=',

@@ -125,7 +125,8 @@ async fn an_endpoint_that_is_gone_or_refuses_is_given_up_soon() {
     assert_eq!(rows(&b, Some(EventOutState::Waiting)).await.len(), 1);
     b.advance(Duration::from_secs(700)).await;
     let dead = rows(&b, Some(EventOutState::Dead)).await;
-    assert_eq!((dead.len(), dead[0].attempts), (2, 8));
+    let tries: BTreeSet<u32> = dead.iter().map(|row| row.attempts).collect();
+    assert_eq!(tries, BTreeSet::from([1, 8]));
 }
 
 #[tokio::test]

@@ -8,20 +8,22 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId, LineCommand,
-    LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
-    ShopId, Slot, Via, Wall,
+    Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
+    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
+    SendResult, ShopId, Slot, Via, Wall,
 };
 use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
+
+use super::upstream_sim::SimUpstream;
 
 /// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
 pub(crate) const BEGIN: i64 = 1_795_197_600_000;
@@ -169,6 +171,8 @@ pub(crate) struct ShopPlan {
     pub(crate) line: LineId,
     /// Used when `line` cannot be.
     pub(crate) second_line: Option<LineId>,
+    /// Numbers at an upstream; one that `line` names is no modem.
+    pub(crate) upstreams: Vec<LineSetup>,
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
     pub(crate) endpoints: Vec<EndpointSetup>,
@@ -177,7 +181,13 @@ pub(crate) struct ShopPlan {
 
 impl ShopPlan {
     fn lines(&self) -> Vec<LineId> {
-        std::iter::once(&self.line).chain(&self.second_line).cloned().collect()
+        let modems = std::iter::once(&self.line).chain(&self.second_line);
+        modems.filter(|id| self.upstreams.iter().all(|u| u.id != **id)).cloned().collect()
+    }
+
+    fn text_lines(&self) -> Vec<LineSetup> {
+        let modems = (0..).zip(self.lines()).map(|(at, line)| LineSetup::modem(line, at));
+        modems.chain(self.upstreams.iter().cloned()).collect()
     }
 }
 
@@ -187,10 +197,28 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
         second_line: None,
+        upstreams: Vec::new(),
         has_dealer: true,
         calls: None,
         endpoints: Vec::new(),
         settings: settings.as_object().cloned().unwrap(),
+    }
+}
+
+/// A shop with a number at an upstream and no modem.
+pub(crate) fn shop_upstream(id: &str) -> ShopPlan {
+    let line = LineId(format!("{id}-up"));
+    ShopPlan { line: line.clone(), upstreams: vec![upstream(&line.0, Channel::Sms)], ..shop(id) }
+}
+
+pub(crate) fn upstream(id: &str, channel: Channel) -> LineSetup {
+    LineSetup {
+        id: LineId::from(id),
+        takes: Takes::Whole,
+        channel,
+        priority: u16::MAX,
+        cost: 1000,
+        number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
     }
 }
 
@@ -243,6 +271,7 @@ pub(crate) struct VirtualBox {
     boot: BootId,
     machine: Option<Machine>,
     modems: BTreeMap<LineId, SimModem>,
+    pub(crate) upstreams: BTreeMap<LineId, SimUpstream>,
     pub(crate) dealer: SimDealer,
     carried: Vec<Carried>,
     read: BTreeMap<String, usize>,
@@ -286,6 +315,7 @@ impl VirtualBox {
             boot: BootId("boot-1".into()),
             machine: None,
             modems,
+            upstreams: BTreeMap::new(),
             dealer: SimDealer {
                 mood: DealerMood::Up,
                 capabilities: Capabilities { idempotency_key: true, client_reference: true },
@@ -336,7 +366,7 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: (0..).zip(plan.lines()).map(|(at, line)| LineSetup::modem(line, at)).collect(),
+            lines: plan.text_lines(),
             calls: plan.calls.clone(),
             endpoints: plan.endpoints.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
@@ -359,7 +389,7 @@ impl VirtualBox {
         trunk_lives.try_send(TrunkLife::Began(trunk_tx)).unwrap();
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
-        for line in self.plans.iter().flat_map(ShopPlan::lines) {
+        for line in self.plans.iter().flat_map(ShopPlan::text_lines).map(|l| l.id) {
             let (tx, rx) = mpsc::channel(10_000);
             line_tx.insert(line.clone(), tx);
             lines.insert(line, rx);
@@ -400,6 +430,9 @@ impl VirtualBox {
             self.plans.iter().flat_map(|p| &p.calls).flat_map(|c| &c.lines).map(|l| l.id.clone()).collect();
         for line in trunks {
             self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
+        }
+        for line in self.plans.iter().flat_map(|p| &p.upstreams) {
+            self.upstreams.entry(line.id.clone()).or_default().forget_box();
         }
         let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
         ids.retain(|id| !self.unplugged.contains(id));
@@ -448,8 +481,13 @@ impl VirtualBox {
     }
 
     pub(crate) fn plug_in(&mut self, line: &LineId) {
-        if self.unplugged.remove(line) {
-            self.line_up(line);
+        if !self.unplugged.remove(line) {
+            return;
+        }
+        let now = self.clock.now();
+        match self.upstreams.get_mut(line).map(|up| up.come_up(now)) {
+            Some(events) => events.into_iter().for_each(|event| self.tell(line, event)),
+            None => self.line_up(line),
         }
     }
 
@@ -518,8 +556,15 @@ impl VirtualBox {
                 if let Ok(command) = commands.try_recv() {
                     moved = true;
                     self.taken += 1;
+                    let away = self.unplugged.contains(id);
+                    if let Some(up) = self.upstreams.get_mut(id) {
+                        for event in up.handle(id, command, away, self.clock.now(), &mut self.carried) {
+                            machine.line_events.try_send((id.clone(), event)).unwrap();
+                        }
+                        continue;
+                    }
                     let modem = self.modems.get_mut(id).unwrap();
-                    let answer = match self.unplugged.contains(id) {
+                    let answer = match away {
                         true => unplugged(command),
                         false => modem.handle(id, command, &mut self.carried),
                     };
@@ -610,6 +655,14 @@ impl VirtualBox {
 
     /// The network puts a text on the SIM, whether the box is on or not.
     pub(crate) fn drop_in(&mut self, line: &LineId, from: &str, body: &str) {
+        let now = self.clock.now();
+        if let Some(up) = self.upstreams.get_mut(line) {
+            let text = up.arrive(from, body, now);
+            if !self.unplugged.contains(line) {
+                self.tell(line, LineEvent::Text(Box::new(text)));
+            }
+            return;
+        }
         let from =
             PhoneNumber::parse(from, None).map_or_else(|_| Address::Alpha(from.to_owned()), Address::Phone);
         let options = DeliverOptions {
@@ -724,10 +777,16 @@ impl VirtualBox {
     }
 
     pub(crate) async fn ask(&mut self, command: Command) -> Result<Value, String> {
-        let (answer, mut reply) = oneshot::channel();
-        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        let mut reply = self.asking(command);
         self.pump().await;
         reply.try_recv().unwrap()
+    }
+
+    /// Where the answer comes, once the box has been let run.
+    pub(crate) fn asking(&mut self, command: Command) -> oneshot::Receiver<Result<Value, String>> {
+        let (answer, reply) = oneshot::channel();
+        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        reply
     }
 }
 

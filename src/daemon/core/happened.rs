@@ -15,7 +15,7 @@ use crate::call::{CallRecord, Stamp};
 use crate::store::{
     ConsentEntryRow, ConsentRow, Direction, ExecutionRow, MessageRow, MessageStatus, Op, OrderRow,
 };
-use crate::types::{LineId, Mono, derive_sid};
+use crate::types::{EndCause, LineId, Mono, derive_sid};
 
 /// So many things that were told are remembered in memory.
 const TOLD_MOST: usize = 8192;
@@ -79,18 +79,18 @@ impl Shop {
         let ops = cx.step.transaction.ops.get(from..).unwrap_or_default();
         // A change of consent has a row in the ledger; where it has none yet, the older log's is told.
         let ledger = ops.iter().any(|op| matches!(op, Op::AddConsentEntry(_)));
-        let mut all: Vec<Happened> = ops
-            .iter()
-            .filter_map(|op| match op {
-                Op::PutMessage(row) => message(row),
-                Op::AddConsentEntry(row) => Some(consent_entry(row)),
-                Op::AddConsent(row) if !ledger => Some(consent(row)),
-                Op::PutCall(record) => Some(call(record)),
-                Op::PutOrder(row) => order(row),
-                Op::PutExecution(row) => flow(row),
-                _ => None,
-            })
-            .collect();
+        let mut all = Vec::new();
+        for op in ops {
+            match op {
+                Op::PutMessage(row) => all.extend(message(row)),
+                Op::AddConsentEntry(row) => all.push(consent_entry(row)),
+                Op::AddConsent(row) if !ledger => all.push(consent(row)),
+                Op::PutCall(record) => all.extend(call(record)),
+                Op::PutOrder(row) => all.extend(order(row)),
+                Op::PutExecution(row) => all.extend(flow(row)),
+                _ => {}
+            }
+        }
         all.extend(self.lines_happened(cx));
         all.retain(|one| self.events.told.is_new(&one.key));
         all
@@ -196,7 +196,8 @@ fn consent(row: &ConsentRow) -> Happened {
     Happened { body, ..happened("consent.changed", &[row.message.as_str(), &row.person], data) }
 }
 
-fn call(record: &CallRecord) -> Happened {
+/// The row of a call that ends as it begins says both. One that a crash ended began in another run.
+fn call(record: &CallRecord) -> Vec<Happened> {
     let at = |stamp: &Stamp| stamp.wall.rfc3339();
     let mut data = json!({
         "call": record.id,
@@ -209,14 +210,17 @@ fn call(record: &CallRecord) -> Happened {
         "started": at(&record.started),
         "answered": record.answered.as_ref().map(at),
     });
-    let Some((ended, cause)) = &record.ended else {
-        return happened("call.started", &[record.id.as_str()], data);
-    };
+    let started = happened("call.started", &[record.id.as_str()], data.clone());
+    let Some((ended, cause)) = &record.ended else { return vec![started] };
     data["ended"] = at(ended).into();
     data["cause"] = cause.as_str().into();
     data["ring_seconds"] = record.ring.as_secs().into();
     data["talk_seconds"] = record.talk.as_secs().into();
-    happened("call.ended", &[record.id.as_str()], data)
+    let ended = happened("call.ended", &[record.id.as_str()], data);
+    match cause {
+        EndCause::Crash => vec![ended],
+        _ => vec![started, ended],
+    }
 }
 
 fn order(row: &OrderRow) -> Option<Happened> {

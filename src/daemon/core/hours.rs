@@ -5,11 +5,15 @@
 //! - Not when a member of staff has answered since the shop closed: they are there.
 //! - Never to staff, to who said STOP, to automatic senders; not while the clock is not sure.
 
+use std::time::Duration;
+
 use super::Cx;
 use super::shop::Shop;
 use crate::store::Source;
 use crate::types::Wall;
 
+/// Within it a weekday's name is enough.
+const A_WEEK: Duration = Duration::from_secs(6 * 86_400);
 /// A shop that never opens is closed until then.
 const FOR_EVER: Wall = Wall(i64::MAX);
 
@@ -47,7 +51,10 @@ impl Shop {
         let Some(opens) = self.settings.opens_after(cx.now.wall) else {
             return Some((FOR_EVER, "soon".to_owned()));
         };
-        let words = opens.strftime("%A at %-I:%M %p").to_string();
-        Some((Wall(opens.timestamp().as_millisecond()), words))
+        let until = Wall(opens.timestamp().as_millisecond());
+        // Another Monday than the next one.
+        let far = until.since(cx.now.wall) > A_WEEK;
+        let words = opens.strftime(if far { "%A, %B %-d at %-I:%M %p" } else { "%A at %-I:%M %p" });
+        Some((until, words.to_string()))
     }
 }
