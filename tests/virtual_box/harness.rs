@@ -8,19 +8,23 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, DeviceId, EventId, LegCommand, LegEvent, LegId, LineCommand, LineEvent,
-    LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult, ShopId, Slot,
-    Via, Wall,
+    Address, BootId, Capabilities, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId, LineCommand,
+    Address, BootId, Capabilities, Channel, DeviceId, EventId, LegCommand, LegEvent, LegId, LineCommand,
+    LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
+    ShopId, Slot, Via, Wall,
 };
+use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
+
+use super::upstream_sim::SimUpstream;
 
 /// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
 pub(crate) const BEGIN: i64 = 1_795_197_600_000;
@@ -168,14 +172,23 @@ pub(crate) struct ShopPlan {
     pub(crate) line: LineId,
     /// Used when `line` cannot be.
     pub(crate) second_line: Option<LineId>,
+    /// Numbers at an upstream; one that `line` names is no modem.
+    pub(crate) upstreams: Vec<LineSetup>,
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
+    pub(crate) endpoints: Vec<EndpointSetup>,
     pub(crate) settings: Map<String, Value>,
 }
 
 impl ShopPlan {
     fn lines(&self) -> Vec<LineId> {
-        std::iter::once(&self.line).chain(&self.second_line).cloned().collect()
+        let modems = std::iter::once(&self.line).chain(&self.second_line);
+        modems.filter(|id| self.upstreams.iter().all(|u| u.id != **id)).cloned().collect()
+    }
+
+    fn text_lines(&self) -> Vec<LineSetup> {
+        let modems = (0..).zip(self.lines()).map(|(at, line)| LineSetup::modem(line, at));
+        modems.chain(self.upstreams.iter().cloned()).collect()
     }
 }
 
@@ -185,9 +198,28 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
         second_line: None,
+        upstreams: Vec::new(),
         has_dealer: true,
         calls: None,
+        endpoints: Vec::new(),
         settings: settings.as_object().cloned().unwrap(),
+    }
+}
+
+/// A shop with a number at an upstream and no modem.
+pub(crate) fn shop_upstream(id: &str) -> ShopPlan {
+    let line = LineId(format!("{id}-up"));
+    ShopPlan { line: line.clone(), upstreams: vec![upstream(&line.0, Channel::Sms)], ..shop(id) }
+}
+
+pub(crate) fn upstream(id: &str, channel: Channel) -> LineSetup {
+    LineSetup {
+        id: LineId::from(id),
+        takes: Takes::Whole,
+        channel,
+        priority: u16::MAX,
+        cost: 1000,
+        number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
     }
 }
 
@@ -206,6 +238,8 @@ struct Machine {
     requests: mpsc::Sender<Request>,
     lines: BTreeMap<LineId, mpsc::Receiver<LineCommand>>,
     dealer: mpsc::Receiver<DealerCommand>,
+    webhooks: mpsc::Receiver<WebhookCommand>,
+    webhook_events: mpsc::Sender<WebhookEvent>,
     store: Store,
     trunk_events: mpsc::Sender<TrunkEvent>,
     trunk_lives: mpsc::Sender<TrunkLife>,
@@ -238,6 +272,7 @@ pub(crate) struct VirtualBox {
     boot: BootId,
     machine: Option<Machine>,
     modems: BTreeMap<LineId, SimModem>,
+    pub(crate) upstreams: BTreeMap<LineId, SimUpstream>,
     pub(crate) dealer: SimDealer,
     carried: Vec<Carried>,
     read: BTreeMap<String, usize>,
@@ -255,6 +290,19 @@ pub(crate) struct VirtualBox {
     /// What the edge that signals was told, in order.
     pub(crate) told: Vec<(LegId, LegCommand)>,
     pub(crate) sound: Vec<MediaCommand>,
+    /// What all endpoints answer; `None`: nothing.
+    pub(crate) endpoint_says: Option<u16>,
+    /// Everything that came to any endpoint, also what it did not take.
+    pub(crate) delivered: Vec<Delivered>,
+}
+
+/// What came to an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) endpoint: String,
+    pub(crate) id: String,
+    pub(crate) taken: bool,
+    pub(crate) body: Value,
 }
 
 impl VirtualBox {
@@ -268,6 +316,7 @@ impl VirtualBox {
             boot: BootId("boot-1".into()),
             machine: None,
             modems,
+            upstreams: BTreeMap::new(),
             dealer: SimDealer {
                 mood: DealerMood::Up,
                 capabilities: Capabilities { idempotency_key: true, client_reference: true },
@@ -286,6 +335,8 @@ impl VirtualBox {
             taken: 0,
             told: Vec::new(),
             sound: Vec::new(),
+            endpoint_says: Some(200),
+            delivered: Vec::new(),
         };
         this.start().await;
         this
@@ -316,8 +367,9 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: (0..).zip(plan.lines()).map(|(at, line)| LineSetup::modem(line, at)).collect(),
+            lines: plan.text_lines(),
             calls: plan.calls.clone(),
+            endpoints: plan.endpoints.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
         });
@@ -329,6 +381,8 @@ impl VirtualBox {
         let (dealer_events, dealer_rx) = mpsc::channel(10_000);
         let (requests, request_rx) = mpsc::channel(16);
         let (dealer_tx, dealer) = mpsc::channel(10_000);
+        let (webhook_events, webhook_event_rx) = mpsc::channel(10_000);
+        let (webhook_tx, webhooks) = mpsc::channel(10_000);
         let (trunk_events, trunk_event_rx) = mpsc::channel(100_000);
         let (trunk_lives, trunk_life_rx) = mpsc::channel(4);
         let (media_tx, media) = std::sync::mpsc::channel();
@@ -336,7 +390,7 @@ impl VirtualBox {
         trunk_lives.try_send(TrunkLife::Began(trunk_tx)).unwrap();
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
-        for line in self.plans.iter().flat_map(ShopPlan::lines) {
+        for line in self.plans.iter().flat_map(ShopPlan::text_lines).map(|l| l.id) {
             let (tx, rx) = mpsc::channel(10_000);
             line_tx.insert(line.clone(), tx);
             lines.insert(line, rx);
@@ -347,6 +401,8 @@ impl VirtualBox {
             requests: request_rx,
             lines: line_tx,
             dealer: dealer_tx,
+            webhook_events: webhook_event_rx,
+            webhooks: webhook_tx,
             calls: CallEnds {
                 trunk_events: trunk_event_rx,
                 trunk_lives: trunk_life_rx,
@@ -363,6 +419,8 @@ impl VirtualBox {
             requests,
             lines,
             dealer,
+            webhooks,
+            webhook_events,
             store,
             trunk_events,
             trunk_lives,
@@ -373,6 +431,9 @@ impl VirtualBox {
             self.plans.iter().flat_map(|p| &p.calls).flat_map(|c| &c.lines).map(|l| l.id.clone()).collect();
         for line in trunks {
             self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
+        }
+        for line in self.plans.iter().flat_map(|p| &p.upstreams) {
+            self.upstreams.entry(line.id.clone()).or_default().forget_box();
         }
         let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
         ids.retain(|id| !self.unplugged.contains(id));
@@ -385,7 +446,18 @@ impl VirtualBox {
     /// SIGTERM, as `daemon::run` goes about it. `last` is what the lines say while they end.
     pub(crate) async fn stop_in_order(&mut self, last: Vec<(LineId, LineEvent)>) {
         let Some(machine) = self.machine.take() else { return };
-        let Machine { mut turns, line_events, dealer_events, requests, store, lines, dealer, .. } = machine;
+        let Machine {
+            mut turns,
+            line_events,
+            dealer_events,
+            requests,
+            store,
+            lines,
+            dealer,
+            webhooks,
+            webhook_events,
+            ..
+        } = machine;
         let (_stop, stopped) = tokio::sync::watch::channel(true);
         turns.run(stopped, |_| {}).await;
         for event in last {
@@ -398,7 +470,7 @@ impl VirtualBox {
                 dealer_events.try_send(DealerEvent::Placed { shop, order, result }).unwrap();
             }
         }
-        drop((line_events, dealer_events, requests, lines, dealer));
+        drop((line_events, dealer_events, requests, lines, dealer, webhooks, webhook_events));
         turns.last_words().await;
         drop(turns);
         store.close().unwrap();
@@ -410,8 +482,13 @@ impl VirtualBox {
     }
 
     pub(crate) fn plug_in(&mut self, line: &LineId) {
-        if self.unplugged.remove(line) {
-            self.line_up(line);
+        if !self.unplugged.remove(line) {
+            return;
+        }
+        let now = self.clock.now();
+        match self.upstreams.get_mut(line).map(|up| up.come_up(now)) {
+            Some(events) => events.into_iter().for_each(|event| self.tell(line, event)),
+            None => self.line_up(line),
         }
     }
 
@@ -480,8 +557,15 @@ impl VirtualBox {
                 if let Ok(command) = commands.try_recv() {
                     moved = true;
                     self.taken += 1;
+                    let away = self.unplugged.contains(id);
+                    if let Some(up) = self.upstreams.get_mut(id) {
+                        for event in up.handle(id, command, away, self.clock.now(), &mut self.carried) {
+                            machine.line_events.try_send((id.clone(), event)).unwrap();
+                        }
+                        continue;
+                    }
                     let modem = self.modems.get_mut(id).unwrap();
-                    let answer = match self.unplugged.contains(id) {
+                    let answer = match away {
                         true => unplugged(command),
                         false => modem.handle(id, command, &mut self.carried),
                     };
@@ -508,11 +592,42 @@ impl VirtualBox {
                     machine.dealer_events.try_send(event).unwrap();
                 }
             }
+            if let Ok(command) = machine.webhooks.try_recv() {
+                moved = true;
+                self.taken += 1;
+                let event = self.endpoint(command);
+                machine.webhook_events.try_send(event).unwrap();
+            }
             self.machine = Some(machine);
             if !moved {
                 return;
             }
         }
+    }
+
+    pub(crate) fn clock_wall(&self) -> i64 {
+        self.clock.now().wall.0
+    }
+
+    fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {
+        let WebhookCommand { shop, endpoint, id, body, .. } = command;
+        let taken = self.endpoint_says.is_some_and(|status| (200..300).contains(&status));
+        let body = serde_json::from_str(&body).unwrap();
+        self.delivered.push(Delivered { endpoint: endpoint.clone(), id: id.clone(), taken, body });
+        let answer = match self.endpoint_says {
+            Some(status) => EventAnswer::Answered { status, retry_after: None, said: String::new() },
+            None => EventAnswer::NoAnswer { why: "nobody is there".into() },
+        };
+        WebhookEvent { shop, endpoint, id, answer }
+    }
+
+    /// The kinds of the events that an endpoint took, in order, each once.
+    pub(crate) fn taken_by(&self, endpoint: &str) -> Vec<String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let its = self.delivered.iter().filter(|d| d.endpoint == endpoint && d.taken);
+        its.filter(|d| seen.insert(d.id.clone()))
+            .map(|d| d.body["type"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub(crate) async fn advance(&mut self, by: Duration) {
@@ -541,6 +656,14 @@ impl VirtualBox {
 
     /// The network puts a text on the SIM, whether the box is on or not.
     pub(crate) fn drop_in(&mut self, line: &LineId, from: &str, body: &str) {
+        let now = self.clock.now();
+        if let Some(up) = self.upstreams.get_mut(line) {
+            let text = up.arrive(from, body, now);
+            if !self.unplugged.contains(line) {
+                self.tell(line, LineEvent::Text(Box::new(text)));
+            }
+            return;
+        }
         let from =
             PhoneNumber::parse(from, None).map_or_else(|_| Address::Alpha(from.to_owned()), Address::Phone);
         let options = DeliverOptions {

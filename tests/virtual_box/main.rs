@@ -4,8 +4,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness that cannot go on fails its test")]
 
 mod calls;
+mod cloud;
 mod conversations;
+mod events;
 mod harness;
 mod hostile;
 mod properties;
 mod webhooks;
+mod upstream;
+mod upstream_sim;

@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::events::EventsWanted;
 use super::script::Script;
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
-use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId};
+use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
 
 /// What the audit log says of a voicemail that the staff were told of.
 pub(in crate::daemon) const VOICEMAIL: &str = "voicemail";
@@ -83,6 +84,27 @@ pub enum Command {
         /// What the line's edge would say.
         event: Box<LineEvent>,
     },
+    /// Deliver one of the box's own events once more, also one that was delivered.
+    ReplayEvent {
+        /// Whose.
+        shop: ShopId,
+        /// EV…
+        event: String,
+    },
+    /// Deliver what was given up once more: the newest 1000.
+    ReplayDead {
+        /// Whose.
+        shop: ShopId,
+        /// Not what happened before.
+        since: Option<Wall>,
+    },
+    /// Send a `test.ping` to an endpoint and say what came back.
+    TestEndpoint {
+        /// Whose.
+        shop: ShopId,
+        /// As the configuration names it.
+        endpoint: String,
+    },
     /// How things stand.
     Status,
 }
@@ -113,6 +135,9 @@ impl Core {
             | Command::HangUp { shop, .. }
             | Command::PutFlow { shop, .. }
             | Command::Voicemail { shop, .. }
+            | Command::ReplayEvent { shop, .. }
+            | Command::ReplayDead { shop, .. }
+            | Command::TestEndpoint { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
             Command::Upstream { line, .. } => match self.line_shop.get(line) {
                 Some(shop) => shop.clone(),
@@ -122,7 +147,7 @@ impl Core {
                 }
             },
             Command::Status => {
-                let status = self.status();
+                let status = self.status(now.mono);
                 step.live.push(Effect::Reply(reply, Ok(status)));
                 return;
             }
@@ -132,6 +157,7 @@ impl Core {
             return;
         }
         self.with_shop(&shop, id, now, step, |s, cx| {
+            let wanted = |wanted| Effect::ReadEvents { shop: shop.clone(), wanted };
             let answer = match command {
                 Command::Send { to, body, .. } => s.send_command(cx, &to, body),
                 Command::Resend { message, .. } => s.resend(cx, &message),
@@ -141,6 +167,17 @@ impl Core {
                 Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
                 Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
                 Command::Upstream { line, event } => Ok(s.upstream_says(cx, &line, *event)),
+                // These are answered when they have been read, or were tried.
+                Command::ReplayEvent { event, .. } => {
+                    return cx.after(wanted(EventsWanted::One { id: event, reply }));
+                }
+                Command::ReplayDead { since, .. } => {
+                    return cx.after(wanted(EventsWanted::Dead { since, reply }));
+                }
+                Command::TestEndpoint { endpoint, .. } => match s.test_endpoint(cx, reply, &endpoint) {
+                    Ok(()) => return,
+                    Err(why) => Err(why),
+                },
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));

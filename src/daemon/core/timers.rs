@@ -40,6 +40,8 @@ pub(super) enum TimerKey {
     Relay(ShopId, String),
     /// Business hours begin or end, and days, for calls.
     CallClock(ShopId),
+    /// Events of the box's own are to be delivered.
+    Events(ShopId),
 }
 
 impl TimerKey {
@@ -61,7 +63,8 @@ impl TimerKey {
             | Self::Grace(shop)
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
-            | Self::CallClock(shop) => shop,
+            | Self::CallClock(shop)
+            | Self::Events(shop) => shop,
         }
     }
 
@@ -84,6 +87,7 @@ impl TimerKey {
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
+            Self::Events(_) => "events to be delivered",
         }
     }
 }
