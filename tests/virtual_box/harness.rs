@@ -15,10 +15,9 @@ use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId, LineCommand,
-    Address, BootId, Capabilities, Channel, DeviceId, EventId, LegCommand, LegEvent, LegId, LineCommand,
-    LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
-    ShopId, Slot, Via, Wall,
+    Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
+    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
+    SendResult, ShopId, Slot, Via, Wall,
 };
 use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};

@@ -10,6 +10,6 @@ mod events;
 mod harness;
 mod hostile;
 mod properties;
-mod webhooks;
 mod upstream;
 mod upstream_sim;
+mod webhooks;
