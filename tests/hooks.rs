@@ -26,8 +26,10 @@ struct World {
     dir: tempfile::TempDir,
     twilio: Twilio,
     port: u16,
-    running: Option<(oneshot::Sender<()>, JoinHandle<Result<(), RunError>>)>,
+    running: Option<(oneshot::Sender<()>, Running)>,
 }
+
+type Running = JoinHandle<Result<(), RunError>>;
 
 impl Drop for World {
     fn drop(&mut self) {
