@@ -88,6 +88,12 @@ pub const SETTINGS: &[Setting] = &[
         "who rings when the shop is called, and who may call what; what is not written here follows from the phones \
          and lines (`backroom plan` shows it)",
     ),
+    setting(
+        "consent.upstream_answers",
+        Kind::Switch,
+        "true",
+        "the upstream answers STOP, START and HELP on its numbers itself, as Twilio does: the box adds nothing",
+    ),
     setting("customers", Kind::Phones, "[]", "customers whose data is kept ready before they ever text"),
     setting(
         "dealer.backoff_first",

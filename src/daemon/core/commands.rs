@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
+use crate::messaging::ledger::Purpose;
 use crate::store::{Op, SettingRow, Source};
 use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId};
 
@@ -97,8 +98,8 @@ impl Shop {
         if body.trim().is_empty() {
             return Err("the text is empty".to_owned());
         }
-        if self.blocks.contains(to.as_str()) {
-            return Err("this person said STOP".to_owned());
+        if let Some(why) = self.refused_to(to.as_str(), Purpose::Informational) {
+            return Err(why);
         }
         let characters = body.chars().count();
         if characters > LONGEST {

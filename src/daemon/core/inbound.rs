@@ -16,7 +16,7 @@ use crate::store::{
     ReceivedRow, Snapshot, Source,
 };
 use crate::types::{
-    Address, ConversationId, LineCommand, LineEvent, LineId, LineState, Mem, MessageId, PhoneNumber,
+    Address, Channel, ConversationId, LineCommand, LineEvent, LineId, LineState, Mem, MessageId, PhoneNumber,
     Registration, Slot, Wall, derive_sid,
 };
 
@@ -30,6 +30,16 @@ pub(super) struct Text {
     pub(super) sent_at: Option<Wall>,
     /// Parts that never came, or data that is no text.
     pub(super) note: Option<String>,
+    /// Of a line that brings texts whole: by which channel, and what else the upstream said of it.
+    pub(super) upstream: Option<(Channel, Map<String, Value>)>,
+}
+
+impl Text {
+    /// What the upstream took it for: `STOP`, `START` or `HELP` (Twilio: `OptOutType`).
+    pub(super) fn opt_out(&self) -> Option<&str> {
+        let (_, parameters) = self.upstream.as_ref()?;
+        parameters.get("OptOutType").and_then(Value::as_str).filter(|word| !word.is_empty())
+    }
 }
 
 impl Shop {
@@ -313,7 +323,10 @@ impl Shop {
         self.keep_row(cx, line, row);
         let note = (!text).then(|| "data for a program: stored and not answered".to_owned());
         let body = deliver.text();
-        self.text_in(cx, Text { id, line: line.clone(), from: deliver.from, body, sent_at, note });
+        self.text_in(
+            cx,
+            Text { id, line: line.clone(), from: deliver.from, body, sent_at, note, upstream: None },
+        );
     }
 
     /// Puts a part to its fellows; the last one makes the text.
@@ -391,7 +404,7 @@ impl Shop {
         let missing = usize::from(key.total).saturating_sub(data.len());
         let note = (missing > 0).then(|| format!("{missing} of {} parts never came", key.total));
         let body = pdu::join(&data.iter().collect::<Vec<_>>());
-        self.text_in(cx, Text { id, line: first.line, from, body, sent_at, note });
+        self.text_in(cx, Text { id, line: first.line, from, body, sent_at, note, upstream: None });
     }
 
     /// The conversation with a person, begun when there is none.

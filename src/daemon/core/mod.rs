@@ -8,6 +8,7 @@
 
 mod calls;
 mod commands;
+mod consent;
 mod fetching;
 mod inbound;
 mod orders;

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::consent::Why;
 use super::shop::Shop;
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
-use crate::messaging::ledger::Purpose;
+use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
@@ -147,15 +148,19 @@ impl Shop {
     }
 
     /// Texts a person by the box itself.
-    pub(super) fn say(&mut self, cx: &mut Cx<'_>, person: &str, body: String, source: Source) {
+    pub(super) fn say(&mut self, cx: &mut Cx<'_>, person: &str, body: String, why: impl Into<Why>) {
         let id = cx.message_id();
-        self.send_text(cx, id, person, body, source, None);
+        self.send_text(cx, id, person, body, why, None);
     }
 
-    /// Texts a person ahead of everything that waits, also after a restart.
-    pub(super) fn say_first(&mut self, cx: &mut Cx<'_>, person: &str, body: String) {
+    /// Texts a person ahead of everything that waits, also after a restart. When life is at stake, whatever they said.
+    pub(super) fn say_first(&mut self, cx: &mut Cx<'_>, person: &str, body: String, life: bool) {
         let id = cx.message_id();
-        self.send_text(cx, id.clone(), person, body, Source::Box, None);
+        let purpose = if life { Purpose::Exempt(Exempt::Emergency) } else { Purpose::Informational };
+        self.send_text(cx, id.clone(), person, body, Why { source: Source::Box, purpose }, None);
+        if let Some(out) = self.outgoing.get(&id).filter(|_| life) {
+            self.audit_exempt(cx, &out.row, "the box", "somebody called for help");
+        }
         let Some(out) = self.outgoing.get_mut(&id) else { return };
         out.row.note = Some(AHEAD_OF_ALL.to_owned());
         cx.put(Op::PutMessage(out.row.clone()));
@@ -171,9 +176,10 @@ impl Shop {
         id: MessageId,
         to: &str,
         body: String,
-        source: Source,
+        why: impl Into<Why>,
         prompt: Option<ExecutionSid>,
     ) {
+        let Why { source, purpose } = why.into();
         if self.outgoing.contains_key(&id) {
             return;
         }
@@ -197,7 +203,7 @@ impl Shop {
             wall_sure: cx.now.wall_sure,
             updated: cx.now.wall,
             sent_at: None,
-            purpose: Purpose::Reply,
+            purpose,
             not_before: None,
             carriage: Carriage::default(),
         };
@@ -205,7 +211,7 @@ impl Shop {
         let refused = match (&parts, &line) {
             (Err(why), _) => Some(why.clone()),
             (Ok(_), None) => Some("the shop has no line".to_owned()),
-            (Ok(_), Some(_)) => self.blocked(&row),
+            (Ok(_), Some(line)) => self.refused(&row, line, cx.now),
         };
         if let Some(why) = refused {
             row.status = MessageStatus::Failed;
@@ -225,12 +231,6 @@ impl Shop {
         if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
             line.queue.push_back(id);
         }
-    }
-
-    /// The last check before anything leaves: only the confirmation of STOP itself goes to who said STOP.
-    fn blocked(&self, row: &MessageRow) -> Option<String> {
-        (self.blocks.contains(&row.peer) && row.source != Source::Consent)
-            .then(|| "not sent: this person said STOP".to_owned())
     }
 
     fn encode(&mut self, row: &MessageRow) -> Result<Vec<PartRow>, String> {
@@ -272,7 +272,7 @@ impl Shop {
             return false;
         }
         let Some(message) = line.queue.front().cloned() else { return false };
-        let refused = self.outgoing.get(&message).and_then(|out| self.blocked(&out.row));
+        let refused = self.outgoing.get(&message).and_then(|out| self.refused(&out.row, id, cx.now));
         if let Some(why) = refused {
             self.fail_message(cx, &message, &why);
             return true;
@@ -299,7 +299,10 @@ impl Shop {
     /// The modem asks for the PDU: from the commit of this step on it may have left.
     pub(super) fn prompted(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, attempt: u32) {
         let asked = self.lines.get(line_id).is_some_and(|l| l.in_flight.as_ref() == Some(id));
-        let wanted = self.outgoing.get(&id.message).is_some_and(|out| self.blocked(&out.row).is_none());
+        let wanted = self
+            .outgoing
+            .get(&id.message)
+            .is_some_and(|out| self.refused(&out.row, line_id, cx.now).is_none());
         let go = asked && wanted && !self.stopping;
         cx.after(Effect::Line(line_id.clone(), LineCommand::Proceed { part: id.clone(), attempt, go }));
         let Some(out) = self.outgoing.get_mut(&id.message).filter(|_| go) else { return };
@@ -434,7 +437,7 @@ impl Shop {
     }
 
     /// The text will not be sent (any more): parts that were not are failed, and who waits on it is told.
-    fn fail_message(&mut self, cx: &mut Cx<'_>, id: &MessageId, why: &str) {
+    pub(super) fn fail_message(&mut self, cx: &mut Cx<'_>, id: &MessageId, why: &str) {
         self.unqueue(id);
         let Some(mut out) = self.outgoing.remove(id) else { return };
         for part in out.parts.iter_mut().filter(|p| p.state == PartState::Queued) {
@@ -623,6 +626,12 @@ impl Shop {
     /// Staff say: send what is in doubt once more.
     pub(super) fn resend(&mut self, cx: &mut Cx<'_>, id: &MessageId) -> Result<Value, String> {
         let line = self.outgoing.get(id).and_then(|o| self.line_for(&o.row.peer));
+        let refused = |row, line| self.refused(row, line, cx.now);
+        if let (Some(out), Some(line)) = (self.outgoing.get(id), &line)
+            && let Some(why) = refused(&out.row, line)
+        {
+            return Err(why);
+        }
         let Some(out) = self.outgoing.get_mut(id) else { return Err(format!("{id} is not in doubt")) };
         let mut again = 0;
         for part in out.parts.iter_mut().filter(|p| p.state == PartState::Unknown) {
@@ -640,20 +649,5 @@ impl Shop {
             line.queue.push_back(id.clone());
         }
         Ok(json!({ "id": id, "parts": again }))
-    }
-
-    /// Forgets all that waits to be sent to a person who said STOP.
-    pub(super) fn drop_queued(&mut self, cx: &mut Cx<'_>, person: &str) {
-        let mut waiting: Vec<MessageId> = self
-            .outgoing
-            .values()
-            .filter(|o| o.row.peer == person && o.row.source != Source::Consent)
-            .filter(|o| o.parts.iter().all(|p| p.state == PartState::Queued))
-            .map(|o| o.row.id.clone())
-            .collect();
-        waiting.sort();
-        for id in waiting {
-            self.fail_message(cx, &id, "not sent: this person said STOP");
-        }
     }
 }

@@ -1,10 +1,11 @@
 //! One shop: everything that is its own, in memory, and how it is built from the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
+use super::consent::Consent;
 use super::fetching::Fetch;
 use super::orders::Placed;
 use super::runs::Run;
@@ -97,7 +98,7 @@ pub(super) struct Shop {
     pub(super) report_order: VecDeque<(LineId, String, u8)>,
     /// No answer came: a report may name the recipient.
     pub(super) unknown_parts: Vec<(String, PartId)>,
-    pub(super) blocks: HashSet<String>,
+    pub(super) consent: Consent,
     pub(super) orders: BTreeMap<OrderId, Placed>,
     pub(super) fetches: HashMap<u64, Fetch>,
     pub(super) next_fetch: u64,
@@ -128,7 +129,7 @@ impl Shop {
             awaiting_report: HashMap::new(),
             report_order: VecDeque::new(),
             unknown_parts: Vec::new(),
-            blocks: HashSet::new(),
+            consent: Consent::new(&setup.id),
             orders: BTreeMap::new(),
             fetches: HashMap::new(),
             next_fetch: 1,
@@ -169,10 +170,9 @@ impl Shop {
             }
         }
         self.apply_fixed(cx);
-        self.blocks =
-            snapshot.blocks.iter().filter(|(s, _)| mine(s)).map(|(_, person)| person.clone()).collect();
         self.next_ticket = snapshot.next_ticket.get(&self.id).copied().unwrap_or(1);
         self.concat_reference = u8::try_from(cx.event.0 & 0xff).unwrap_or(0);
+        self.load_consent(cx, snapshot);
         self.load_flows(cx, snapshot);
         self.load_people(cx, snapshot);
         self.load_runs(cx, snapshot);
@@ -338,6 +338,7 @@ impl Shop {
             TimerKey::Prefetch(_) => self.prefetch(cx),
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
+            TimerKey::ConsentAge(_) => self.consent_age(cx),
         }
     }
 
@@ -361,6 +362,7 @@ impl Shop {
             },
             "calls": self.call_status(),
             "phones": self.phone_status(),
+            "consent": self.consent_status(),
             "counters": self.counters,
         })
     }

@@ -30,6 +30,8 @@ pub(super) enum TimerKey {
     Relay(ShopId, String),
     /// Business hours begin or end, and days, for calls.
     CallClock(ShopId),
+    /// Consent entries may be old enough to go.
+    ConsentAge(ShopId),
 }
 
 impl TimerKey {
@@ -45,7 +47,8 @@ impl TimerKey {
             | Self::Grace(shop)
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
-            | Self::CallClock(shop) => shop,
+            | Self::CallClock(shop)
+            | Self::ConsentAge(shop) => shop,
         }
     }
 
@@ -62,6 +65,7 @@ impl TimerKey {
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
+            Self::ConsentAge(_) => "old consent entries",
         }
     }
 }
