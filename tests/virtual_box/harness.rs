@@ -670,7 +670,7 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
             result: SendResult::NotTried { why: "the line is not up".into() },
         }),
         LineCommand::Proceed { .. } | LineCommand::Free { .. } => None,
-        other => panic!("no modem is told {other:?}"),
+        other => panic!("a modem is told {other:?}"),
     }
 }
 
@@ -718,7 +718,7 @@ impl SimModem {
                 self.reference = self.reference.wrapping_add(1);
                 Some(LineEvent::SendDone { part, result: SendResult::Accepted { reference: self.reference } })
             }
-            other => panic!("no modem is told {other:?}"),
+            other => panic!("a modem is told {other:?}"),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::sending::in_network;
+use super::lines::in_network;
 use super::shop::{Shop, Talk};
 use super::timers::TimerKey;
 use super::{Cx, Effect};

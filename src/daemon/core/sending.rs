@@ -2,14 +2,11 @@
 //! row says `handed` before it gets it, so that a crash leaves at most one part a line in doubt, and only one that was
 //! cut off between prompt and answer. Consent is checked last, here, for every path.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use super::consent::Why;
+use super::lines::Line;
 use super::shop::Shop;
-use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
@@ -17,72 +14,10 @@ use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
-use crate::types::{
-    Address, ExecutionSid, LineCommand, LineId, LineState, MessageId, Mono, PartId, PhoneNumber, SendResult,
-    Slot,
-};
-
-/// How many sent parts are remembered for their reports.
-const REPORTS_KEPT: usize = 5_000;
+use crate::types::{Address, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber, SendResult};
 
 /// The note of a text that nothing that waits goes before.
 const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
-
-/// A line and what is on its way through it.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    pub(super) up: bool,
-    /// Since when everything that was written to it reaches us: up and swept.
-    pub(super) hears_since: Option<Mono>,
-    /// Swept, and then without a network: it hears again when it is back in one.
-    pub(super) lost_network: bool,
-    pub(super) identity: String,
-    pub(super) sim: Option<String>,
-    pub(super) number: Option<PhoneNumber>,
-    pub(super) state: LineState,
-    pub(super) why_down: Option<String>,
-    pub(super) queue: VecDeque<MessageId>,
-    in_flight: Option<PartId>,
-    /// Reports that came while a text to the same person was with the modem: perhaps its own.
-    early_reports: Vec<pdu::StatusReport>,
-    paused: bool,
-    pauses: u32,
-    /// Committed and not yet freed by the modem.
-    pub(super) unfreed: std::collections::HashMap<(String, Slot), crate::store::ReceivedRow>,
-    /// Slots that were reported since the line came up, until the sweep ends.
-    pub(super) reported: std::collections::HashSet<Slot>,
-}
-
-impl Line {
-    /// Up, and as far as is known in a network.
-    pub(super) fn can_send(&self) -> bool {
-        self.up && in_network(&self.state)
-    }
-
-    /// Up again: what was to be waited for is over.
-    pub(super) fn end_pause(&mut self) {
-        self.paused = false;
-        self.pauses = 0;
-    }
-
-    pub(super) fn status(&self) -> Value {
-        json!({
-            "up": self.up,
-            "registration": self.state.registration,
-            "signal_dbm": self.state.signal_dbm,
-            "operator": self.state.operator,
-            "needs": self.state.needs,
-            "why_down": self.why_down,
-            "queued": self.queue.len(),
-            "paused": self.paused,
-        })
-    }
-}
-
-/// Not knowing is not a no: some modems never tell.
-pub(super) fn in_network(state: &LineState) -> bool {
-    state.registration.is_registered() || state.registration == crate::types::Registration::Unknown
-}
 
 /// A text that has not come to its end yet, or waits for its report.
 #[derive(Debug)]
@@ -407,35 +342,6 @@ impl Shop {
         }
     }
 
-    /// It may be the network that refuses, or this text only: the others have their turn, this person's texts keep
-    /// their order.
-    fn step_back(&mut self, line: &LineId, message: &MessageId) {
-        let Some(peer) = self.outgoing.get(message).map(|o| o.row.peer.clone()) else { return };
-        let Some(line) = self.lines.get_mut(line) else { return };
-        let outgoing = &self.outgoing;
-        let (back, mut front): (VecDeque<_>, VecDeque<_>) = std::mem::take(&mut line.queue)
-            .into_iter()
-            .partition(|m| outgoing.get(m).is_some_and(|o| o.row.peer == peer));
-        front.extend(back);
-        line.queue = front;
-    }
-
-    fn pause(&mut self, cx: &mut Cx<'_>, id: &LineId) {
-        let first = self.settings.seconds("sms.retry_first");
-        let most = self.settings.seconds("sms.retry_most");
-        let Some(line) = self.lines.get_mut(id) else { return };
-        line.paused = true;
-        let length = first.saturating_mul(1 << line.pauses.min(16)).min(most);
-        line.pauses += 1;
-        cx.timers.set(TimerKey::Pause(self.id.clone(), id.clone()), cx.now.mono + length);
-    }
-
-    pub(super) fn pause_ended(&mut self, id: &LineId) {
-        if let Some(line) = self.lines.get_mut(id) {
-            line.paused = false;
-        }
-    }
-
     /// The text will not be sent (any more): parts that were not are failed, and who waits on it is told.
     pub(super) fn fail_message(&mut self, cx: &mut Cx<'_>, id: &MessageId, why: &str) {
         self.unqueue(id);
@@ -456,7 +362,7 @@ impl Shop {
     }
 
     /// No part is to be sent any more: the message's status follows from its parts.
-    fn message_settled(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+    pub(super) fn message_settled(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
         let Some(out) = self.outgoing.get_mut(id) else { return };
         let any = |state: PartState| out.parts.iter().any(|p| p.state == state);
         let status = if any(PartState::Unknown) {
@@ -493,134 +399,6 @@ impl Shop {
         if let Some(sid) = prompt {
             self.prompt(cx, &sid, Input::PromptAccepted(id.clone()));
         }
-    }
-
-    fn remember_for_reports(&mut self, id: &MessageId) {
-        let reports = self.settings.switch("sms.report");
-        let Some(out) = self.outgoing.get(id) else { return };
-        let mut forget = Vec::new();
-        for part in &out.parts {
-            match (part.state, part.reference, &part.line) {
-                (PartState::Sent, Some(reference), Some(line)) if reports => {
-                    let key = (line.clone(), out.row.peer.clone(), reference);
-                    match self.awaiting_report.insert(key.clone(), part.id.clone()) {
-                        None => self.report_order.push_back(key),
-                        // TP-MR went round: the report of the text before will not be told apart.
-                        Some(old) if old.message != *id => forget.push(old.message),
-                        Some(_) => {}
-                    }
-                }
-                (PartState::Unknown, None, _)
-                    if !self.unknown_parts.iter().any(|(_, known)| *known == part.id) =>
-                {
-                    self.unknown_parts.push((out.row.peer.clone(), part.id.clone()));
-                }
-                _ => {}
-            }
-        }
-        while self.report_order.len() > REPORTS_KEPT {
-            if let Some(part) =
-                self.report_order.pop_front().and_then(|key| self.awaiting_report.remove(&key))
-            {
-                forget.push(part.message);
-            }
-        }
-        for message in forget {
-            let settled = self.outgoing.get(&message).is_some_and(|o| o.row.status == MessageStatus::Sent);
-            if settled {
-                self.outgoing.remove(&message);
-            }
-        }
-    }
-
-    /// A status report: settles the part that it names; without its reference, the one text to this person of which
-    /// nothing is known. Where there are several, none: each stays in doubt, and honestly so.
-    pub(super) fn reported(&mut self, cx: &mut Cx<'_>, line: &LineId, report: &pdu::StatusReport) {
-        let peer = report.to.as_str().to_owned();
-        let state = match report.delivery() {
-            pdu::Delivery::Delivered | pdu::Delivery::Unconfirmed => PartState::Delivered,
-            pdu::Delivery::FailedPermanent | pdu::Delivery::FailedTemporary => PartState::Failed,
-            pdu::Delivery::StillTrying => return,
-        };
-        let key = (line.clone(), peer.clone(), report.reference);
-        let known = self.awaiting_report.remove(&key);
-        if known.is_some() {
-            self.report_order.retain(|k| *k != key);
-        }
-        if known.is_none() && self.is_sending_to(line, &peer) {
-            if let Some(line) = self.lines.get_mut(line) {
-                line.early_reports.push(report.clone());
-            }
-            return;
-        }
-        let id = known.or_else(|| {
-            let mut theirs = self.unknown_parts.iter().enumerate().filter(|(_, (who, _))| *who == peer);
-            match (theirs.next().map(|(at, _)| at), theirs.next()) {
-                (Some(at), None) => Some(self.unknown_parts.remove(at).1),
-                (Some(_), Some(_)) | (None, _) => None,
-            }
-        });
-        let Some(id) = id else {
-            self.count("reports_of_nothing");
-            return;
-        };
-        let Some(out) = self.outgoing.get_mut(&id.message) else { return };
-        let Some(part) = out.parts.iter_mut().find(|p| p.id == id) else { return };
-        part.state = state;
-        part.reference = Some(report.reference);
-        part.note = Some(format!("report: {} (0x{:02X})", report.delivery().as_str(), report.status));
-        part.updated = cx.now.wall;
-        cx.put(Op::PutPart(part.clone()));
-        let pending = |p: &PartRow| matches!(p.state, PartState::Queued | PartState::Handed);
-        if !out.parts.iter().any(pending) {
-            self.message_settled(cx, &id.message);
-        }
-    }
-
-    /// A text to this person is with the modem, which has not said its reference yet.
-    fn is_sending_to(&self, line: &LineId, peer: &str) -> bool {
-        let part = self.lines.get(line).and_then(|l| l.in_flight.as_ref());
-        part.and_then(|part| self.outgoing.get(&part.message)).is_some_and(|out| out.row.peer == peer)
-    }
-
-    /// A line is gone for good for now: its texts go by another of the shop's lines, in order.
-    pub(super) fn failover(&mut self, cx: &mut Cx<'_>, id: &LineId) {
-        if self.lines.get(id).is_none_or(Line::can_send) {
-            return;
-        }
-        // For as long as it is away: people whom only this line knew may be texted tomorrow.
-        let again = cx.now.mono + self.settings.seconds("sms.failover").max(Duration::from_millis(100));
-        cx.timers.set(TimerKey::Failover(self.id.clone(), id.clone()), again);
-        let usable = |l: &LineId| l != id && self.lines.get(l).is_some_and(Line::can_send);
-        let Some(other) = self.setup.lines.iter().find(|l| usable(l)).cloned() else { return };
-        let moved = self.lines.get_mut(id).map(|l| std::mem::take(&mut l.queue)).unwrap_or_default();
-        if !moved.is_empty() {
-            cx.alarm(format!("line {id} is down: {} texts go by line {other}", moved.len()));
-        }
-        for message in &moved {
-            if let Some(out) = self.outgoing.get_mut(message) {
-                out.row.line = Some(other.clone());
-                out.row.note = Some(format!("line {id} was down"));
-                cx.put(Op::PutMessage(out.row.clone()));
-            }
-        }
-        if let Some(line) = self.lines.get_mut(&other) {
-            line.queue.extend(moved);
-        }
-        let people: Vec<String> = self
-            .people
-            .iter()
-            .filter(|(_, t)| t.state.line.as_ref() == Some(id) && !t.state.is_idle())
-            .map(|(p, _)| p.clone())
-            .collect();
-        for person in people {
-            if let Some(talk) = self.people.get_mut(&person) {
-                talk.state.line = Some(other.clone());
-            }
-            cx.dirty_people.insert(person);
-        }
-        // Waits that this line's silence held back are the other line's now.
-        self.release_held(cx);
     }
 
     /// Staff say: send what is in doubt once more.
