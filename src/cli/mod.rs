@@ -9,6 +9,7 @@ pub mod segments;
 
 mod calls;
 mod certificate;
+mod consent;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -67,6 +68,11 @@ enum Command {
     Orders {
         #[command(subcommand)]
         command: texts::Orders,
+    },
+    /// Who may be texted, and what shows it
+    Consent {
+        #[command(subcommand)]
+        command: consent::Consent,
     },
     /// The owner's settings
     Settings {
@@ -149,6 +155,7 @@ pub fn main() -> ExitCode {
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
         Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
+        Command::Consent { command } => with_config(&cli.config, |config| consent::run(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
         Command::Phone { command } => {
             with_config(&cli.config, |config| phone::run(&cli.config, config, command))

@@ -36,6 +36,7 @@ use crate::types::{Channel, LineId, MessageId, Mono, Now, PhoneNumber, ShopId, W
 /// How often entries are looked at for their age; the first time, after an hour.
 const AGE_EVERY: std::time::Duration = std::time::Duration::from_secs(86_400);
 const AGE_FIRST: std::time::Duration = std::time::Duration::from_secs(3_600);
+const DAMAGED: &str = "not sent: the consent ledger is damaged, and no marketing leaves until it is not";
 /// Shorter ones are short codes: they end nobody's number.
 const WHOLE: usize = 7;
 
@@ -256,9 +257,7 @@ impl Shop {
     pub(super) fn refused(&self, row: &MessageRow, line: &LineId, now: Now) -> Option<String> {
         let Ok(number) = PhoneNumber::parse(&row.peer, None) else { return self.refused_tail(row) };
         if row.purpose == Purpose::Marketing && self.consent.broken.is_some() {
-            return Some(
-                "not sent: the consent ledger is damaged, and marketing waits until it is not".into(),
-            );
+            return Some(DAMAGED.to_owned());
         }
         let own = self.lines.get(line).and_then(|l| l.number.as_ref());
         let nothing = Standing::default();
@@ -297,6 +296,9 @@ impl Shop {
 
     /// Why nothing may be said to this person by the line that it would go by.
     pub(super) fn refused_to(&self, person: &str, purpose: Purpose) -> Option<String> {
+        if purpose == Purpose::Marketing && self.consent.broken.is_some() {
+            return Some(DAMAGED.to_owned());
+        }
         let line = self.line_for(person)?;
         let number = PhoneNumber::parse(person, None).ok()?;
         let own = self.lines.get(&line).and_then(|l| l.number.as_ref());
@@ -507,7 +509,7 @@ impl Shop {
     }
 
     /// Forgets what waits to be sent to a person and may not leave any more.
-    fn drop_refused(&mut self, cx: &mut Cx<'_>, person: &str) {
+    pub(super) fn drop_refused(&mut self, cx: &mut Cx<'_>, person: &str) {
         let refused = |shop: &Self, row: &MessageRow| {
             let line = row.line.clone().or_else(|| shop.line_for(person))?;
             shop.refused(row, &line, cx.now)

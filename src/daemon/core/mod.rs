@@ -9,9 +9,11 @@
 mod calls;
 mod commands;
 mod consent;
+mod consent_commands;
 mod fetching;
 mod inbound;
 mod lines;
+mod offers;
 mod orders;
 mod people;
 mod phones;
@@ -23,6 +25,7 @@ mod shop;
 mod timers;
 
 pub use commands::Command;
+pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};
 pub use shop::{DealerSetup, ShopSetup};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -2,11 +2,14 @@
 //! row says `handed` before it gets it, so that a crash leaves at most one part a line in doubt, and only one that was
 //! cut off between prompt and answer. Consent is checked last, here, for every path.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::consent::Why;
 use super::lines::Line;
 use super::shop::Shop;
+use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
@@ -14,7 +17,9 @@ use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
-use crate::types::{Address, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber, SendResult};
+use crate::types::{
+    Address, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
+};
 
 /// The note of a text that nothing that waits goes before.
 const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
@@ -51,12 +56,10 @@ impl Shop {
             if waits {
                 let line = row.line.clone().filter(|l| self.lines.contains_key(l));
                 let line = line.or_else(|| self.line_for(&row.peer));
-                if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-                    match row.note.as_deref() == Some(AHEAD_OF_ALL) {
-                        true => line.queue.push_front(id),
-                        false => line.queue.push_back(id),
-                    }
+                if let Some(out) = self.outgoing.get_mut(&id) {
+                    out.row.line = line;
                 }
+                self.enqueue(cx, &id);
             } else {
                 self.message_settled(cx, &id);
             }
@@ -163,9 +166,44 @@ impl Shop {
             cx.put(Op::PutPart(part.clone()));
         }
         self.outgoing.insert(id.clone(), Outgoing { row, parts, prompt });
-        if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-            line.queue.push_back(id);
+        self.enqueue(cx, &id);
+    }
+
+    /// Puts a text into the queue of its line; one that is not to leave yet waits for its time.
+    pub(super) fn enqueue(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        self.keep_hours(cx, id);
+        let Some(out) = self.outgoing.get(id) else { return };
+        if self.waits_for_its_time(cx, id, out.row.not_before) {
+            return;
         }
+        let first = out.row.note.as_deref() == Some(AHEAD_OF_ALL);
+        let Some(line) = out.row.line.as_ref().and_then(|line| self.lines.get_mut(line)) else { return };
+        match first {
+            true => line.queue.push_front(id.clone()),
+            false => line.queue.push_back(id.clone()),
+        }
+    }
+
+    /// True when a text must not leave before a time to come; [`Shop::its_time`] looks again.
+    fn waits_for_its_time(&self, cx: &mut Cx<'_>, id: &MessageId, not_before: Option<Wall>) -> bool {
+        let Some(at) = not_before else { return false };
+        if cx.now.wall_sure && at <= cx.now.wall {
+            return false;
+        }
+        // A clock that is set, or set right, is noticed within the quarter of an hour.
+        let wait = at.since(cx.now.wall).clamp(Duration::from_millis(1), Duration::from_secs(900));
+        let wait = if cx.now.wall_sure { wait } else { Duration::from_secs(60) };
+        cx.timers.set(TimerKey::NotBefore(self.id.clone(), id.clone()), cx.now.mono + wait);
+        true
+    }
+
+    /// A text that waited for its time.
+    pub(super) fn its_time(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        if self.waits_for_its_time(cx, id, out.row.not_before) {
+            return;
+        }
+        self.enqueue(cx, id);
     }
 
     fn encode(&mut self, row: &MessageRow) -> Result<Vec<PartRow>, String> {
@@ -207,6 +245,11 @@ impl Shop {
             return false;
         }
         let Some(message) = line.queue.front().cloned() else { return false };
+        if self.out_of_hours(&message, cx.now) {
+            self.unqueue(&message);
+            self.enqueue(cx, &message);
+            return true;
+        }
         let refused = self.outgoing.get(&message).and_then(|out| self.refused(&out.row, id, cx.now));
         if let Some(why) = refused {
             self.fail_message(cx, &message, &why);
@@ -238,7 +281,7 @@ impl Shop {
             .outgoing
             .get(&id.message)
             .is_some_and(|out| self.refused(&out.row, line_id, cx.now).is_none());
-        let go = asked && wanted && !self.stopping;
+        let go = asked && wanted && !self.stopping && !self.out_of_hours(&id.message, cx.now);
         cx.after(Effect::Line(line_id.clone(), LineCommand::Proceed { part: id.clone(), attempt, go }));
         let Some(out) = self.outgoing.get_mut(&id.message).filter(|_| go) else { return };
         let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };

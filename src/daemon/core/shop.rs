@@ -339,6 +339,7 @@ impl Shop {
             TimerKey::Prefetch(_) => self.prefetch(cx),
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
+            TimerKey::NotBefore(_, id) => self.its_time(cx, &id),
             TimerKey::ConsentAge(_) => self.consent_age(cx),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::store::ConcatKey;
-use crate::types::{ExecutionSid, LineId, Mono, OrderId, ShopId};
+use crate::types::{ExecutionSid, LineId, MessageId, Mono, OrderId, ShopId};
 
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +32,8 @@ pub(super) enum TimerKey {
     CallClock(ShopId),
     /// Consent entries may be old enough to go.
     ConsentAge(ShopId),
+    /// A text is not to leave before then.
+    NotBefore(ShopId, MessageId),
 }
 
 impl TimerKey {
@@ -48,6 +50,7 @@ impl TimerKey {
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
             | Self::CallClock(shop)
+            | Self::NotBefore(shop, _)
             | Self::ConsentAge(shop) => shop,
         }
     }
@@ -65,6 +68,7 @@ impl TimerKey {
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
+            Self::NotBefore(..) => "a text's quiet hours",
             Self::ConsentAge(_) => "old consent entries",
         }
     }
