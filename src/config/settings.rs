@@ -242,6 +242,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("shop.zone", Kind::Zone, "\"America/Los_Angeles\"", "time zone of the shop"),
     setting("silence", Kind::Seconds, "900", "silence after which a conversation ends with one polite text"),
     setting(
+        "sms.burst",
+        Kind::Count,
+        "10",
+        "texts that may leave at once by a line at an upstream, before its pace holds",
+    ),
+    setting(
         "sms.concat_wait",
         Kind::Seconds,
         "600",
@@ -250,7 +256,7 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "sms.failover",
         Kind::Seconds,
-        "30",
+        "5",
         "how long a line is down before another of the shop's lines takes its texts",
     ),
     setting(
@@ -259,10 +265,48 @@ pub const SETTINGS: &[Setting] = &[
         "20",
         "after an outage, how long late texts are awaited before silence ends a conversation",
     ),
+    setting(
+        "sms.look_again",
+        Kind::Seconds,
+        "60",
+        "a text in doubt is looked for at the upstream twice, this far apart, before it counts as lost",
+    ),
+    setting(
+        "sms.loop_quick",
+        Kind::Count,
+        "5",
+        "repeats of the same text, each within seconds of an answer, that show a robot",
+    ),
+    setting(
+        "sms.loop_slow",
+        Kind::Count,
+        "20",
+        "repeats of the same longer text at any pace that show a robot",
+    ),
+    setting(
+        "sms.pace",
+        Kind::Seconds,
+        "1",
+        "between two texts on a line at an upstream, as its carrier wants it; a modem has its own pace",
+    ),
+    setting("sms.replies", Kind::Count, "15", "texts to one person within sms.replies_window at most"),
+    setting("sms.replies_window", Kind::Seconds, "30", "see sms.replies"),
     setting("sms.report", Kind::Switch, "true", "ask the network for delivery reports"),
+    setting(
+        "sms.resend_lost",
+        Kind::Switch,
+        "true",
+        "send once more by itself what an upstream certainly does not have; else staff decide",
+    ),
     setting("sms.retries", Kind::Count, "20", "tries of a text that the network refuses for the moment"),
     setting("sms.retry_first", Kind::Seconds, "2", "pause after a temporary refusal; doubles"),
     setting("sms.retry_most", Kind::Seconds, "60", "longest pause between two tries of a text"),
+    setting(
+        "sms.settle",
+        Kind::Seconds,
+        "10",
+        "how long after a lost answer a text is first looked for at the upstream",
+    ),
     setting(
         "staff",
         Kind::Phones,

@@ -44,6 +44,15 @@ pub struct UpstreamLine {
     pub cost: f64,
 }
 
+impl UpstreamLine {
+    /// The cost of one text in thousandths of a cent; a silly one is cut off at a dollar.
+    #[must_use]
+    pub fn cost_millicents(&self) -> u32 {
+        // By way of its digits: within bounds and whole, it is one.
+        format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
+    }
+}
+
 /// `[web]`: what listens for an upstream's webhooks. Nothing does without `listen`.
 #[derive(Clone, Debug)]
 pub struct WebSection {

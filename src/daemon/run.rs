@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, ShopSetup};
+use super::core::{Core, DealerSetup, LineSetup, ShopSetup, Takes};
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
@@ -21,7 +21,7 @@ use crate::config::{Config, LineConfig, Port};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
-use crate::types::{EventId, LineId};
+use crate::types::{EventId, LineId, ShopId};
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);
@@ -226,12 +226,27 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
         .iter()
         .map(|shop| ShopSetup {
             id: shop.id.clone(),
-            lines: config.lines.iter().filter(|l| l.shop == shop.id).map(|l| l.id.clone()).collect(),
+            lines: text_lines(config, &shop.id),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
             calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
         .collect()
+}
+
+/// Modems as the file orders them, then the numbers at upstreams: among those the cheaper one goes first.
+fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
+    let modems = config.lines.iter().filter(|l| l.shop == *shop);
+    let modems = (0..).zip(modems).map(|(priority, line)| LineSetup::modem(line.id.clone(), priority));
+    let upstreams = config.upstreams.iter().filter(|l| l.shop == *shop).map(|line| LineSetup {
+        id: line.id.clone(),
+        takes: Takes::Whole,
+        channel: line.channel,
+        priority: u16::MAX,
+        cost: line.cost_millicents(),
+        number: Some(line.number.clone()),
+    });
+    modems.chain(upstreams).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {

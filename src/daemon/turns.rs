@@ -534,7 +534,9 @@ impl Turns {
                     }
                 }
                 event = self.ends.line_events.recv(), if lines => match event {
-                    Some((line, event @ LineEvent::SendDone { .. })) => self.step(Event::Line(line, event)),
+                    Some((line, event @ (LineEvent::SendDone { .. } | LineEvent::Posted { .. }))) => {
+                        self.step(Event::Line(line, event));
+                    }
                     Some(_) => {}
                     None => lines = false,
                 },

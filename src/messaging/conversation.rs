@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::types::{ExecutionSid, LineId, Mono, OrderId};
+use crate::types::{ExecutionSid, LineId, Mono, OrderId, Wall};
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +78,12 @@ pub struct Conversation {
     /// The line that the person wrote to last: the number that they know.
     #[serde(default)]
     pub line: Option<LineId>,
+    /// The line that took its place while it was down; void when the conversation is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<LineId>,
+    /// When the person last wrote by WhatsApp.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whatsapp: Option<Wall>,
 }
 
 /// What is to be done with a text, or with the conversation as it stands.

@@ -29,7 +29,7 @@ pub struct Pace {
 /// The limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Of each line.
+    /// Of each line that has a pace of its own.
     pub line: Pace,
     /// To each person.
     pub person: Pace,
@@ -132,23 +132,44 @@ impl Rates {
         Self { limits, lines: BTreeMap::new(), people: BTreeMap::new() }
     }
 
-    /// Asks for one text of the box's own to `person` by `line`; counted when it may go.
-    pub fn ask(&mut self, line: &LineId, person: &PhoneNumber, now: Mono) -> Grant {
+    /// Other limits from now on; what was counted stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// When this line's own pace has room.
+    #[must_use]
+    pub fn line_at(&self, line: &LineId, now: Mono) -> Mono {
+        self.limits.line.next(self.lines.get(line).copied().unwrap_or_default(), now)
+    }
+
+    /// A text goes by this line that is asked of nobody: staff's, or about consent.
+    pub fn take_line(&mut self, line: &LineId, now: Mono) {
+        let full = self.lines.get(line).copied().unwrap_or_default();
+        self.lines.insert(line.clone(), self.limits.line.take(full, now));
+    }
+
+    /// Asks for one text of the box's own to `person` by `line`; counted when it may go. `None`: a line without a pace
+    /// of its own, as a modem is.
+    pub fn ask(&mut self, line: Option<&LineId>, person: &PhoneNumber, now: Mono) -> Grant {
         let limits = self.limits;
         let talk = self.people.entry(person.clone()).or_default();
         if talk.looping.is_some_and(|heard| now.since(heard) < limits.silence) {
             return Grant::Looping;
         }
-        let full = self.lines.get(line).copied().unwrap_or_default();
+        let full = line.map(|line| self.lines.get(line).copied().unwrap_or_default());
         let room = match talk.sent.front() {
             Some(oldest) if talk.sent.len() >= limits.replies.max(1) => *oldest + limits.window,
             Some(_) | None => now,
         };
-        let at = limits.line.next(full, now).max(limits.person.next(talk.full, now)).max(room);
+        let line_at = full.map_or(now, |full| limits.line.next(full, now));
+        let at = line_at.max(limits.person.next(talk.full, now)).max(room);
         if at > now {
             return Grant::Wait(at);
         }
-        self.lines.insert(line.clone(), limits.line.take(full, now));
+        if let (Some(line), Some(full)) = (line, full) {
+            self.lines.insert(line.clone(), limits.line.take(full, now));
+        }
         talk.full = limits.person.take(talk.full, now);
         talk.sent.push_back(now);
         while talk.sent.len() > limits.replies.max(1) {
@@ -273,11 +294,11 @@ mod tests {
         let mut rates = Rates::new(Limits::default());
         let mut now = Mono(1000);
         for turn in 0..turns {
-            let Grant::Go = rates.ask(&line(), &person(1), now) else { panic!("turn {turn}") };
+            let Grant::Go = rates.ask(Some(&line()), &person(1), now) else { panic!("turn {turn}") };
             now = Mono(now.0 + after);
             let heard = rates.handle_inbound(&person(1), texts[turn % texts.len()], now);
             if heard == Heard::LoopFound {
-                assert_eq!(rates.ask(&line(), &person(1), now), Grant::Looping);
+                assert_eq!(rates.ask(Some(&line()), &person(1), now), Grant::Looping);
                 assert_eq!(rates.handle_inbound(&person(1), "again", now), Heard::Looping, "told once");
                 return Some(turn + 1);
             }
@@ -317,19 +338,19 @@ mod tests {
         let looped = || {
             let mut rates = Rates::new(Limits::default());
             for n in 0..6 {
-                assert_eq!(rates.ask(&line(), &person(1), Mono(n * 2000)), Grant::Go);
+                assert_eq!(rates.ask(Some(&line()), &person(1), Mono(n * 2000)), Grant::Go);
                 rates.handle_inbound(&person(1), "We are closed.", Mono(n * 2000 + 1));
             }
-            assert_eq!(rates.ask(&line(), &person(1), Mono(20_000)), Grant::Looping);
+            assert_eq!(rates.ask(Some(&line()), &person(1), Mono(20_000)), Grant::Looping);
             rates
         };
         let mut rates = looped();
         rates.release(&person(1));
-        assert_eq!(rates.ask(&line(), &person(1), Mono(20_000)), Grant::Go);
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(20_000)), Grant::Go);
         let mut rates = looped();
         assert_eq!(rates.handle_inbound(&person(1), "We are closed.", Mono(1_000_000)), Heard::Looping);
-        assert_eq!(rates.ask(&line(), &person(1), Mono(2_799_999)), Grant::Looping);
-        assert_eq!(rates.ask(&line(), &person(1), Mono(2_800_000)), Grant::Go);
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(2_799_999)), Grant::Looping);
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(2_800_000)), Grant::Go);
         assert_eq!(rates.handle_inbound(&person(1), "hello", Mono(2_800_001)), Heard::Talk);
     }
 
@@ -339,29 +360,29 @@ mod tests {
         let limits = Limits { line: person_pace, person: person_pace, ..Limits::default() };
         let mut rates = Rates::new(limits);
         for n in 0..15 {
-            assert_eq!(rates.ask(&line(), &person(1), Mono(1000 + n)), Grant::Go);
+            assert_eq!(rates.ask(Some(&line()), &person(1), Mono(1000 + n)), Grant::Go);
         }
-        assert_eq!(rates.ask(&line(), &person(1), Mono(1100)), Grant::Wait(Mono(31_000)));
-        assert_eq!(rates.ask(&line(), &person(2), Mono(1100)), Grant::Go, "others do not wait");
-        assert_eq!(rates.ask(&line(), &person(1), Mono(31_000)), Grant::Go);
-        assert_eq!(rates.ask(&line(), &person(1), Mono(31_000)), Grant::Wait(Mono(31_001)));
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(1100)), Grant::Wait(Mono(31_000)));
+        assert_eq!(rates.ask(Some(&line()), &person(2), Mono(1100)), Grant::Go, "others do not wait");
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(31_000)), Grant::Go);
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(31_000)), Grant::Wait(Mono(31_001)));
     }
 
     #[test]
     fn a_full_line_makes_everybody_wait_and_another_line_nobody() {
         let mut rates = Rates::new(Limits::default());
         for n in 0..10 {
-            assert_eq!(rates.ask(&line(), &person(n), Mono(0)), Grant::Go);
+            assert_eq!(rates.ask(Some(&line()), &person(n), Mono(0)), Grant::Go);
         }
-        assert_eq!(rates.ask(&line(), &person(11), Mono(0)), Grant::Wait(Mono(1000)));
-        assert_eq!(rates.ask(&LineId::from("twilio"), &person(11), Mono(0)), Grant::Go);
+        assert_eq!(rates.ask(Some(&line()), &person(11), Mono(0)), Grant::Wait(Mono(1000)));
+        assert_eq!(rates.ask(Some(&LineId::from("twilio")), &person(11), Mono(0)), Grant::Go);
     }
 
     #[test]
     fn silence_is_forgotten() {
         let mut rates = Rates::new(Limits::default());
         assert_eq!(rates.poll_timeout(), None);
-        assert_eq!(rates.ask(&line(), &person(1), Mono(0)), Grant::Go);
+        assert_eq!(rates.ask(Some(&line()), &person(1), Mono(0)), Grant::Go);
         let (at, _) = rates.poll_timeout().unwrap();
         rates.handle_timeout(Mono(at.0 - 1));
         assert!(rates.poll_timeout().is_some());
@@ -381,12 +402,12 @@ mod tests {
             let mut sent: Vec<(u8, u64)> = Vec::new();
             for (who, wait) in asks {
                 now = Mono(now.0 + wait);
-                match rates.ask(&line(), &person(who), now) {
+                match rates.ask(Some(&line()), &person(who), now) {
                     Grant::Go => sent.push((who, now.0)),
                     Grant::Wait(at) => {
                         prop_assert!(at > now);
                         let mut later = rates.clone();
-                        prop_assert_eq!(later.ask(&line(), &person(who), at), Grant::Go);
+                        prop_assert_eq!(later.ask(Some(&line()), &person(who), at), Grant::Go);
                     }
                     Grant::Looping => prop_assert!(false, "nobody answered"),
                 }

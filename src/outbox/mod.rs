@@ -2,7 +2,9 @@
 //! never sends.
 
 mod order;
+mod post;
 
 pub use order::{
     CONFLICTS_MOST, LOST, Order, OrderAction, OrderInput, OrderPolicy, OrderState, RETRY_AFTER_MOST,
 };
+pub use post::{Look, Pause, PostAction, PostInput, PostPolicy, PostState, Posting};

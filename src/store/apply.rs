@@ -58,6 +58,13 @@ impl Applier {
         match op {
             Op::PutMessage(row) => put_message(conn, row),
             Op::PutPart(row) => put_part(conn, row),
+            Op::DropParts(shop, message, kept) => {
+                conn.prepare_cached(
+                    "DELETE FROM part WHERE shop_id = ?1 AND message_id = ?2 AND number > ?3",
+                )?
+                .execute(params![shop, message, kept])?;
+                Ok(())
+            }
             Op::PutReceived(row) => put_received(conn, row),
             Op::PutConversation(row) => put_conversation(conn, row),
             Op::PutExecution(row) => self.put_execution(conn, row),

@@ -81,7 +81,8 @@ pub struct Snapshot {
     pub cursors: Vec<CursorRow>,
     /// Files that are still to be fetched.
     pub media_wanted: Vec<MediaRow>,
-    /// The ids at upstreams of all texts of the last [`SIDS_KEPT`], in and out.
+    /// The ids at upstreams of all texts, in and out, of [`SIDS_KEPT`] before now, before the oldest cursor and before the
+    /// oldest text that is with a line.
     pub sids: Vec<(ShopId, String)>,
     /// Events of the box's own that are still to be delivered. Oldest first.
     pub events_waiting: Vec<EventOutRow>,
@@ -303,7 +304,17 @@ fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Resu
     snapshot.cursors = load.rows("upstream_cursor", &sql, [], upstream::cursor)?;
     let sql = format!("SELECT {MEDIA} FROM media WHERE state = 'wanted' ORDER BY rowid");
     snapshot.media_wanted = load.rows("media", &sql, [], upstream::media)?;
+    // A line that was away for long tells again what came shortly before its cursor, and a text that was handed over
+    // then is looked for among those of that time.
+    let oldest: Option<Wall> = load.conn.query_row(
+        "SELECT min(at) FROM (SELECT at FROM upstream_cursor
+             UNION ALL SELECT created FROM message WHERE status = 'sending')",
+        [],
+        |row| row.get(0),
+    )?;
     let since = back(now, snapshot.last_wall, SIDS_KEPT);
+    let kept = i64::try_from(SIDS_KEPT.as_millis()).unwrap_or(i64::MAX);
+    let since = oldest.map_or(since, |oldest| since.min(Wall(oldest.0.saturating_sub(kept))));
     let sql = "SELECT shop_id, upstream_sid FROM message WHERE upstream_sid IS NOT NULL AND created >= ?1";
     snapshot.sids = load.rows("message", sql, params![since], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let sql = format!("SELECT {EVENT_OUT} FROM event_out WHERE state = 'waiting' ORDER BY created, id");

@@ -51,7 +51,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::call::CallRecord;
-use crate::types::{BootId, Now, ShopId, Wall};
+use crate::types::{BootId, MessageId, Now, ShopId, Wall};
 use disk::Disk;
 use reader::Pool;
 use writer::{Shared, Writer};
@@ -77,6 +77,8 @@ pub enum Op {
     PutMessage(MessageRow),
     /// Insert or replace by (shop, message, number). Its message must be in the same or an earlier transaction.
     PutPart(PartRow),
+    /// Drop the parts of a message beyond this number: it was written anew, for a line that takes it in fewer.
+    DropParts(ShopId, MessageId, u8),
     /// Insert or replace by (line, identity, slot) while unfreed.
     PutReceived(ReceivedRow),
     /// Insert or replace by (shop, id). A second id for the same person can never be committed.

@@ -235,14 +235,14 @@ pub enum PartState {
     Unknown,
 }
 
-/// One PDU of an outgoing message.
+/// One PDU of an outgoing message; at a line that takes texts whole, the message's only part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PartRow {
     /// Whose.
     pub shop: ShopId,
     /// Which.
     pub id: PartId,
-    /// Hex, with `00` in front.
+    /// Hex, with `00` in front; at a line that takes texts whole `outbox::Posting` as JSON.
     pub pdu: String,
     /// Octets without the SMSC address.
     pub length: u8,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
@@ -316,7 +316,7 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: plan.lines(),
+            lines: (0..).zip(plan.lines()).map(|(at, line)| LineSetup::modem(line, at)).collect(),
             calls: plan.calls.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),

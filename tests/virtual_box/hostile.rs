@@ -394,7 +394,7 @@ async fn whatever_is_texted_is_answered() {
         assert!(!heard.is_empty(), "{body:?} in the middle");
         b.text(JANE, "MENU").await;
         b.heard(JANE);
-        b.advance(seconds(1)).await;
+        b.advance(seconds(31)).await;
     }
     b.text(SHOP_NUMBER, "Hello").await;
     assert_eq!(b.heard(SHOP_NUMBER), Vec::<String>::new());

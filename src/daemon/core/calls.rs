@@ -302,7 +302,7 @@ impl Shop {
     /// Nobody took the call: a text, and where nothing else goes on, the flow behind it.
     fn text_back(&mut self, cx: &mut Cx<'_>, call: &CallId, to: &PhoneNumber, flow: String) {
         let person = to.as_str().to_owned();
-        if self.refused_to(&person, Purpose::Informational).is_some() || self.setup.lines.is_empty() {
+        if self.refused_to(cx.now, &person, Purpose::Informational).is_some() || self.setup.lines.is_empty() {
             self.count("missed_calls_not_texted");
             return;
         }

@@ -151,7 +151,7 @@ impl Shop {
             }
             Purpose::Exempt(_) | Purpose::Reply | Purpose::Informational | Purpose::Marketing => {}
         }
-        if let Some(why) = self.refused_to(to.as_str(), purpose) {
+        if let Some(why) = self.refused_to(cx.now, to.as_str(), purpose) {
             return Err(why);
         }
         let characters = body.chars().count();
@@ -211,6 +211,7 @@ impl Shop {
             }));
         }
         self.settings = next;
+        self.rates.set_limits(super::pace::limits(&self.settings));
         if let Some(plan) = plan.filter(|_| touched) {
             self.plan_changed(plan);
         }

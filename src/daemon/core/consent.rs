@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 use super::Cx;
 use super::inbound::Text;
+use super::lines::Line;
 use super::shop::{Shop, readable};
 use super::timers::TimerKey;
 use crate::messaging::keywords::{self, Heard, Request};
@@ -30,7 +31,7 @@ use crate::messaging::ledger::{
     self, Act, Broken, Entry, Exempt, Head, Origin, Purpose, Refusal, Scope, Standing, Statement,
 };
 use crate::messaging::{StaffText, parse_staff_text, start_text, stop_text};
-use crate::store::{AuditRow, ConsentEntryRow, MessageRow, Op, PartState, Snapshot, Source};
+use crate::store::{AuditRow, ConsentEntryRow, MessageRow, Op, Snapshot, Source};
 use crate::types::{Channel, LineId, MessageId, Mono, Now, PhoneNumber, ShopId, Wall};
 
 /// How often entries are looked at for their age; the first time, after an hour.
@@ -253,6 +254,13 @@ impl Shop {
         self.standing(person).is_some_and(Standing::is_blocked_everywhere)
     }
 
+    /// For this line alone, as far as anybody knows: another one may still be used.
+    pub(super) fn is_blocked_there(&self, person: &str, line: &Line) -> bool {
+        let Some(standing) = self.standing(person) else { return false };
+        !standing.is_blocked_everywhere()
+            && standing.may_send(Purpose::Reply, &line.setup.id, line.number.as_ref()).is_err()
+    }
+
     /// The one gate: why this text may not leave by this line now.
     pub(super) fn refused(&self, row: &MessageRow, line: &LineId, now: Now) -> Option<String> {
         let Ok(number) = PhoneNumber::parse(&row.peer, None) else { return self.refused_tail(row) };
@@ -295,11 +303,14 @@ impl Shop {
     }
 
     /// Why nothing may be said to this person by the line that it would go by.
-    pub(super) fn refused_to(&self, person: &str, purpose: Purpose) -> Option<String> {
+    pub(super) fn refused_to(&self, now: Now, person: &str, purpose: Purpose) -> Option<String> {
         if purpose == Purpose::Marketing && self.consent.broken.is_some() {
             return Some(DAMAGED.to_owned());
         }
-        let line = self.line_for(person)?;
+        let line = match self.choose_line(now, person, false) {
+            Ok(choice) => choice.line,
+            Err(why) => return Some(format!("not sent: {why}")),
+        };
         let number = PhoneNumber::parse(person, None).ok()?;
         let own = self.lines.get(&line).and_then(|l| l.number.as_ref());
         let standing = self.consent.people.get(&number).cloned().unwrap_or_default();
@@ -332,7 +343,7 @@ impl Shop {
     /// Whether the upstream answers STOP, START and HELP on this line itself.
     pub(super) fn upstream_answers(&self, text: &Text) -> bool {
         text.opt_out().is_some()
-            || (matches!(&text.upstream, Some((Channel::Sms, _)))
+            || (text.upstream.as_ref().is_some_and(|told| told.channel == Channel::Sms)
                 && self.settings.switch("consent.upstream_answers"))
     }
 
@@ -386,7 +397,7 @@ impl Shop {
     pub(super) fn start(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) {
         self.store_text(cx, text, text.note.clone());
         let Ok(subject) = PhoneNumber::parse(person, None) else { return };
-        let here = matches!(&text.upstream, Some((Channel::Sms, _)));
+        let here = text.upstream.as_ref().is_some_and(|told| told.channel == Channel::Sms);
         let own = self.lines.get(&text.line).and_then(|l| l.number.clone()).filter(|_| here);
         let held: Vec<PhoneNumber> = self
             .consent
@@ -430,7 +441,7 @@ impl Shop {
         if self.consent.people.get(&subject).is_some_and(known) {
             return;
         }
-        self.count("blocked_by_upstream");
+        self.count("opted_out_at_upstream");
         let proof = format!("line {line}, error {code}");
         let statement = self.statement(cx.now, subject, Act::Block, String::new(), Origin::Upstream, proof);
         self.block(cx, Statement { scope, ..statement }, cx.now.mono, true);
@@ -496,7 +507,7 @@ impl Shop {
                 self.enter(cx, statement);
                 format!("#{ticket} goes on as before.")
             }
-            _ => match self.refused_to(&person, Purpose::Reply) {
+            _ => match self.refused_to(cx.now, &person, Purpose::Reply) {
                 Some(why) => {
                     self.store_text(cx, text, Some("from staff".into()));
                     format!("#{ticket}: {why}")
@@ -511,13 +522,13 @@ impl Shop {
     /// Forgets what waits to be sent to a person and may not leave any more.
     pub(super) fn drop_refused(&mut self, cx: &mut Cx<'_>, person: &str) {
         let refused = |shop: &Self, row: &MessageRow| {
-            let line = row.line.clone().or_else(|| shop.line_for(person))?;
+            let line = row.line.clone().or_else(|| shop.line_for(cx.now, person))?;
             shop.refused(row, &line, cx.now)
         };
         let mut waiting: Vec<(MessageId, String)> = self
             .outgoing
             .values()
-            .filter(|o| o.row.peer == person && o.parts.iter().all(|p| p.state == PartState::Queued))
+            .filter(|o| o.row.peer == person && o.is_untouched())
             .filter_map(|o| Some((o.row.id.clone(), refused(self, &o.row)?)))
             .collect();
         waiting.sort();

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::lines::in_network;
 use super::shop::{Shop, Talk};
 use super::timers::TimerKey;
+use super::upstream::parameters;
 use super::{Cx, Effect};
 use crate::at::pdu::{self, Direction as Way, Pdu};
 use crate::messaging::ledger::Purpose;
@@ -16,8 +17,8 @@ use crate::store::{
     ReceivedRow, Snapshot, Source,
 };
 use crate::types::{
-    Address, Channel, ConversationId, LineCommand, LineEvent, LineId, LineState, Mem, MessageId, PhoneNumber,
-    Registration, Slot, Wall, derive_sid,
+    Address, ConversationId, LineCommand, LineEvent, LineId, LineState, Mem, MessageId, PhoneNumber,
+    Registration, Slot, UpstreamText, Wall, derive_sid,
 };
 
 /// A whole text, however it came.
@@ -30,14 +31,14 @@ pub(super) struct Text {
     pub(super) sent_at: Option<Wall>,
     /// Parts that never came, or data that is no text.
     pub(super) note: Option<String>,
-    /// Of a line that brings texts whole: by which channel, and what else the upstream said of it.
-    pub(super) upstream: Option<(Channel, Map<String, Value>)>,
+    /// As an upstream told it.
+    pub(super) upstream: Option<Box<UpstreamText>>,
 }
 
 impl Text {
     /// What the upstream took it for: `STOP`, `START` or `HELP` (Twilio: `OptOutType`).
     pub(super) fn opt_out(&self) -> Option<&str> {
-        let (_, parameters) = self.upstream.as_ref()?;
+        let parameters = &self.upstream.as_ref()?.parameters;
         parameters.get("OptOutType").and_then(Value::as_str).filter(|word| !word.is_empty())
     }
 }
@@ -74,13 +75,14 @@ impl Shop {
                 let row = self.received_row(cx, id, slot, raw, ReceivedKind::Broken);
                 self.broken(cx, id, slot, row, "it is not a PDU");
             }
-            // Lines that take texts whole: not yet among a shop's.
-            LineEvent::Text(_)
-            | LineEvent::Cursor(_)
-            | LineEvent::Posted { .. }
-            | LineEvent::Found { .. }
-            | LineEvent::Status(_)
-            | LineEvent::Media { .. } => self.count("answers_to_no_question"),
+            LineEvent::Text(text) => self.upstream_text(cx, id, *text),
+            LineEvent::Cursor(at) => self.upstream_cursor(cx, id, at),
+            LineEvent::Posted { message, attempt, result } => self.posted(cx, id, &message, attempt, result),
+            LineEvent::Found { message, found } => self.found(cx, id, &message, found),
+            LineEvent::Status(status) => self.upstream_status(cx, id, status),
+            LineEvent::Media { message, number, result } => {
+                self.media_answered(cx, &message, number, result);
+            }
             LineEvent::Prompted { part, attempt } => self.prompted(cx, id, &part, attempt),
             LineEvent::SendDone { part, result } => self.send_done(cx, id, &part, result),
             LineEvent::Freed { slot } => {
@@ -101,6 +103,7 @@ impl Shop {
         let Some(line) = self.lines.get_mut(id) else { return };
         let was_in = in_network(&line.state);
         line.state = state;
+        line.note_health(cx.now);
         match (was_in, in_network(&line.state)) {
             (true, false) => {
                 line.lost_network = line.hears_since.take().is_some() || line.lost_network;
@@ -135,6 +138,7 @@ impl Shop {
         line.sim = sim;
         line.number = number.or(line.number.take());
         line.why_down = None;
+        line.note_health(cx.now);
         cx.timers.cancel(&TimerKey::Pause(self.id.clone(), id.clone()));
         if line.can_send() {
             cx.timers.cancel(&TimerKey::Failover(self.id.clone(), id.clone()));
@@ -152,6 +156,7 @@ impl Shop {
         line.lost_network = false;
         line.state.registration = Registration::Unknown;
         line.why_down = Some(why);
+        line.note_health(cx.now);
         cx.timers.set_earliest(TimerKey::Failover(self.id.clone(), id.clone()), failover);
     }
 
@@ -459,7 +464,12 @@ impl Shop {
             status: MessageStatus::Received,
             purpose: Purpose::Reply,
             not_before: None,
-            carriage: Carriage::default(),
+            carriage: text.upstream.as_ref().map_or_else(Carriage::default, |told| Carriage {
+                channel: told.channel,
+                sid: Some(told.sid.clone()),
+                media: u8::try_from(told.media.len()).unwrap_or(u8::MAX),
+                ..Carriage::default()
+            }),
             source: Source::Person,
             note,
             created: cx.now.wall,
@@ -471,19 +481,22 @@ impl Shop {
 
     /// What a webhook of Twilio's would say of a text.
     pub(super) fn webhook(&self, text: &Text) -> Map<String, Value> {
-        let mut map = Map::new();
+        let told = text.upstream.as_deref();
+        let mut map = told.map_or_else(Map::new, parameters);
+        let sid = told.map_or(text.id.as_str(), |told| told.sid.as_str());
+        let files = told.map_or(0, |told| told.media.len()).to_string();
         let to = self.lines.get(&text.line).and_then(|l| l.number.as_ref().map(ToString::to_string));
         let mut put = |key: &str, value: &str| {
             map.insert(key.to_owned(), Value::from(value));
         };
-        put("MessageSid", text.id.as_str());
-        put("SmsMessageSid", text.id.as_str());
-        put("SmsSid", text.id.as_str());
+        put("MessageSid", sid);
+        put("SmsMessageSid", sid);
+        put("SmsSid", sid);
         put("SmsStatus", "received");
         put("From", text.from.as_str());
         put("To", &to.unwrap_or_else(|| self.own_number()));
         put("Body", &text.body);
-        put("NumMedia", "0");
+        put("NumMedia", &files);
         put("NumSegments", &crate::messaging::segments(&text.body).segments.to_string());
         put("ApiVersion", "2010-04-01");
         map

@@ -7,25 +7,31 @@
 //! lookup can cross over to another's.
 
 mod calls;
+mod choice;
 mod commands;
 mod consent;
 mod consent_commands;
+mod deliveries;
 mod fetching;
 mod inbound;
 mod lines;
 mod offers;
 mod orders;
+mod pace;
 mod people;
 mod phones;
+mod posts;
 mod reports;
 mod runs;
 mod script;
 mod sending;
 mod shop;
 mod timers;
+mod upstream;
 
 pub use commands::Command;
 pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};
+pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -208,7 +214,7 @@ impl Core {
         for setup in setups {
             let calls = setup.calls.as_ref();
             let trunks = calls.iter().flat_map(|c| &c.lines).map(|l| &l.id);
-            for line in setup.lines.iter().chain(trunks) {
+            for line in setup.lines.iter().map(|l| &l.id).chain(trunks) {
                 core.line_shop.insert(line.clone(), setup.id.clone());
             }
             for device in calls.iter().flat_map(|c| &c.extensions).flat_map(|e| &e.devices) {

@@ -15,7 +15,7 @@ use super::timers::TimerKey;
 use crate::messaging::ledger::Purpose;
 use crate::messaging::nanp::{AREAS, PLACES};
 use crate::messaging::quiet::{Allowed, Policy, Recipient, next_allowed};
-use crate::store::{MessageRow, Op, PartState};
+use crate::store::{MessageRow, Op};
 use crate::types::{MessageId, Now, PhoneNumber, Wall};
 
 /// How long what nobody can tell a time for waits until it is looked at again.
@@ -41,8 +41,7 @@ impl Shop {
     /// Whether a text may not leave at this hour.
     pub(super) fn out_of_hours(&self, id: &MessageId, now: Now) -> bool {
         let Some(out) = self.outgoing.get(id) else { return false };
-        let begun = out.parts.iter().any(|p| p.state != PartState::Queued);
-        !begun && self.hour_of(&out.row, now) != Allowed::Now
+        out.is_untouched() && self.hour_of(&out.row, now) != Allowed::Now
     }
 
     /// Puts down before which time an offer must not leave, and why.

@@ -45,6 +45,7 @@ impl Shop {
                     self.say(cx, &person, answer, Why::reply(Source::Box));
                 }
             }
+            _ if let Some(why) = self.heard_a_robot(cx, &text) => self.store_text(cx, &text, Some(why)),
             Request::Menu | Request::Start => {
                 self.store_text(cx, &text, text.note.clone());
                 self.people_ended(cx, &person, "went back to the menu");

@@ -439,7 +439,7 @@ impl Shop {
 
     /// True while a reply may still be on its way that was written before the wait was over.
     fn was_deaf(&self, cx: &Cx<'_>, person: &str, since: Mono) -> bool {
-        let line = self.line_for(person);
+        let line = self.line_for(cx.now, person);
         let Some(line) = line.and_then(|id| self.lines.get(&id)) else { return false };
         match line.hears_since {
             None => true,

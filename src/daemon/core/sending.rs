@@ -8,37 +8,56 @@ use serde_json::{Value, json};
 
 use super::consent::Why;
 use super::lines::Line;
+use super::pace::Next;
+use super::posts::posting_of;
 use super::shop::Shop;
 use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
 use crate::messaging::ledger::{Exempt, Purpose};
+use crate::outbox::Posting;
 use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
 use crate::types::{
-    Address, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
+    Address, Channel, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
 };
 
 /// The note of a text that nothing that waits goes before.
-const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
+pub(super) const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for help";
 
 /// A text that has not come to its end yet, or waits for its report.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) row: MessageRow,
     pub(super) parts: Vec<PartRow>,
-    prompt: Option<ExecutionSid>,
+    /// How its posting stands, for a line that takes texts whole.
+    pub(super) posting: Option<Posting>,
+    pub(super) prompt: Option<ExecutionSid>,
+    /// Its pace was asked for and granted.
+    pub(super) granted: bool,
+}
+
+impl Outgoing {
+    /// Nothing of it has left, and nothing is about to.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.parts.iter().all(|p| p.state == PartState::Queued)
+    }
 }
 
 impl Shop {
     pub(super) fn load_outgoing(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
         let shop = self.id.clone();
         for (row, parts) in snapshot.parts_open.iter().filter(|(r, _)| r.shop == shop) {
-            let id = row.id.clone();
-            let prompt = self.prompt_of(&id);
-            let mut out = Outgoing { row: row.clone(), parts: parts.clone(), prompt };
+            let prompt = self.prompt_of(&row.id);
+            let posting = parts.first().and_then(posting_of);
+            let mut out =
+                Outgoing { row: row.clone(), parts: parts.clone(), posting, prompt, granted: false };
+            if out.posting.is_some() {
+                self.load_post(cx, out);
+                continue;
+            }
             for part in &mut out.parts {
                 if part.state == PartState::Handed {
                     part.state = PartState::Unknown;
@@ -49,40 +68,44 @@ impl Shop {
                     cx.alarm(format!("text {} is unknown: the box stopped while it was being sent", part.id));
                 }
             }
+            let waits = out.parts.iter().any(|p| p.state == PartState::Queued);
+            let id = row.id.clone();
             self.outgoing.insert(id.clone(), out);
             self.remember_for_reports(&id);
-            let waits =
-                self.outgoing.get(&id).is_some_and(|o| o.parts.iter().any(|p| p.state == PartState::Queued));
-            if waits {
-                let line = row.line.clone().filter(|l| self.lines.contains_key(l));
-                let line = line.or_else(|| self.line_for(&row.peer));
-                if let Some(out) = self.outgoing.get_mut(&id) {
-                    out.row.line = line;
-                }
-                self.enqueue(cx, &id);
-            } else {
-                self.message_settled(cx, &id);
+            match waits {
+                true => self.queue_loaded(cx, &id),
+                false => self.message_settled(cx, &id),
             }
         }
+    }
+
+    /// A text of the run before that waits: at its line, or at another when that one is not there any more.
+    pub(super) fn queue_loaded(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        let mut row = out.row.clone();
+        let line = row.line.as_ref().and_then(|line| self.lines.get(line));
+        let fits = line.is_some_and(|line| line.takes_whole() == out.posting.is_some());
+        if !fits {
+            if line.is_none() {
+                let template = row.carriage.template.is_some();
+                let choice = match self.choose_line(cx.now, &row.peer, template) {
+                    Ok(choice) => choice,
+                    Err(why) => return self.fail_message(cx, id, &why),
+                };
+                row.line = Some(choice.line);
+                row.carriage.choice = Some(choice.why);
+            }
+            if !self.reform(cx, id, row) {
+                return;
+            }
+        }
+        self.enqueue(cx, id);
     }
 
     /// The number that customers write to, for templates.
     pub(super) fn own_number(&self) -> String {
         let own = self.lines.values().find_map(|l| l.number.as_ref().map(ToString::to_string));
         own.unwrap_or_else(|| self.settings.text("shop.phone").to_owned())
-    }
-
-    /// The line that texts to a person go by: the one that they know while it can be used, else the first that can.
-    pub(super) fn line_for(&self, person: &str) -> Option<LineId> {
-        let known = self.people.get(person).and_then(|t| t.state.line.clone());
-        let known = known.filter(|l| self.lines.contains_key(l));
-        let usable = |id: &LineId| self.lines.get(id).is_some_and(Line::can_send);
-        if let Some(line) = known.as_ref().filter(|l| usable(l)) {
-            return Some(line.clone());
-        }
-        known.or_else(|| {
-            self.setup.lines.iter().find(|l| usable(l)).or_else(|| self.setup.lines.first()).cloned()
-        })
     }
 
     /// Texts a person by the box itself.
@@ -102,8 +125,10 @@ impl Shop {
         let Some(out) = self.outgoing.get_mut(&id) else { return };
         out.row.note = Some(AHEAD_OF_ALL.to_owned());
         cx.put(Op::PutMessage(out.row.clone()));
-        for line in self.lines.values_mut().filter(|l| l.queue.back() == Some(&id)) {
-            line.queue.rotate_right(1);
+        let person = out.row.peer.clone();
+        if let Some(line) = out.row.line.clone().and_then(|line| self.lines.get_mut(&line)) {
+            line.queue.remove(&id);
+            line.queue.push_front(id, person);
         }
     }
 
@@ -125,7 +150,8 @@ impl Shop {
         let number = PhoneNumber::parse(to, Some(self.settings.text("shop.calling_code")));
         let to = number.as_ref().map_or(to, PhoneNumber::as_str);
         let conversation = self.talk(cx, to).id.clone();
-        let line = self.line_for(to);
+        let choice = self.choose_line(cx.now, to, false);
+        let line = choice.as_ref().ok().map(|choice| choice.line.clone());
         let mut row = MessageRow {
             shop: self.id.clone(),
             id: id.clone(),
@@ -143,29 +169,40 @@ impl Shop {
             sent_at: None,
             purpose,
             not_before: None,
-            carriage: Carriage::default(),
+            carriage: Carriage {
+                channel: line
+                    .as_ref()
+                    .and_then(|l| self.lines.get(l))
+                    .map_or(Channel::Sms, |l| l.setup.channel),
+                choice: choice.as_ref().ok().map(|choice| choice.why.clone()),
+                ..Carriage::default()
+            },
         };
-        let parts = self.encode(&row);
-        let refused = match (&parts, &line) {
-            (Err(why), _) => Some(why.clone()),
-            (Ok(_), None) => Some("the shop has no line".to_owned()),
-            (Ok(_), Some(line)) => self.refused(&row, line, cx.now),
+        let refused = match &choice {
+            Err(why) => Err(why.clone()),
+            Ok(choice) => self.refused(&row, &choice.line, cx.now).map_or(Ok(()), Err),
         };
-        if let Some(why) = refused {
-            row.status = MessageStatus::Failed;
-            row.note = Some(why.clone());
-            cx.put(Op::PutMessage(row));
-            if let Some(sid) = prompt {
-                self.prompt(cx, &sid, Input::PromptFailed(id, why));
+        let formed = refused.and_then(|()| self.encode(&row));
+        let (parts, posting) = match formed {
+            Ok(formed) => formed,
+            Err(why) => {
+                row.status = MessageStatus::Failed;
+                row.note = Some(why.clone());
+                cx.put(Op::PutMessage(row));
+                if let Some(sid) = prompt {
+                    self.prompt(cx, &sid, Input::PromptFailed(id, why));
+                }
+                return;
             }
-            return;
-        }
+        };
         cx.put(Op::PutMessage(row.clone()));
-        let parts = parts.unwrap_or_default();
         for part in &parts {
             cx.put(Op::PutPart(part.clone()));
         }
-        self.outgoing.insert(id.clone(), Outgoing { row, parts, prompt });
+        self.outgoing.insert(id.clone(), Outgoing { row, parts, posting, prompt, granted: false });
+        if let Ok(choice) = &choice {
+            self.note_move(cx, to, choice);
+        }
         self.enqueue(cx, &id);
     }
 
@@ -176,11 +213,12 @@ impl Shop {
         if self.waits_for_its_time(cx, id, out.row.not_before) {
             return;
         }
+        let person = out.row.peer.clone();
         let first = out.row.note.as_deref() == Some(AHEAD_OF_ALL);
         let Some(line) = out.row.line.as_ref().and_then(|line| self.lines.get_mut(line)) else { return };
         match first {
-            true => line.queue.push_front(id.clone()),
-            false => line.queue.push_back(id.clone()),
+            true => line.queue.push_front(id.clone(), person),
+            false => line.queue.push_back(id.clone(), person),
         }
     }
 
@@ -197,20 +235,68 @@ impl Shop {
         true
     }
 
-    /// A text that waited for its time.
+    /// A text that waited for its time: the line may be another one by now.
     pub(super) fn its_time(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
         let Some(out) = self.outgoing.get(id) else { return };
         if self.waits_for_its_time(cx, id, out.row.not_before) {
             return;
         }
+        let template = out.row.carriage.template.is_some();
+        let mut row = out.row.clone();
+        if let Ok(choice) = self.choose_line(cx.now, &row.peer, template)
+            && row.line.as_ref() != Some(&choice.line)
+        {
+            row.line = Some(choice.line.clone());
+            row.carriage.choice = Some(choice.why);
+            row.carriage.channel = self.lines.get(&choice.line).map_or(Channel::Sms, |l| l.setup.channel);
+            self.reform(cx, id, row);
+        }
         self.enqueue(cx, id);
     }
 
-    fn encode(&mut self, row: &MessageRow) -> Result<Vec<PartRow>, String> {
+    /// Writes a text of which nothing left anew, as the line of `row` takes it. False: it cannot be.
+    pub(super) fn reform(&mut self, cx: &mut Cx<'_>, id: &MessageId, mut row: MessageRow) -> bool {
+        row.updated = cx.now.wall;
+        let formed = self.encode(&row);
+        let Some(out) = self.outgoing.get_mut(id).filter(|out| out.is_untouched()) else { return false };
+        let Ok((parts, posting)) = formed else { return false };
+        cx.put(Op::PutMessage(row.clone()));
+        for part in &parts {
+            cx.put(Op::PutPart(part.clone()));
+        }
+        if parts.len() < out.parts.len() {
+            let kept = u8::try_from(parts.len()).unwrap_or(u8::MAX);
+            cx.put(Op::DropParts(self.id.clone(), id.clone(), kept));
+        }
+        out.row = row;
+        out.parts = parts;
+        out.posting = posting;
+        true
+    }
+
+    /// A text as its line takes it.
+    fn encode(&mut self, row: &MessageRow) -> Result<(Vec<PartRow>, Option<Posting>), String> {
+        let whole = row.line.as_ref().and_then(|l| self.lines.get(l)).is_some_and(Line::takes_whole);
+        let part = |number, pdu: String, length| PartRow {
+            shop: row.shop.clone(),
+            id: PartId { message: row.id.clone(), number },
+            pdu,
+            length,
+            state: PartState::Queued,
+            line: None,
+            reference: None,
+            attempts: 0,
+            note: None,
+            updated: row.updated,
+        };
         let to = match PhoneNumber::parse(&row.peer, Some(self.settings.text("shop.calling_code"))) {
             Ok(number) => Address::Phone(number),
             Err(_) => Address::Short(row.peer.clone()),
         };
+        if whole {
+            let posting = Posting::default();
+            return Ok((vec![part(1, json!(posting).to_string(), 0)], Some(posting)));
+        }
         self.concat_reference = self.concat_reference.wrapping_add(1);
         let options = pdu::SubmitOptions {
             reference: u16::from(self.concat_reference),
@@ -218,25 +304,16 @@ impl Shop {
             ..pdu::SubmitOptions::default()
         };
         let encoded = pdu::submit(&to, &row.body, &options).map_err(|e| format!("cannot be sent: {e}"))?;
-        let parts = (1u8..).zip(encoded).map(|(number, pdu)| PartRow {
-            shop: self.id.clone(),
-            id: PartId { message: row.id.clone(), number },
-            pdu: pdu.hex,
-            length: pdu.length,
-            state: PartState::Queued,
-            line: None,
-            reference: None,
-            attempts: 0,
-            note: None,
-            updated: row.updated,
-        });
-        Ok(parts.collect())
+        Ok(((1u8..).zip(encoded).map(|(number, pdu)| part(number, pdu.hex, pdu.length)).collect(), None))
     }
 
-    /// Gives every idle line its next PDU. True when something was handed over.
+    /// Gives every line what it has room for. True when something was handed over.
     pub(super) fn pump_lines(&mut self, cx: &mut Cx<'_>) -> bool {
         let ids: Vec<LineId> = self.lines.keys().cloned().collect();
-        ids.iter().any(|line| self.pump_line(cx, line))
+        ids.iter().any(|line| match self.lines.get(line).is_some_and(Line::takes_whole) {
+            true => self.pump_whole(cx, line),
+            false => self.pump_line(cx, line),
+        })
     }
 
     fn pump_line(&mut self, cx: &mut Cx<'_>, id: &LineId) -> bool {
@@ -244,21 +321,12 @@ impl Shop {
         if self.stopping || !line.can_send() || line.paused || line.in_flight.is_some() {
             return false;
         }
-        let Some(message) = line.queue.front().cloned() else { return false };
-        if self.out_of_hours(&message, cx.now) {
-            self.unqueue(&message);
-            self.enqueue(cx, &message);
-            return true;
-        }
-        let refused = self.outgoing.get(&message).and_then(|out| self.refused(&out.row, id, cx.now));
-        if let Some(why) = refused {
-            self.fail_message(cx, &message, &why);
-            return true;
-        }
-        let Some(out) = self.outgoing.get_mut(&message) else {
-            self.unqueue(&message);
-            return true;
+        let message = match self.next_text(cx, id) {
+            Next::Nothing => return false,
+            Next::Changed => return true,
+            Next::Text(message) => message,
         };
+        let Some(out) = self.outgoing.get_mut(&message) else { return false };
         let Some(part) = out.parts.iter_mut().find(|p| p.state == PartState::Queued) else {
             self.unqueue(&message);
             self.message_settled(cx, &message);
@@ -301,9 +369,10 @@ impl Shop {
         }
     }
 
-    fn unqueue(&mut self, message: &MessageId) {
-        for line in self.lines.values_mut() {
-            line.queue.retain(|m| m != message);
+    pub(super) fn unqueue(&mut self, message: &MessageId) {
+        let line = self.outgoing.get(message).and_then(|out| out.row.line.clone());
+        if let Some(line) = line.and_then(|line| self.lines.get_mut(&line)) {
+            line.queue.remove(message);
         }
     }
 
@@ -370,7 +439,7 @@ impl Shop {
             self.step_back(line_id, &id.message);
         }
         if pause {
-            self.pause(cx, line_id);
+            self.pause(cx, line_id, None);
         } else if let Some(why) = failed {
             self.fail_message(cx, &id.message, &why);
         } else {
@@ -446,14 +515,16 @@ impl Shop {
 
     /// Staff say: send what is in doubt once more.
     pub(super) fn resend(&mut self, cx: &mut Cx<'_>, id: &MessageId) -> Result<Value, String> {
-        let line = self.outgoing.get(id).and_then(|o| self.line_for(&o.row.peer));
-        let refused = |row, line| self.refused(row, line, cx.now);
-        if let (Some(out), Some(line)) = (self.outgoing.get(id), &line)
-            && let Some(why) = refused(&out.row, line)
+        if let Some(out) = self.outgoing.get(id)
+            && let Some(line) = self.line_for(cx.now, &out.row.peer)
+            && let Some(why) = self.refused(&out.row, &line, cx.now)
         {
             return Err(why);
         }
         let Some(out) = self.outgoing.get_mut(id) else { return Err(format!("{id} is not in doubt")) };
+        if out.posting.is_some() {
+            return self.resend_post(cx, id);
+        }
         let mut again = 0;
         for part in out.parts.iter_mut().filter(|p| p.state == PartState::Unknown) {
             part.state = PartState::Queued;
@@ -466,9 +537,32 @@ impl Shop {
             return Err(format!("{id} has no part in doubt"));
         }
         self.unknown_parts.retain(|(_, part)| part.message != *id);
-        if let Some(line) = line.and_then(|l| self.lines.get_mut(&l)) {
-            line.queue.push_back(id.clone());
-        }
+        self.go_by_a_line_that_lives(cx, id);
+        self.enqueue(cx, id);
         Ok(json!({ "id": id, "parts": again }))
+    }
+
+    /// The line of a text that is sent again may be gone or down: another one takes it, if it is of the same kind or
+    /// nothing of the text was sent.
+    pub(super) fn go_by_a_line_that_lives(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        let Some(out) = self.outgoing.get(id) else { return };
+        let mut row = out.row.clone();
+        let template = row.carriage.template.is_some();
+        let Ok(choice) = self.choose_line(cx.now, &row.peer, template) else { return };
+        if row.line.as_ref() == Some(&choice.line) {
+            return;
+        }
+        let whole = self.lines.get(&choice.line).is_some_and(Line::takes_whole);
+        let same_kind = whole == out.posting.is_some();
+        row.line = Some(choice.line.clone());
+        row.carriage.choice = Some(choice.why);
+        row.carriage.channel = self.lines.get(&choice.line).map_or(Channel::Sms, |l| l.setup.channel);
+        if !self.reform(cx, id, row.clone())
+            && same_kind
+            && let Some(out) = self.outgoing.get_mut(id)
+        {
+            cx.put(Op::PutMessage(row.clone()));
+            out.row = row;
+        }
     }
 }

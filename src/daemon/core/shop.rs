@@ -7,18 +7,20 @@ use serde_json::{Map, Value, json};
 use super::calls::Calls;
 use super::consent::Consent;
 use super::fetching::Fetch;
-use super::lines::Line;
+use super::lines::{Line, LineSetup};
 use super::orders::Placed;
 use super::runs::Run;
 use super::script::Script;
 use super::sending::Outgoing;
 use super::timers::TimerKey;
+use super::upstream::{Sids, WantedMedia};
 use super::{Cx, Effect};
 use crate::config::ShopSettings;
 use crate::daemon::calls_setup::PlanGround;
 use crate::dealer::DealerCommand;
-use crate::flow::{Env, Limits, lizzy};
+use crate::flow::{Env, Limits as FlowLimits, lizzy};
 use crate::messaging::Conversation;
+use crate::messaging::rates::{Limits, Rates};
 use crate::sip::agent::Binding;
 use crate::store::{ConcatKey, FlowRow, Op, ReceivedRow, Snapshot};
 use crate::types::{
@@ -31,8 +33,8 @@ use crate::types::{
 pub struct ShopSetup {
     /// Its id.
     pub id: ShopId,
-    /// Its lines, in order of preference.
-    pub lines: Vec<LineId>,
+    /// Its lines that carry texts, in order of preference.
+    pub lines: Vec<LineSetup>,
     /// Its dealer's API, if it has one.
     pub dealer: Option<DealerSetup>,
     /// What its dial plan follows from, if it has a trunk or a phone.
@@ -100,6 +102,12 @@ pub(super) struct Shop {
     /// No answer came: a report may name the recipient.
     pub(super) unknown_parts: Vec<(String, PartId)>,
     pub(super) consent: Consent,
+    /// The ids at upstreams of texts that may be told again.
+    pub(super) sids: Sids,
+    /// Texts that an upstream has and that are not at their end.
+    pub(super) by_sid: HashMap<String, MessageId>,
+    pub(super) media: WantedMedia,
+    pub(super) rates: Rates,
     pub(super) orders: BTreeMap<OrderId, Placed>,
     pub(super) fetches: HashMap<u64, Fetch>,
     pub(super) next_fetch: u64,
@@ -115,7 +123,7 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) fn new(setup: ShopSetup) -> Self {
-        let lines = setup.lines.iter().map(|id| (id.clone(), Line::default())).collect();
+        let lines = setup.lines.iter().map(|l| (l.id.clone(), Line::new(l.clone()))).collect();
         Self {
             id: setup.id.clone(),
             settings: ShopSettings::default(),
@@ -131,6 +139,10 @@ impl Shop {
             report_order: VecDeque::new(),
             unknown_parts: Vec::new(),
             consent: Consent::new(&setup.id),
+            sids: Sids::default(),
+            by_sid: HashMap::new(),
+            media: WantedMedia::new(),
+            rates: Rates::new(Limits::default()),
             orders: BTreeMap::new(),
             fetches: HashMap::new(),
             next_fetch: 1,
@@ -171,12 +183,17 @@ impl Shop {
             }
         }
         self.apply_fixed(cx);
+        self.rates.set_limits(super::pace::limits(&self.settings));
+        for line in self.lines.values_mut() {
+            line.note_health(cx.now);
+        }
         self.next_ticket = snapshot.next_ticket.get(&self.id).copied().unwrap_or(1);
         self.concat_reference = u8::try_from(cx.event.0 & 0xff).unwrap_or(0);
         self.load_consent(cx, snapshot);
         self.load_flows(cx, snapshot);
         self.load_people(cx, snapshot);
         self.load_runs(cx, snapshot);
+        self.load_upstream(cx, snapshot);
         self.load_outgoing(cx, snapshot);
         self.load_received(cx, snapshot);
         self.load_orders(cx, snapshot);
@@ -283,7 +300,7 @@ impl Shop {
             people: !s.phones("staff").is_empty(),
             order_wait: s.seconds("dealer.order_wait"),
             flows: self.flows.iter().map(|(name, p)| (name.clone(), p.sid.clone())).collect(),
-            limits: Limits {
+            limits: FlowLimits {
                 steps: s.count("limits.steps"),
                 same_widget: s.count("limits.same_widget"),
                 life: s.seconds("limits.execution_life"),
@@ -335,11 +352,16 @@ impl Shop {
             TimerKey::Concat(_, key) => self.concat_ended(cx, &key),
             TimerKey::Pause(_, line) => self.pause_ended(&line),
             TimerKey::Failover(_, line) => self.failover(cx, &line),
+            TimerKey::Pump(..) => {} // `finish` gives every line what it has room for.
+            TimerKey::Post(_, id) => self.post_due(cx, &id),
+            TimerKey::Told(_, id) => self.told_enough(cx, &id),
+            TimerKey::NotBefore(_, id) => self.its_time(cx, &id),
+            TimerKey::Media(_, id, number) => self.media_due(cx, &id, number),
+            TimerKey::Rates(_) => self.forget_rates(cx),
             TimerKey::Grace(_) => self.release_held(cx),
             TimerKey::Prefetch(_) => self.prefetch(cx),
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
-            TimerKey::NotBefore(_, id) => self.its_time(cx, &id),
             TimerKey::ConsentAge(_) => self.consent_age(cx),
         }
     }
@@ -355,7 +377,8 @@ impl Shop {
             "people": self.people.len(),
             "executions": self.runs.len(),
             "orders": { "open": self.orders.len() - unknown, "unknown": unknown },
-            "texts_unknown": self.unknown_parts.len(),
+            "texts_unknown": self.unknown_parts.len() + self.posts_unknown(),
+            "media_wanted": self.media.len(),
             "dealer": {
                 "configured": self.setup.dealer.is_some(),
                 "reachable": self.dealer.reachable,

@@ -22,6 +22,18 @@ pub(super) enum TimerKey {
     Pause(ShopId, LineId),
     /// A line has been down so long that another takes its texts.
     Failover(ShopId, LineId),
+    /// A line's pace, or a person's, has room again.
+    Pump(ShopId, LineId),
+    /// A text at an upstream is to be looked for, or its post was never answered.
+    Post(ShopId, MessageId),
+    /// Nothing more is heard of a text that the upstream has.
+    Told(ShopId, MessageId),
+    /// A text may leave from now on.
+    NotBefore(ShopId, MessageId),
+    /// A file of a text is to be fetched (again).
+    Media(ShopId, MessageId, u8),
+    /// What is known of who texts how fast can be forgotten.
+    Rates(ShopId),
     /// Waits that were held back for late texts may end.
     Grace(ShopId),
     /// Ask the dealer how he is, and fetch what gets old.
@@ -32,8 +44,6 @@ pub(super) enum TimerKey {
     CallClock(ShopId),
     /// Consent entries may be old enough to go.
     ConsentAge(ShopId),
-    /// A text is not to leave before then.
-    NotBefore(ShopId, MessageId),
 }
 
 impl TimerKey {
@@ -46,11 +56,16 @@ impl TimerKey {
             | Self::Concat(shop, _)
             | Self::Pause(shop, _)
             | Self::Failover(shop, _)
+            | Self::Pump(shop, _)
+            | Self::Post(shop, _)
+            | Self::Told(shop, _)
+            | Self::NotBefore(shop, _)
+            | Self::Media(shop, ..)
+            | Self::Rates(shop)
             | Self::Grace(shop)
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
             | Self::CallClock(shop)
-            | Self::NotBefore(shop, _)
             | Self::ConsentAge(shop) => shop,
         }
     }
@@ -64,11 +79,16 @@ impl TimerKey {
             Self::Concat(..) => "missing parts of a text",
             Self::Pause(..) => "a line's pause",
             Self::Failover(..) => "a line that is down",
+            Self::Pump(..) => "a line's pace",
+            Self::Post(..) => "a text in doubt",
+            Self::Told(..) => "a text that nothing is heard of",
+            Self::NotBefore(..) => "a text's quiet hours",
+            Self::Media(..) => "a file of a text",
+            Self::Rates(_) => "rates: silence",
             Self::Grace(_) => "late texts after an outage",
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
-            Self::NotBefore(..) => "a text's quiet hours",
             Self::ConsentAge(_) => "old consent entries",
         }
     }
@@ -95,6 +115,17 @@ impl Timers {
         if self.deadlines.get(&key).is_none_or(|old| deadline < *old) {
             self.set(key, deadline);
         }
+    }
+
+    /// Sets a timer that may be set already: the later deadline stays.
+    pub(super) fn set_latest(&mut self, key: TimerKey, deadline: Mono) {
+        if self.deadlines.get(&key).is_none_or(|old| deadline > *old) {
+            self.set(key, deadline);
+        }
+    }
+
+    pub(super) fn is_set(&self, key: &TimerKey) -> bool {
+        self.deadlines.contains_key(key)
     }
 
     pub(super) fn cancel(&mut self, key: &TimerKey) {
