@@ -12,6 +12,8 @@ mod samples;
 mod signalling;
 #[path = "../tests/fuzz/sound.rs"]
 mod sound;
+#[path = "../tests/fuzz/upstream.rs"]
+mod upstream;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,7 +49,8 @@ fn wanted() -> Option<Wanted> {
 }
 
 fn all() -> Vec<Target> {
-    signalling::TARGETS.into_iter().chain(sound::TARGETS).chain(calls::TARGETS).collect()
+    let signalling = signalling::TARGETS.into_iter().chain(sound::TARGETS);
+    signalling.chain(calls::TARGETS).chain(upstream::TARGETS).collect()
 }
 
 /// Ends the process when one input does not end.

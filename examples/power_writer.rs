@@ -13,9 +13,10 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use backroom::messaging::ledger::Purpose;
 use backroom::store::{
-    Check, ConversationRow, Direction, ExecutionRow, MessageRow, MessageStatus, Notice, Op, Options, PartRow,
-    PartState, Source, StepRow, Store, Transaction,
+    Carriage, Check, ConversationRow, Direction, ExecutionRow, MessageRow, MessageStatus, Notice, Op,
+    Options, PartRow, PartState, Source, StepRow, Store, Transaction,
 };
 use backroom::types::{
     BootId, ConversationId, ExecutionSid, LineId, MessageId, Mono, Now, PartId, ShopId, Wall,
@@ -247,6 +248,9 @@ fn event(number: u64) -> Transaction {
                 wall_sure: true,
                 updated: NOW.wall,
                 sent_at: None,
+                purpose: Purpose::Reply,
+                not_before: None,
+                carriage: Carriage::default(),
             }),
             part(1),
             part(2),

@@ -188,6 +188,17 @@ fn every_silenced_lint_has_a_reason() {
 }
 
 #[test]
+fn one_file_alone_is_unsafe() {
+    let sources = Tree::read().sources();
+    none(&sources.iter().flat_map(|s| hygiene::unsafe_faults(s, hygiene::UNSAFE)).collect::<Vec<_>>());
+    assert!(
+        sources.iter().any(|s| s.path == hygiene::UNSAFE && !hygiene::unsafe_faults(s, "").is_empty()),
+        "{} is not unsafe any more: forbid it everywhere",
+        hygiene::UNSAFE
+    );
+}
+
+#[test]
 fn nothing_names_one_machine() {
     let tree = Tree::read();
     none(&tree.files.iter().flat_map(|(path, text)| hygiene::machine_faults(path, text)).collect::<Vec<_>>());

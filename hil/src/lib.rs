@@ -3,6 +3,8 @@
 //! Nothing here depends on `backroom`: AT, PDU, SIP, RTP and HTTP are spoken by codecs of its own, so that a mistake
 //! cannot hide by being made twice.
 
+#![forbid(unsafe_code)]
+
 pub mod bench;
 pub mod dealer;
 pub mod emergency;

@@ -1,5 +1,7 @@
 //! `hil`: each subcommand is one simulator; this file only dispatches.
 
+#![forbid(unsafe_code)]
+
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 

@@ -6,6 +6,8 @@
 mod dealer;
 #[path = "http/twilio.rs"]
 mod twilio;
+#[path = "http/twilio_setup.rs"]
+mod twilio_setup;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -77,7 +79,19 @@ impl Answer {
 
 /// `headers` end in CRLF each. `None`: the connection ended without an answer.
 fn request(host: &str, method: &str, path: &str, headers: &str, body: &str) -> Option<Answer> {
-    let mut stream = TcpStream::connect(host).unwrap();
+    request_at(host, host, method, path, headers, body)
+}
+
+/// The same to an address that goes by another name.
+fn request_at(
+    address: &str,
+    host: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).unwrap();
     let head = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{headers}");
     write!(stream, "{head}Content-Length: {}\r\n\r\n{body}", body.len()).unwrap();
     let mut answer = Vec::new();

@@ -1,8 +1,6 @@
 //! One queue of all timers of calls, each with the name of what it is for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use crate::types::{CallId, LegId, Mono};
+use crate::types::{CallId, Deadlines, LegId, Mono};
 
 /// What a call waits for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,55 +36,39 @@ type Key = (CallId, Timer);
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    queue: BTreeSet<(Mono, Key)>,
-    deadlines: BTreeMap<Key, Mono>,
-}
+pub(super) struct Timers(Deadlines<Key>);
 
 impl Timers {
     /// Sets or moves a timer.
     pub(super) fn set(&mut self, call: &CallId, timer: Timer, deadline: Mono) {
-        self.cancel(call, &timer);
-        let key = (call.clone(), timer);
-        self.deadlines.insert(key.clone(), deadline);
-        self.queue.insert((deadline, key));
+        self.0.set((call.clone(), timer), deadline);
     }
 
     pub(super) fn cancel(&mut self, call: &CallId, timer: &Timer) -> Option<Mono> {
-        let key = (call.clone(), timer.clone());
-        let deadline = self.deadlines.remove(&key)?;
-        self.queue.remove(&(deadline, key));
-        Some(deadline)
+        self.0.cancel(&(call.clone(), timer.clone()))
     }
 
     /// Takes all timers of a call that has ended.
     pub(super) fn forget(&mut self, call: &CallId) {
         let first = (call.clone(), Timer::Ring);
-        let of_call: Vec<Key> =
-            self.deadlines.range(first..).map(|(k, _)| k).take_while(|k| k.0 == *call).cloned().collect();
-        for (call, timer) in of_call {
-            self.cancel(&call, &timer);
+        let of_call: Vec<Key> = self.0.range(first..).take_while(|k| k.0 == *call).cloned().collect();
+        for key in of_call {
+            self.0.cancel(&key);
         }
     }
 
     pub(super) fn take_due(&mut self, now: Mono) -> Option<Key> {
-        let (deadline, _) = self.queue.first()?;
-        if *deadline > now {
-            return None;
-        }
-        let (_, key) = self.queue.pop_first()?;
-        self.deadlines.remove(&key);
-        Some(key)
+        self.0.take_due(now)
     }
 
     pub(super) fn next(&self) -> Option<(Mono, &'static str)> {
-        self.queue.first().map(|(deadline, (_, timer))| (*deadline, timer.name()))
+        self.0.next().map(|(deadline, (_, timer))| (deadline, timer.name()))
     }
 
     /// The legs that timers wait for.
     #[cfg(test)]
     pub(super) fn legs(&self) -> impl Iterator<Item = &LegId> {
-        self.deadlines.keys().filter_map(|(_, timer)| match timer {
+        self.0.keys().filter_map(|(_, timer)| match timer {
             Timer::Silence(leg) | Timer::Minute(leg) => Some(leg),
             Timer::Ring | Timer::Round | Timer::Prompt | Timer::Longest => None,
         })
@@ -94,7 +76,7 @@ impl Timers {
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.0.len()
     }
 }
 

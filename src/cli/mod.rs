@@ -16,6 +16,7 @@ mod doctor;
 mod phone;
 mod settings;
 mod texts;
+mod twilio;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -27,7 +28,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, Config, ShopSettings};
 use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::Ask;
-use crate::{daemon, telemetry};
+use crate::{daemon, telemetry, web};
 
 /// The arguments.
 #[derive(Debug, Parser)]
@@ -105,6 +106,11 @@ enum Command {
         #[command(subcommand)]
         command: Flow,
     },
+    /// Twilio: voice for a box without a public address, the cloud's flows, voicemail, usage
+    Twilio {
+        #[command(subcommand)]
+        command: twilio::Twilio,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -169,6 +175,9 @@ pub fn main() -> ExitCode {
             filter(|line| (!line.trim().is_empty()).then(|| liquid::answer(line)))
         }
         Command::Flow { command: Flow::Lint { files, json } } => lint(&files, json),
+        Command::Twilio { command } => {
+            with_config(&cli.config, |config| twilio::run(&cli.config, config, command))
+        }
     }
 }
 
@@ -267,12 +276,13 @@ fn run(path: &std::path::Path) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("the runtime does not start: {error}")),
     };
+    let front = web::hooks::front(&config);
     let ready = || {
         tracing::info!("ready");
         // Nothing can be done about a systemd that does not listen.
         let _unheard = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     };
-    let how = runtime.block_on(daemon::run(config, asked_to_stop(), ready));
+    let how = runtime.block_on(daemon::run(config, front, asked_to_stop(), ready));
     // Everything that matters has ended in order; a thread that still reads root certificates may be left alone.
     runtime.shutdown_timeout(Duration::from_millis(100));
     match how {

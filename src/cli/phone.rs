@@ -112,7 +112,7 @@ fn next_extension(config: &Config) -> String {
 }
 
 /// A file that only its owner reads: who owns the database, because that is who runs the daemon.
-fn write(place: &Path, password: &str, config: &Config) -> std::io::Result<()> {
+pub(super) fn write(place: &Path, password: &str, config: &Config) -> std::io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
     writeln!(file, "{password}")?;
     file.sync_all()?;

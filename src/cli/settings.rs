@@ -197,7 +197,7 @@ fn change(config: &Config, shop: &ShopConfig, values: Map<String, Value>) -> Res
     write(config, ops).map_err(|e| e.to_string())
 }
 
-fn write(config: &Config, ops: Vec<Op>) -> Result<(), StoreError> {
+pub(super) fn write(config: &Config, ops: Vec<Op>) -> Result<(), StoreError> {
     let boot = boot_id().unwrap_or_default();
     let now = Now { mono: Mono(0), wall: wall_now(), wall_sure: true };
     let (store, ..) = store::open(&Options::new(&config.storage.path, boot), now)?;

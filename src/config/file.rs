@@ -129,7 +129,7 @@ pub fn parse(text: &str, credentials: Option<&Path>) -> Result<Config, Vec<Fault
 
 impl Reader<'_> {
     fn root(&mut self, root: &DeTable<'_>) -> Config {
-        self.known(root, "the file", &["storage", "shop", "line", "phone", "sip", "media"]);
+        self.known(root, "the file", &["storage", "shop", "line", "phone", "sip", "media", "web"]);
         let storage = self.storage(root.get("storage"));
         let mut shops: Vec<ShopConfig> = Vec::new();
         for (at, table) in self.tables(root.get("shop"), "shop") {
@@ -153,7 +153,8 @@ impl Reader<'_> {
             );
         }
         let media = self.media(root.get("media"), &storage.path);
-        let (upstreams, web, endpoints) = (Vec::new(), WebSection::default(), Vec::new());
+        let web = self.web(root.get("web"));
+        let (upstreams, endpoints) = (Vec::new(), Vec::new());
         Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
     }
 

@@ -11,6 +11,7 @@ pub mod settings;
 mod sip;
 mod trunk;
 mod upstream;
+mod web;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Command, ConsentAsk};
+use super::core::{Command, ConsentAsk, NewFlow};
 use super::turns::Request;
 use crate::messaging::ledger::Purpose;
 use crate::types::{CallId, MessageId, OrderId, ShopId};
@@ -88,6 +88,23 @@ pub enum Ask {
         /// CA…
         call: String,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: String,
+        /// Friendly name.
+        name: String,
+        /// FW…, ours.
+        sid: String,
+        /// Its number, one above the newest; or the newest, to publish it.
+        revision: u32,
+        /// Studio JSON.
+        definition: String,
+        /// New conversations run it from now on.
+        publish: bool,
+        /// Who.
+        by: String,
+    },
     /// How things stand.
     Status,
 }
@@ -106,6 +123,10 @@ impl From<Ask> for Command {
             }
             Ask::Set { shop, values, by } => Self::Set { shop: ShopId(shop), values, by },
             Ask::HangUp { shop, call } => Self::HangUp { shop: ShopId(shop), call: CallId(call) },
+            Ask::PutFlow { shop, name, sid, revision, definition, publish, by } => {
+                let flow = NewFlow { name, sid, revision, definition, publish, by };
+                Self::PutFlow { shop: ShopId(shop), flow }
+            }
             Ask::Status => Self::Status,
         }
     }

@@ -13,9 +13,12 @@ use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
 use super::core::{Core, DealerSetup, LineSetup, ShopSetup, Takes};
+use super::front::{Front, Handle, with_counters};
+use super::memory;
 use super::supervise::{QUEUE, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
+use super::voicemail;
 use crate::at;
 use crate::config::{Config, LineConfig, Port};
 use crate::dealer::{self, DealerConfig};
@@ -57,12 +60,13 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
-/// Runs the box until `shutdown` is ready. `ready` is called once, when texts are taken.
+/// Runs the box until `shutdown` is ready, with `front` before it. `ready` is called once, when texts are taken.
 ///
 /// # Errors
 /// [`RunError`]; exit with a failure, so that systemd starts the box again.
 pub async fn run(
     config: Config,
+    front: Option<Front>,
     shutdown: impl Future<Output = ()> + Send,
     ready: impl FnOnce(),
 ) -> Result<(), RunError> {
@@ -88,7 +92,7 @@ pub async fn run(
     let (stop, stopped) = watch::channel(false);
     let (edges_stop, edges_stopped) = watch::channel(false);
     let mut edges = tokio::task::JoinSet::new();
-    let (telephony, calls) = telephony::prepare(&config, &core);
+    let (telephony, mut calls) = telephony::prepare(&config, &core);
     if let Some(telephony) = telephony {
         edges.spawn(telephony.run(clock.clone(), edges_stopped.clone()));
     }
@@ -117,11 +121,18 @@ pub async fn run(
     }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
+    voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
+    if let Some(front) = front {
+        calls.counters = with_counters(calls.counters, front.name, front.counters);
+        let handle = Handle::new(requests_tx.clone(), store.clone(), edges_stopped.clone());
+        edges.spawn((front.serve)(handle));
+    }
     let control = tokio::spawn(control::serve(listener, requests_tx));
     let unchecked = notices.iter().any(|n| matches!(n, Notice::NotChecked { .. }));
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
+    let small = tokio::spawn(memory::keep_small());
 
     let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
@@ -146,6 +157,7 @@ pub async fn run(
     tracing::debug!("the loop has ended");
     control.abort();
     keeper.abort();
+    small.abort();
     edges_stop.send_replace(true);
     let ending = async { while edges.join_next().await.is_some() {} };
     // A writer that ended hears nothing any more.

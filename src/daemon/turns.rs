@@ -344,10 +344,22 @@ impl Turns {
         }
         if step.transaction.ops.is_empty() {
             for effect in step.after {
-                self.effect(effect);
+                self.settled(effect);
             }
         } else {
             self.submit(step.transaction, step.after);
+        }
+    }
+
+    /// An effect of a step that changed nothing. An answer may say that what was asked is done already, by a step whose
+    /// commit is still under way: it waits for that.
+    fn settled(&mut self, effect: Effect) {
+        match (effect, self.pending.back_mut()) {
+            (answer @ Effect::Reply(..), Some((_, after))) => {
+                after.push(answer);
+                self.store.hurry();
+            }
+            (effect, _) => self.effect(effect),
         }
     }
 

@@ -3,7 +3,7 @@
 //! so that strangers who only collect challenges take no memory; the store remembers those that were used rightly,
 //! and each use counts once. Time, client nonces and the server's key are inputs. auth-int and `Basic` are absent.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::Duration;
 
@@ -260,7 +260,8 @@ pub struct Server {
     issued: u64,
     /// Nonces up to this number were forgotten while they were valid, and are no longer.
     floor: u64,
-    used: BTreeMap<u64, Used>,
+    /// The oldest first. In one piece: what is kept for an hour shares no page with what a burst leaves free.
+    used: VecDeque<Used>,
 }
 
 impl fmt::Debug for Server {
@@ -272,6 +273,7 @@ impl fmt::Debug for Server {
 /// Which counts of a nonce were seen.
 #[derive(Clone, Copy, Debug)]
 struct Used {
+    number: u64,
     issued: Mono,
     highest: u32,
     /// Bit n: `highest - n` was seen.
@@ -306,7 +308,7 @@ impl Server {
     /// `key` is 32 bytes of randomness, made anew at each start.
     #[must_use]
     pub fn new(settings: ServerSettings, key: [u8; 32]) -> Self {
-        Self { settings, key, issued: 0, floor: 0, used: BTreeMap::new() }
+        Self { settings, key, issued: 0, floor: 0, used: VecDeque::new() }
     }
 
     /// Challenges for one response, one an algorithm, with one nonce.
@@ -369,25 +371,26 @@ impl Server {
 
     fn count(&mut self, nonce: &Nonce, count: Option<&str>, now: Mono) -> Verdict {
         let life = self.settings.nonce_life;
-        while let Some(entry) = self.used.first_entry() {
-            if now.since(entry.get().issued) <= life {
-                break;
-            }
-            entry.remove();
+        while self.used.front().is_some_and(|oldest| now.since(oldest.issued) > life) {
+            self.used.pop_front();
         }
         if now.since(nonce.issued) > life || nonce.number <= self.floor {
             return Verdict::Stale;
         }
-        let used =
-            self.used.entry(nonce.number).or_insert(Used { issued: nonce.issued, highest: 0, seen: 0 });
+        let at = self.used.partition_point(|used| used.number < nonce.number);
+        if self.used.get(at).is_none_or(|used| used.number != nonce.number) {
+            let unused = Used { number: nonce.number, issued: nonce.issued, highest: 0, seen: 0 };
+            self.used.insert(at, unused);
+        }
+        let Some(used) = self.used.get_mut(at) else { return Verdict::Stale };
         // Without a count (RFC 2069) a nonce serves once.
         let new = match count {
             Some(count) => u32::from_str_radix(count, 16).is_ok_and(|c| c > 0 && used.take(c)),
             None => used.take(u32::MAX),
         };
         while self.used.len() > self.settings.nonces {
-            let Some((number, _)) = self.used.pop_first() else { break };
-            self.floor = number;
+            let Some(oldest) = self.used.pop_front() else { break };
+            self.floor = oldest.number;
         }
         if new { Verdict::Accepted } else { Verdict::Stale }
     }

@@ -2,3 +2,19 @@
 //! A line of this kind takes and brings texts whole ([`crate::types::LineCommand::Post`],
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
+
+mod client;
+pub mod desk;
+pub mod recordings;
+mod rest;
+pub mod setup;
+pub mod studio;
+pub mod usage;
+
+pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
+#[cfg(test)]
+mod account_tests;
+pub mod fields;
+pub mod signature;
+pub mod webhook;

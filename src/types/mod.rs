@@ -2,6 +2,7 @@
 //! own value; knows no room.
 
 mod call;
+mod deadlines;
 mod dtmf;
 pub mod gsm7;
 mod id;
@@ -18,6 +19,7 @@ pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
     NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
 };
+pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
 pub use id::{
     CallId, ConversationId, DeviceId, EventId, ExecutionSid, LegId, LineId, MessageId, OrderId, PartId,

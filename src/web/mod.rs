@@ -1,5 +1,7 @@
-//! Pages and HTTP of this box. Today there is one page, the demonstration's, in builds that have it; the box itself
-//! listens on no port.
+//! HTTP of this box: the webhooks of an upstream, where `[web] listen` says so, and in builds that have it the
+//! demonstration's page. Without `[web] listen` the box listens on no HTTP port.
 
 #[cfg(feature = "demo")]
 pub mod demo;
+pub mod hooks;
+mod wire;

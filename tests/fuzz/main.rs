@@ -8,6 +8,7 @@ mod engine;
 mod samples;
 mod signalling;
 mod sound;
+mod upstream;
 
 use engine::{Budget, Target, fuzz};
 
@@ -67,6 +68,16 @@ fn keys_of_any_bytes() {
 #[test]
 fn calls_in_any_state() {
     survives(&calls::TARGETS, "agent", 300);
+}
+
+#[test]
+fn webhooks_of_any_bytes() {
+    survives(&upstream::TARGETS, "webhook-form", 10_000);
+}
+
+#[test]
+fn signatures_of_any_bytes() {
+    survives(&upstream::TARGETS, "webhook-signature", 5000);
 }
 
 /// The harness itself: it finds what it is for.

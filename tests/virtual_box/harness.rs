@@ -8,16 +8,16 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, DeviceId, EventId, LegCommand, LegEvent, LegId, LineCommand, LineEvent,
-    LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult, ShopId, Slot,
-    Via, Wall,
+    Address, BootId, Capabilities, Channel, Delivery, DeviceId, EventId, LegCommand, LegEvent, LegId,
+    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
+    PostResult, PostsFound, SendResult, ShopId, Slot, UpstreamText, Via, Wall,
 };
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
@@ -168,12 +168,27 @@ pub(crate) struct ShopPlan {
     pub(crate) line: LineId,
     /// Used when `line` cannot be.
     pub(crate) second_line: Option<LineId>,
+    /// A line at an upstream, and its number.
+    pub(crate) upstream: Option<(LineId, PhoneNumber)>,
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
     pub(crate) settings: Map<String, Value>,
 }
 
 impl ShopPlan {
+    fn setups(&self) -> Vec<LineSetup> {
+        let modems = (0..).zip(self.lines()).map(|(at, line)| LineSetup::modem(line, at));
+        let upstream = self.upstream.clone().map(|(id, number)| LineSetup {
+            id,
+            takes: Takes::Whole,
+            channel: Channel::Sms,
+            priority: 9,
+            cost: 1000,
+            number: Some(number),
+        });
+        modems.chain(upstream).collect()
+    }
+
     fn lines(&self) -> Vec<LineId> {
         std::iter::once(&self.line).chain(&self.second_line).cloned().collect()
     }
@@ -185,6 +200,7 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
         second_line: None,
+        upstream: None,
         has_dealer: true,
         calls: None,
         settings: settings.as_object().cloned().unwrap(),
@@ -255,6 +271,13 @@ pub(crate) struct VirtualBox {
     /// What the edge that signals was told, in order.
     pub(crate) told: Vec<(LegId, LegCommand)>,
     pub(crate) sound: Vec<MediaCommand>,
+    /// Whom the upstream was asked to text, whatever came of it.
+    pub(crate) tried: Vec<(LineId, String)>,
+    /// Who opted out at the upstream.
+    pub(crate) opted_out: std::collections::BTreeSet<String>,
+    /// STOP comes from this person when the modem next asks for a text to them.
+    pub(crate) stop_at_prompt: Option<(LineId, String)>,
+    sids: u32,
 }
 
 impl VirtualBox {
@@ -286,6 +309,10 @@ impl VirtualBox {
             taken: 0,
             told: Vec::new(),
             sound: Vec::new(),
+            tried: Vec::new(),
+            opted_out: std::collections::BTreeSet::new(),
+            stop_at_prompt: None,
+            sids: 0,
         };
         this.start().await;
         this
@@ -316,7 +343,7 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: (0..).zip(plan.lines()).map(|(at, line)| LineSetup::modem(line, at)).collect(),
+            lines: plan.setups(),
             calls: plan.calls.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
@@ -336,7 +363,8 @@ impl VirtualBox {
         trunk_lives.try_send(TrunkLife::Began(trunk_tx)).unwrap();
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
-        for line in self.plans.iter().flat_map(ShopPlan::lines) {
+        let upstreams = self.plans.iter().flat_map(|p| &p.upstream).map(|(line, _)| line.clone());
+        for line in self.plans.iter().flat_map(ShopPlan::lines).chain(upstreams) {
             let (tx, rx) = mpsc::channel(10_000);
             line_tx.insert(line.clone(), tx);
             lines.insert(line, rx);
@@ -374,7 +402,8 @@ impl VirtualBox {
         for line in trunks {
             self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
         }
-        let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
+        let upstreams = self.plans.iter().flat_map(|p| &p.upstream).map(|(line, _)| line.clone());
+        let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).chain(upstreams).collect();
         ids.retain(|id| !self.unplugged.contains(id));
         for id in &ids {
             self.line_up(id);
@@ -427,6 +456,12 @@ impl VirtualBox {
     }
 
     pub(crate) fn line_up(&mut self, id: &LineId) {
+        if self.plans.iter().flat_map(|p| &p.upstream).any(|(line, _)| line == id) {
+            let identity = format!("account-{id}");
+            self.tell(id, LineEvent::Up { identity, sim: None, number: None });
+            self.tell(id, LineEvent::Swept);
+            return;
+        }
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
             sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
@@ -480,11 +515,27 @@ impl VirtualBox {
                 if let Ok(command) = commands.try_recv() {
                     moved = true;
                     self.taken += 1;
-                    let modem = self.modems.get_mut(id).unwrap();
-                    let answer = match self.unplugged.contains(id) {
-                        true => unplugged(command),
-                        false => modem.handle(id, command, &mut self.carried),
+                    let answer = match (self.unplugged.contains(id), self.modems.get_mut(id)) {
+                        (true, _) => unplugged(command),
+                        (false, Some(modem)) => modem.handle(id, command, &mut self.carried),
+                        (false, None) => {
+                            self.sids += 1;
+                            let opted_out = &self.opted_out;
+                            let said = upstream(id, command, self.sids, opted_out, &mut self.tried);
+                            self.carried.extend(said.0);
+                            said.1
+                        }
                     };
+                    let asked = matches!(answer, Some(LineEvent::Prompted { .. }));
+                    if let Some((_, who)) = self.stop_at_prompt.take_if(|(line, who)| {
+                        asked && line == id && self.modems.get(id).is_some_and(|m| m.asks_for(who))
+                    }) {
+                        let modem = self.modems.get_mut(id).unwrap();
+                        let (index, pdu) = modem.receive(&who, "STOP", self.clock.now().wall);
+                        let slot = Slot { mem: Mem::SM, index };
+                        let event = LineEvent::Received { slot, pdu };
+                        machine.line_events.try_send((id.clone(), event)).unwrap();
+                    }
                     if let Some(event) = answer {
                         machine.line_events.try_send((id.clone(), event)).unwrap();
                     }
@@ -537,6 +588,33 @@ impl VirtualBox {
     pub(crate) async fn text(&mut self, from: &str, body: &str) {
         let line = self.plans[0].line.clone();
         self.text_on(&line, from, body).await;
+    }
+
+    /// A text is at the upstream. `kind`: what that took it for.
+    pub(crate) async fn upstream_text(&mut self, line: &LineId, from: &str, body: &str, kind: Option<&str>) {
+        self.sids += 1;
+        let parameters = kind.map(|kind| ("OptOutType".to_owned(), Value::from(kind)));
+        let text = UpstreamText {
+            sid: format!("SM{:032x}", self.sids),
+            channel: Channel::Sms,
+            from: from.to_owned(),
+            to: SHOP_NUMBER.to_owned(),
+            body: body.to_owned(),
+            media: Vec::new(),
+            sent: Some(self.clock.now().wall),
+            parameters: parameters.into_iter().collect(),
+        };
+        self.tell(line, LineEvent::Text(Box::new(text)));
+        self.pump().await;
+    }
+
+    /// Somebody sets the clock.
+    pub(crate) fn clock_is_sure(&self) {
+        self.clock.set(Now { wall_sure: true, ..self.clock.now() });
+    }
+
+    pub(crate) fn clock_wall(&self) -> Wall {
+        self.clock.now().wall
     }
 
     /// The network puts a text on the SIM, whether the box is on or not.
@@ -669,12 +747,76 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
             part,
             result: SendResult::NotTried { why: "the line is not up".into() },
         }),
-        LineCommand::Proceed { .. } | LineCommand::Free { .. } => None,
+        LineCommand::Post(post) => Some(LineEvent::Posted {
+            message: post.message,
+            attempt: post.attempt,
+            result: PostResult::NotTried { why: "the line is not up".into() },
+        }),
+        LineCommand::Find { message, .. } => Some(LineEvent::Found {
+            message,
+            found: PostsFound::Unreachable { why: "the line is not up".into() },
+        }),
+        LineCommand::Proceed { .. }
+        | LineCommand::Free { .. }
+        | LineCommand::Resume(_)
+        | LineCommand::Track { .. } => None,
         other => panic!("a modem is told {other:?}"),
     }
 }
 
+/// What the upstream carries, and answers.
+fn upstream(
+    id: &LineId,
+    command: LineCommand,
+    sid: u32,
+    opted_out: &std::collections::BTreeSet<String>,
+    tried: &mut Vec<(LineId, String)>,
+) -> (Option<Carried>, Option<LineEvent>) {
+    match command {
+        LineCommand::Post(post) => {
+            tried.push((id.clone(), post.to.clone()));
+            let refused = opted_out.contains(&post.to);
+            let result = match refused {
+                true => PostResult::Rejected {
+                    code: Some(21610),
+                    why: "the recipient opted out".into(),
+                    temporary: false,
+                    retry_after: None,
+                },
+                false => {
+                    PostResult::Accepted { sid: format!("SM{sid:032x}"), status: Delivery::Sent, at: None }
+                }
+            };
+            let answer = LineEvent::Posted { message: post.message, attempt: post.attempt, result };
+            let carried = Carried { line: id.clone(), to: post.to, body: post.body };
+            ((!refused).then_some(carried), Some(answer))
+        }
+        LineCommand::Find { message, .. } => {
+            (None, Some(LineEvent::Found { message, found: PostsFound::These(Vec::new()) }))
+        }
+        LineCommand::Resume(_) | LineCommand::Track { .. } => (None, None),
+        other => panic!("an upstream is told {other:?}"),
+    }
+}
+
 impl SimModem {
+    /// Whether it asked for the PDU of a text to this person.
+    fn asks_for(&self, who: &str) -> bool {
+        let pdu = self.prompted.as_ref().map(|(pdu, _)| pdu::decode(pdu, pdu::Direction::ToSc, None));
+        matches!(pdu, Some(Ok(pdu::Pdu::Submit(submit))) if submit.to.as_str() == who)
+    }
+
+    /// A text in one part, and where it lies.
+    fn receive(&mut self, from: &str, body: &str, wall: Wall) -> (u16, String) {
+        let from = Address::Phone(PhoneNumber::parse(from, None).unwrap());
+        let timestamp = Timestamp { utc: Wall(wall.0 / 1000 * 1000), quarters: -32 };
+        let options = DeliverOptions { timestamp, reference: 9, wide: false, class: None };
+        let pdu = pdu::deliver(&from, body, &options).unwrap().remove(0).hex;
+        let index = (1..).find(|i| !self.slots.contains_key(i)).unwrap();
+        self.slots.insert(index, pdu.clone());
+        (index, pdu)
+    }
+
     fn fresh() -> Self {
         Self { answering: true, ..Self::default() }
     }

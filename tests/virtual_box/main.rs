@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness that cannot go on fails its test")]
 
 mod calls;
+mod consent;
 mod conversations;
 mod harness;
 mod hostile;

@@ -33,6 +33,9 @@ pub struct Args {
     /// An API key that is let in too: SK…:SECRET
     #[arg(long, value_parser = key)]
     api_key: Option<(String, String)>,
+    /// Test credentials, which take magic numbers and send nothing: AC…:TOKEN
+    #[arg(long, value_parser = key)]
+    test_account: Option<(String, String)>,
     /// One of the account's numbers; may be repeated
     #[arg(long, default_value = "+12065550199")]
     number: Vec<String>,
@@ -42,7 +45,7 @@ pub struct Args {
 }
 
 fn key(text: &str) -> Result<(String, String), String> {
-    let pair = text.split_once(':').ok_or("SK…:SECRET is wanted")?;
+    let pair = text.split_once(':').ok_or("SID:SECRET is wanted")?;
     Ok((pair.0.to_owned(), pair.1.to_owned()))
 }
 
@@ -65,6 +68,7 @@ async fn serve(args: Args) -> io::Result<()> {
         account: args.account,
         auth_token: args.auth_token,
         api_key: args.api_key,
+        test_account: args.test_account,
         numbers: args.number,
         seed: args.seed,
         url: String::new(),
@@ -92,6 +96,7 @@ fn router(twilio: Arc<Twilio>) -> Router {
         .route("/_sim/blocks", get(blocks).post(block))
         .route("/_sim/messages", get(messages))
         .route("/_sim/messages/{sid}", post(message))
+        .route("/_sim/sip", get(async |State(twilio): Sim| Json(twilio.sip_users())))
         .route("/_sim/deliveries", get(async |State(twilio): Sim| Json(twilio.deliveries())))
         .route("/_sim/stats", get(async |State(twilio): Sim| Json(twilio.stats())))
         .route("/_sim/down", post(async |State(twilio): Sim| done(twilio.stop_listening())))

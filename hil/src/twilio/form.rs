@@ -12,7 +12,7 @@ pub(super) fn parse(text: &[u8]) -> Pairs {
         .map(|pair| {
             let at = pair.iter().position(|byte| *byte == b'=');
             let (name, value) = at.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
-            (decode(name), decode(value))
+            (decode_plus(name), decode_plus(value))
         })
         .collect()
 }
@@ -29,9 +29,14 @@ pub(super) fn get<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a s
     pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
 }
 
-fn decode(text: &[u8]) -> String {
+fn decode_plus(text: &[u8]) -> String {
     let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     percent::decode(&spaced)
+}
+
+/// A part of a path, its percent codes undone; a plus is a plus.
+pub(super) fn decode(text: &str) -> String {
+    percent::decode(text.as_bytes())
 }
 
 /// Everything but RFC 3986's unreserved characters as percent codes.

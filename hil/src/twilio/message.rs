@@ -9,7 +9,12 @@ pub(super) fn rfc2822(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
 }
 
-/// The same, or null.
+/// `2026-11-20T08:00:00Z`, as the other APIs write times.
+pub(super) fn iso8601(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// The same as [`rfc2822`], or null.
 pub(super) fn rfc2822_or_null(at: Option<Timestamp>) -> Value {
     at.map_or(Value::Null, |at| rfc2822(at).into())
 }
@@ -119,9 +124,7 @@ impl Message {
     /// Deliberately without `tags` and `messaging_service` fields of other products.
     pub(super) fn json(&self, account: &str) -> Value {
         let uri = format!("/2010-04-01/Accounts/{account}/Messages/{}", self.sid);
-        let price = self.sent.filter(|_| self.error.is_none());
-        let price =
-            price.map(|_| format!("-{:.5}", 0.0083 * f64::from(u32::try_from(self.segments).unwrap_or(1))));
+        let price = self.price().map(|price| format!("-{price:.5}"));
         json!({
             "account_sid": account,
             "api_version": "2010-04-01",
@@ -144,6 +147,12 @@ impl Message {
             "to": self.to,
             "uri": format!("{uri}.json"),
         })
+    }
+
+    /// In dollars, of what was sent or received.
+    pub(super) fn price(&self) -> Option<f64> {
+        let charged = self.sent.filter(|_| self.error.is_none());
+        charged.map(|_| 0.0083 * f64::from(u32::try_from(self.segments).unwrap_or(1)))
     }
 
     pub(super) fn media_json(&self, media: &Media, account: &str) -> Value {

@@ -1,18 +1,26 @@
-//! Twilio on loopback: one account's Messages, Calls, Recordings, numbers and usage over the REST API of
-//! 2010-04-01, and the signed webhooks that follow from them, with every fault that `backroom` must live with.
+//! Twilio on loopback: one account's Messages, Calls, Recordings, numbers, SIP domains and usage over the REST API of
+//! 2010-04-01, its Studio flows (v2), and the signed webhooks that follow from them, with every fault that `backroom`
+//! must live with. Products are told apart by host (`api.`, `studio.`) and, on an address, by path.
 //!
 //! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
-//! answers also while the API is down. Deliberately absent: Studio, SIP domains, and TwiML beyond `<Message>`.
+//! answers also while the API is down. Deliberately absent: running flows, SIP itself, and TwiML beyond `<Message>`.
 //!
 //! The server is `serve`'s: stopping it cuts every connection, and a test's paused clock does not pause Twilio.
 
+mod asked;
 mod call;
 mod cli;
 mod fault;
 mod form;
+mod list;
 mod message;
+mod number;
+mod resource;
 mod rest;
 mod sim;
+mod sip;
+mod studio;
+mod validate;
 mod webhook;
 mod wire;
 
@@ -20,7 +28,9 @@ pub use call::CallStatus;
 pub use cli::{Args, run};
 pub use fault::{Fault, On, Plan};
 pub use message::Status;
-pub use sim::{Inbound, Number, Settings, Stats};
+pub use number::Number;
+pub use sim::{Inbound, Settings, Stats};
+pub use sip::SipUser;
 pub use webhook::{Delivery, Forgery, signature};
 
 use std::io;
@@ -47,6 +57,8 @@ pub struct Options {
     pub auth_token: String,
     /// An API key's `SK…` and secret, let in as well.
     pub api_key: Option<(String, String)>,
+    /// Another account's SID and token: test credentials, which take magic numbers and send nothing.
+    pub test_account: Option<(String, String)>,
     /// The account's numbers, E.164.
     pub numbers: Vec<String>,
     /// SIDs are the same for the same seed and history.
@@ -62,6 +74,10 @@ impl Default for Options {
             account: "AC00000000000000000000000000000001".to_owned(),
             auth_token: "simulated-auth-token".to_owned(),
             api_key: Some(("SK00000000000000000000000000000001".to_owned(), "simulated-secret".to_owned())),
+            test_account: Some((
+                "AC00000000000000000000000000000002".to_owned(),
+                "simulated-test-token".to_owned(),
+            )),
             numbers: vec!["+12065550199".to_owned()],
             seed: 1,
             url: String::new(),
@@ -179,6 +195,12 @@ impl Twilio {
     #[must_use]
     pub fn blocked(&self) -> Vec<(String, String)> {
         self.shared.lock().blocks.iter().cloned().collect()
+    }
+
+    /// Who may register at which SIP domain.
+    #[must_use]
+    pub fn sip_users(&self) -> Vec<SipUser> {
+        self.shared.lock().sip.users()
     }
 
     /// Every message that ever was, oldest first: "each once". The deleted have `"deleted": true`.

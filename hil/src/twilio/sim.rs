@@ -18,7 +18,11 @@ use super::message::{
     Keyword, Media, Message, Refusal, Status, is_address, magic_recipient, magic_sender, refused, rfc2822,
     segments,
 };
+use super::number::Number;
+use super::sip::Sip;
+use super::studio::Flow;
 use super::webhook::{Delivery, Forgery, Payload, Webhook};
+use crate::emergency::is_emergency;
 
 /// How the far side behaves, until told otherwise. Every field may be left out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +60,8 @@ pub struct Settings {
     pub forgery: Forgery,
     /// `OptOutType` on webhooks.
     pub advanced_opt_out: bool,
+    /// SIP domains that other accounts have.
+    pub taken_domains: Vec<String>,
 }
 
 impl Default for Settings {
@@ -77,6 +83,7 @@ impl Default for Settings {
             sign_without_port: false,
             forgery: Forgery::None,
             advanced_opt_out: false,
+            taken_domains: Vec::new(),
         }
     }
 }
@@ -100,25 +107,6 @@ pub struct Inbound {
     pub seconds_ago: i64,
 }
 
-/// One of the account's numbers.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Number {
-    /// `PN…`, chosen by the simulator when empty.
-    #[serde(default)]
-    pub sid: String,
-    /// E.164.
-    pub number: String,
-    /// Where inbound messages are posted; empty for nowhere.
-    #[serde(default)]
-    pub sms_url: String,
-    /// Asked when that fails.
-    #[serde(default)]
-    pub sms_fallback_url: String,
-    /// Kept for the box to read; the simulator places no inbound calls.
-    #[serde(default)]
-    pub voice_url: String,
-}
-
 /// What has been asked of the API.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Stats {
@@ -128,6 +116,8 @@ pub struct Stats {
     pub most_at_once: usize,
     /// By method and resource: `POST Messages`.
     pub by_resource: BTreeMap<String, u64>,
+    /// By method and path, `{}` for every SID: `GET /v2/Flows/{}`.
+    pub by_path: BTreeMap<String, u64>,
     /// By HTTP status; cut connections have none.
     pub by_status: BTreeMap<u16, u64>,
 }
@@ -149,6 +139,9 @@ pub(super) struct Sim {
     pub(super) messages: Vec<Message>,
     pub(super) calls: Vec<Call>,
     pub(super) recordings: Vec<Recording>,
+    pub(super) sip: Sip,
+    pub(super) flows: Vec<Flow>,
+    pub(super) started: Timestamp,
     /// Sender of ours (number or service) and the person who does not want it.
     pub(super) blocks: BTreeSet<(String, String)>,
     pub(super) deliveries: Vec<Delivery>,
@@ -170,6 +163,9 @@ impl Sim {
             messages: Vec::new(),
             calls: Vec::new(),
             recordings: Vec::new(),
+            sip: Sip::default(),
+            flows: Vec::new(),
+            started: Timestamp::now(),
             blocks: BTreeSet::new(),
             deliveries: Vec::new(),
             stats: Stats::default(),
@@ -227,9 +223,10 @@ impl Sim {
         number
     }
 
-    fn owns(&self, from: &str) -> bool {
+    /// A test account owns the magic number alone.
+    fn owns(&self, from: &str, test: bool) -> bool {
         let plain = from.strip_prefix("whatsapp:").unwrap_or(from);
-        plain == "+15005550006" || self.numbers.iter().any(|one| one.number == plain)
+        plain == "+15005550006" || (!test && self.numbers.iter().any(|one| one.number == plain))
     }
 
     pub(super) fn message(&self, sid: &str) -> Option<&Message> {
@@ -271,6 +268,15 @@ impl Sim {
 
     /// POST Messages.json.
     pub(super) fn create_message(&mut self, form: &Pairs) -> Result<&Message, Refusal> {
+        let message = self.draft_message(form, false)?;
+        let sid = message.sid.clone();
+        self.keep(message);
+        self.plan_step(Job::Message(sid));
+        self.messages.last().ok_or_else(|| refused(20500, "nothing kept"))
+    }
+
+    /// What would be sent, or why it is refused; of a test account if `test`.
+    pub(super) fn draft_message(&mut self, form: &Pairs, test: bool) -> Result<Message, Refusal> {
         let field = |name| form::get(form, name).filter(|value| !value.is_empty());
         let (to, from, service) = (field("To"), field("From"), field("MessagingServiceSid"));
         let to = to.ok_or_else(|| refused(21604, "A 'To' phone number is required."))?;
@@ -291,10 +297,10 @@ impl Sim {
         if let Some(refusal) = from.and_then(magic_sender).or_else(|| magic_recipient(to)) {
             return Err(refusal);
         }
-        if !is_address(to) {
+        if !is_address(to) || is_emergency(to) {
             return Err(refused(21211, format!("Invalid 'To' Phone Number: {to}")));
         }
-        if let Some(from) = from.filter(|from| !self.owns(from)) {
+        if let Some(from) = from.filter(|from| !self.owns(from, test)) {
             let why = "is not a valid message-capable Twilio phone number";
             return Err(refused(21606, format!("The 'From' phone number provided ({from}) {why}")));
         }
@@ -324,10 +330,7 @@ impl Sim {
             let sid = self.sid("ME");
             message.media.push(Media { sid, content_type: "image/jpeg".to_owned(), bytes: Vec::new() });
         }
-        let sid = message.sid.clone();
-        self.keep(message);
-        self.plan_step(Job::Message(sid));
-        self.messages.last().ok_or_else(|| refused(20500, "nothing kept"))
+        Ok(message)
     }
 
     fn plan_step(&mut self, job: Job) {
@@ -368,8 +371,9 @@ impl Sim {
             self.reply(&pair, keyword.reply().to_owned());
         }
         if !number.sms_url.is_empty() {
+            let payload = if number.asks_with_get() { Payload::Query(form) } else { Payload::Form(form) };
             let fallback = Some(number.sms_fallback_url).filter(|url| !url.is_empty());
-            let webhook = self.webhook(number.sms_url, fallback, Payload::Form(form), Some(sid.clone()));
+            let webhook = self.webhook(number.sms_url, fallback, payload, Some(sid.clone()));
             self.send(webhook);
         }
         sid
@@ -481,6 +485,16 @@ impl Sim {
 
     /// POST Calls.json.
     pub(super) fn create_call(&mut self, form: &Pairs) -> Result<&Call, Refusal> {
+        let call = self.draft_call(form, false)?;
+        let sid = call.sid.clone();
+        self.calls.push(call);
+        self.tell_call(&sid);
+        self.plan_step(Job::Call(sid));
+        self.calls.last().ok_or_else(|| refused(20500, "nothing kept"))
+    }
+
+    /// The call that would be placed, or why it is refused; of a test account if `test`.
+    pub(super) fn draft_call(&mut self, form: &Pairs, test: bool) -> Result<Call, Refusal> {
         let field = |name| form::get(form, name).filter(|value| !value.is_empty());
         let to = field("To").ok_or_else(|| refused(21201, "No 'To' number is specified"))?;
         let from = field("From").ok_or_else(|| refused(21213, "No 'From' number is specified"))?;
@@ -490,10 +504,13 @@ impl Sim {
         if let Some(refusal) = magic(from, to) {
             return Err(refusal);
         }
+        if is_emergency(to) {
+            return Err(refused(21216, format!("Calls to {to} are blocked")));
+        }
         if !to.starts_with("sip:") && !to.starts_with("client:") && !is_address(to) {
             return Err(refused(21211, format!("Invalid 'To' Phone Number: {to}")));
         }
-        if !self.owns(from) {
+        if !self.owns(from, test) {
             return Err(refused(
                 21210,
                 format!("The source phone number provided, {from}, is not yet verified"),
@@ -508,7 +525,7 @@ impl Sim {
             events.push("completed".to_owned());
         }
         let now = self.now();
-        let call = Call {
+        Ok(Call {
             sid: self.sid("CA"),
             from: from.to_owned(),
             to: to.to_owned(),
@@ -522,12 +539,7 @@ impl Sim {
             events,
             sequence: 0,
             deleted: false,
-        };
-        let sid = call.sid.clone();
-        self.calls.push(call);
-        self.tell_call(&sid);
-        self.plan_step(Job::Call(sid));
-        self.calls.last().ok_or_else(|| refused(20500, "nothing kept"))
+        })
     }
 
     pub(super) fn call_mut(&mut self, sid: &str) -> Option<&mut Call> {

@@ -35,6 +35,8 @@ pub enum Forgery {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Payload {
     Form(Pairs),
+    /// GET, in the query.
+    Query(Pairs),
     Json(Vec<u8>),
 }
 
@@ -181,7 +183,9 @@ pub(super) async fn deliver(webhook: &Webhook, signing: &Signing) -> (Vec<Delive
         let overrides = Overrides::of(fragment);
         let end = Instant::now() + overrides.total;
         let mut payload = webhook.payload.clone();
-        if let (Payload::Form(pairs), Some(error)) = (&mut payload, attempts.last().and_then(failed)) {
+        if let (Payload::Form(pairs) | Payload::Query(pairs), Some(error)) =
+            (&mut payload, attempts.last().and_then(failed))
+        {
             pairs.push(("ErrorCode".to_owned(), error.to_string()));
             pairs.push(("ErrorUrl".to_owned(), webhook.url.clone()));
         }
@@ -209,7 +213,9 @@ fn failed(delivery: &Delivery) -> Option<u32> {
 
 fn described(url: &str, payload: &Payload, forgery: Forgery, outcome: &Outcome) -> Delivery {
     let field = |names: &[&str]| match payload {
-        Payload::Form(pairs) => names.iter().find_map(|name| form::get(pairs, name)).map(str::to_owned),
+        Payload::Form(pairs) | Payload::Query(pairs) => {
+            names.iter().find_map(|name| form::get(pairs, name)).map(str::to_owned)
+        }
         Payload::Json(_) => None,
     };
     let (answer, error) = match outcome {
@@ -276,6 +282,14 @@ fn request(url: &str, payload: &Payload, webhook: &Webhook, signing: &Signing) -
                 &pairs[..],
             )
         }
+        Payload::Query(pairs) => {
+            let mark = if url.contains('?') { '&' } else { '?' };
+            let mut target = Target::of(&format!("{url}{mark}{}", form::write(pairs)))?;
+            if tampered {
+                target.path.push_str("&Tampered=1");
+            }
+            (target, "application/x-www-form-urlencoded", Vec::new(), &[][..])
+        }
         Payload::Json(body) => {
             let hash: String = Sha256::digest(body).iter().map(|byte| format!("{byte:02x}")).collect();
             let mark = if url.contains('?') { '&' } else { '?' };
@@ -294,8 +308,9 @@ fn request(url: &str, payload: &Payload, webhook: &Webhook, signing: &Signing) -
         Forgery::Missing => None,
     };
     let signature = signature.map(|text| format!("X-Twilio-Signature: {text}\r\n")).unwrap_or_default();
+    let method = if matches!(payload, Payload::Query(_)) { "GET" } else { "POST" };
     let mut bytes = format!(
-        "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: TwilioProxy/1.1\r\nAccept: */*\r\nConnection: close\r\n\
+        "{method} {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: TwilioProxy/1.1\r\nAccept: */*\r\nConnection: close\r\n\
          Content-Type: {kind}\r\nContent-Length: {}\r\nI-Twilio-Idempotency-Token: {}\r\n{signature}\r\n",
         target.path,
         target.authority,

@@ -1,6 +1,6 @@
 //! `hil twilio`: the REST API from a client, with webhooks to a plain HTTP server.
 
-use super::{Answer, Program, request};
+use super::{Answer, Program, request, request_at};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::ops::Deref;
@@ -10,13 +10,14 @@ use serde_json::{Value, json};
 
 const TOKEN: &str = "simulated-auth-token";
 /// The account and its token, Base64.
-const ACCOUNT_AUTH: &str = "QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMTpzaW11bGF0ZWQtYXV0aC10b2tlbg==";
+pub(crate) const ACCOUNT_AUTH: &str =
+    "QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMTpzaW11bGF0ZWQtYXV0aC10b2tlbg==";
 /// `SK1:secret`, Base64.
 const KEY_AUTH: &str = "U0sxOnNlY3JldA==";
 const MESSAGES: &str = "/2010-04-01/Accounts/AC00000000000000000000000000000001/Messages";
 const SEND: &str = "To=%2B12065550100&From=%2B12065550199&Body=";
 
-struct Twilio(Program);
+pub(crate) struct Twilio(Program);
 
 impl Deref for Twilio {
     type Target = Program;
@@ -27,28 +28,38 @@ impl Deref for Twilio {
 }
 
 impl Answer {
-    fn sids(&self, key: &str) -> Vec<String> {
+    pub(crate) fn sids(&self, key: &str) -> Vec<String> {
         let all = self.body[key].as_array().unwrap();
         all.iter().map(|one| one["sid"].as_str().unwrap().to_owned()).collect()
     }
 }
 
 impl Twilio {
-    fn start() -> Self {
-        Self(Program::start("twilio", ["--api-key", "SK1:secret"]))
+    pub(crate) fn start() -> Self {
+        let test = "AC00000000000000000000000000000002:simulated-test-token";
+        Self(Program::start("twilio", ["--api-key", "SK1:secret", "--test-account", test]))
     }
 
-    fn as_whom(&self, auth: &str, method: &str, path: &str, form: &str) -> Option<Answer> {
+    pub(crate) fn as_whom(&self, auth: &str, method: &str, path: &str, form: &str) -> Option<Answer> {
         let headers =
             format!("Authorization: Basic {auth}\r\nContent-Type: application/x-www-form-urlencoded\r\n");
         request(&self.api, method, path, &headers, form)
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.as_whom(ACCOUNT_AUTH, "GET", path, "").unwrap()
     }
 
-    fn post(&self, path: &str, form: &str) -> Answer {
+    /// A GET to the same address that names another host.
+    pub(crate) fn to_host(&self, host: &str, path: &str, headers: &str) -> Answer {
+        request_at(&self.api, host, "GET", path, headers, "").unwrap()
+    }
+
+    pub(crate) fn delete(&self, path: &str) -> Answer {
+        self.as_whom(ACCOUNT_AUTH, "DELETE", path, "").unwrap()
+    }
+
+    pub(crate) fn post(&self, path: &str, form: &str) -> Answer {
         self.as_whom(ACCOUNT_AUTH, "POST", path, form).unwrap()
     }
 

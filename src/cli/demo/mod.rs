@@ -104,7 +104,7 @@ async fn be_the_box(config: &Path) -> Result<ExitCode, Trouble> {
         let mut nothing = [0u8; 64];
         while matches!(tokio::io::stdin().read(&mut nothing).await, Ok(1..)) {}
     };
-    daemon::run(config, ended, || println!("ready")).await.map_err(|e| e.to_string())?;
+    daemon::run(config, None, ended, || println!("ready")).await.map_err(|e| e.to_string())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,13 +6,16 @@ use serde_json::{Map, Value, json};
 use super::consent::Why;
 use super::consent_commands::ConsentAsk;
 use super::offers::places_wrong;
+use super::script::Script;
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
 use crate::messaging::ledger::{Exempt, Purpose};
-use crate::store::{Op, SettingRow, Source};
-use crate::types::{CallId, EventId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
+use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
+use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
 
+/// What the audit log says of a voicemail that the staff were told of.
+pub(in crate::daemon) const VOICEMAIL: &str = "voicemail";
 /// As Twilio has it (error 21617). Characters.
 const LONGEST: usize = 1600;
 
@@ -82,8 +85,51 @@ pub enum Command {
         /// Which.
         call: CallId,
     },
+    /// Store a revision of a flow.
+    PutFlow {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        flow: NewFlow,
+    },
+    /// Tell the staff of a voicemail that was fetched from a line's upstream.
+    Voicemail {
+        /// Whose.
+        shop: ShopId,
+        /// By which line.
+        line: LineId,
+        /// What they are told.
+        body: String,
+        /// For the audit log.
+        detail: Value,
+    },
+    /// What an upstream's webhook says of a line. Answered with `{"new": …}` once it is durable: false when it
+    /// changed nothing, because it was known.
+    Upstream {
+        /// Which.
+        line: LineId,
+        /// What the line's edge would say.
+        event: Box<LineEvent>,
+    },
     /// How things stand.
     Status,
+}
+
+/// A revision of a flow that is to be stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewFlow {
+    /// Friendly name.
+    pub name: String,
+    /// FW…
+    pub sid: String,
+    /// Its number, one above the newest; or the newest, to publish it.
+    pub revision: u32,
+    /// Studio JSON.
+    pub definition: String,
+    /// New conversations run it from now on.
+    pub publish: bool,
+    /// Who.
+    pub by: String,
 }
 
 impl Core {
@@ -95,7 +141,16 @@ impl Core {
             | Command::Resend { shop, .. }
             | Command::ResendOrder { shop, .. }
             | Command::HangUp { shop, .. }
+            | Command::PutFlow { shop, .. }
+            | Command::Voicemail { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
+            Command::Upstream { line, .. } => match self.line_shop.get(line) {
+                Some(shop) => shop.clone(),
+                None => {
+                    step.live.push(Effect::Reply(reply, Err(format!("line {line} belongs to no shop"))));
+                    return;
+                }
+            },
             Command::Status => {
                 let status = self.status();
                 step.live.push(Effect::Reply(reply, Ok(status)));
@@ -119,6 +174,9 @@ impl Core {
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
                 Command::HangUp { call, .. } => s.hang_up(cx, call),
+                Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
+                Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
+                Command::Upstream { line, event } => Ok(s.upstream_says(cx, &line, *event)),
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));
@@ -168,6 +226,61 @@ impl Shop {
         }
         let waits = out.row.not_before.and(out.row.note.as_ref());
         Ok(json!({ "id": id, "waits": waits, "not_before": out.row.not_before.map(Wall::rfc3339) }))
+    }
+
+    fn put_flow(&mut self, cx: &mut Cx<'_>, flow: NewFlow) -> Result<Value, String> {
+        let newest = self.newest_revision(&flow.name);
+        // Of the newest one nothing but its publication can change.
+        let again = flow.revision == newest && flow.publish;
+        if flow.revision <= newest && !again {
+            return Err(format!("there is revision {newest} of {} already", flow.name));
+        }
+        let script = Script::new(&flow.name, &flow.definition)?;
+        script.definition().map_err(str::to_owned)?;
+        let row = FlowRow {
+            shop: self.id.clone(),
+            name: flow.name,
+            sid: flow.sid,
+            revision: flow.revision,
+            definition: flow.definition,
+            published: flow.publish,
+            by: flow.by,
+            wall: cx.now.wall,
+        };
+        self.add_definition(cx, &row);
+        let answer = json!({ "name": row.name, "revision": row.revision });
+        cx.put(Op::AddAudit(AuditRow {
+            shop: self.id.clone(),
+            who: row.by.clone(),
+            what: "flow".to_owned(),
+            detail: json!({ "name": row.name, "revision": row.revision, "published": row.published }),
+            wall: cx.now.wall,
+        }));
+        cx.put(Op::PutFlow(row));
+        Ok(answer)
+    }
+
+    /// The audit row is what says, after a crash, that the staff were told: both are in one transaction.
+    fn voicemail(&mut self, cx: &mut Cx<'_>, line: &LineId, body: &str, detail: Value) -> Value {
+        cx.put(Op::AddAudit(AuditRow {
+            shop: self.id.clone(),
+            who: format!("line {line}"),
+            what: VOICEMAIL.to_owned(),
+            detail,
+            wall: cx.now.wall,
+        }));
+        if self.settings.phones("staff").is_empty() {
+            cx.alarm(format!("shop {}: a voicemail is there, and no staff numbers are set", self.id));
+        }
+        self.tell_staff(cx, body);
+        Value::Null
+    }
+
+    /// What is new changes something that is stored.
+    fn upstream_says(&mut self, cx: &mut Cx<'_>, line: &LineId, event: LineEvent) -> Value {
+        let before = cx.step.transaction.ops.len();
+        self.line_event(cx, line, event);
+        json!({ "new": cx.step.transaction.ops.len() > before })
     }
 
     fn set_command(

@@ -29,7 +29,8 @@ mod shop;
 mod timers;
 mod upstream;
 
-pub use commands::Command;
+pub(super) use commands::VOICEMAIL;
+pub use commands::{Command, NewFlow};
 pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};
 pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};

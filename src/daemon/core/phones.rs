@@ -110,7 +110,14 @@ impl Shop {
             return;
         }
         self.put_bindings(cx, device, &bindings);
-        self.bindings.insert(device.clone(), bindings);
+        match self.bindings.get_mut(device) {
+            Some(held) if held.len() == bindings.len() => {
+                held.iter_mut().zip(&bindings).for_each(|(held, newer)| held.renew(newer));
+            }
+            _ => {
+                self.bindings.insert(device.clone(), bindings);
+            }
+        }
     }
 
     fn put_bindings(&self, cx: &mut Cx<'_>, device: &DeviceId, bindings: &[Binding]) {

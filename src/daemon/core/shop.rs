@@ -242,7 +242,12 @@ impl Shop {
         }
     }
 
-    fn add_definition(&mut self, cx: &mut Cx<'_>, row: &FlowRow) {
+    /// The newest revision of a flow that can run; 0 when there is none.
+    pub(super) fn newest_revision(&self, name: &str) -> u32 {
+        self.pinned.keys().filter(|(own, _)| own == name).map(|(_, revision)| *revision).max().unwrap_or(0)
+    }
+
+    pub(super) fn add_definition(&mut self, cx: &mut Cx<'_>, row: &FlowRow) {
         match Script::new(&row.name, &row.definition) {
             Ok(script) => {
                 self.pinned.insert((row.name.clone(), row.revision), script.clone());

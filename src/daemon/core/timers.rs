@@ -1,9 +1,7 @@
 //! One queue of all timers, each with the name of what it is for.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::store::ConcatKey;
-use crate::types::{ExecutionSid, LineId, MessageId, Mono, OrderId, ShopId};
+use crate::types::{Deadlines, ExecutionSid, LineId, MessageId, Mono, OrderId, ShopId};
 
 /// What a timer is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,61 +94,40 @@ impl TimerKey {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    queue: BTreeSet<(Mono, TimerKey)>,
-    deadlines: BTreeMap<TimerKey, Mono>,
-}
+pub(super) struct Timers(Deadlines<TimerKey>);
 
 impl Timers {
     /// Sets or moves a timer.
     pub(super) fn set(&mut self, key: TimerKey, deadline: Mono) {
-        if let Some(old) = self.deadlines.insert(key.clone(), deadline) {
-            self.queue.remove(&(old, key.clone()));
-        }
-        self.queue.insert((deadline, key));
+        self.0.set(key, deadline);
     }
 
     /// Sets a timer that may be set already: the earlier deadline stays.
     pub(super) fn set_earliest(&mut self, key: TimerKey, deadline: Mono) {
-        if self.deadlines.get(&key).is_none_or(|old| deadline < *old) {
-            self.set(key, deadline);
-        }
+        self.0.set_earliest(key, deadline);
     }
 
     /// Sets a timer that may be set already: the later deadline stays.
     pub(super) fn set_latest(&mut self, key: TimerKey, deadline: Mono) {
-        if self.deadlines.get(&key).is_none_or(|old| deadline > *old) {
+        if self.0.get(&key).is_none_or(|old| deadline > old) {
             self.set(key, deadline);
         }
     }
 
     pub(super) fn is_set(&self, key: &TimerKey) -> bool {
-        self.deadlines.contains_key(key)
+        self.0.get(key).is_some()
     }
 
     pub(super) fn cancel(&mut self, key: &TimerKey) {
-        if let Some(deadline) = self.deadlines.remove(key) {
-            self.queue.remove(&(deadline, key.clone()));
-        }
+        self.0.cancel(key);
     }
 
     pub(super) fn take_due(&mut self, now: Mono, most: usize) -> Vec<TimerKey> {
-        let mut due = Vec::new();
-        while due.len() < most {
-            match self.queue.first() {
-                Some((deadline, _)) if *deadline <= now => {}
-                _ => break,
-            }
-            if let Some((_, key)) = self.queue.pop_first() {
-                self.deadlines.remove(&key);
-                due.push(key);
-            }
-        }
-        due
+        std::iter::from_fn(|| self.0.take_due(now)).take(most).collect()
     }
 
     pub(super) fn next(&self) -> Option<(Mono, &'static str)> {
-        self.queue.first().map(|(deadline, key)| (*deadline, key.name()))
+        self.0.next().map(|(deadline, key)| (deadline, key.name()))
     }
 }
 

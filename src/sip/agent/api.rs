@@ -136,6 +136,22 @@ pub struct Binding {
     pub agent: Option<String>,
 }
 
+impl Binding {
+    /// Becomes the newer one and keeps its texts where they are, as far as they fit: with each refresh allocated anew
+    /// among what soon goes, each would keep a page.
+    pub fn renew(&mut self, newer: &Self) {
+        let Self { contact, route, call_id, cseq, expires, q, path, instance, reg_id, agent } = newer;
+        if self.contact != *contact {
+            self.contact.clone_from(contact);
+        }
+        self.call_id.clone_from(call_id);
+        self.path.clone_from(path);
+        self.instance.clone_from(instance);
+        self.agent.clone_from(agent);
+        (self.route, self.cseq, self.expires, self.q, self.reg_id) = (*route, *cseq, *expires, *q, *reg_id);
+    }
+}
+
 /// What the edge does for the agent, in this order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {

@@ -19,7 +19,7 @@
 mod tests;
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -56,7 +56,7 @@ pub(super) struct Turned {
 }
 
 /// What a request was: 64 bits of a keyed hash, so that nobody can make two that are equal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Mark(u64);
 
 /// The request that came first under its From tag, Call-ID and CSeq.
@@ -70,7 +70,8 @@ struct First {
 /// The checks, and what they must remember.
 pub(super) struct Gate {
     key: [u8; 32],
-    first: BTreeMap<Mark, First>,
+    /// In one piece: the nodes of a tree, allocated among a burst's passing blocks, would each keep a page.
+    first: HashMap<Mark, First>,
     order: VecDeque<(Mono, Mark)>,
 }
 
@@ -83,7 +84,7 @@ impl core::fmt::Debug for Gate {
 impl Gate {
     /// `key` is 32 secret bytes.
     pub(super) fn new(key: [u8; 32]) -> Self {
-        Self { key, first: BTreeMap::new(), order: VecDeque::new() }
+        Self { key, first: HashMap::new(), order: VecDeque::new() }
     }
 
     /// Lets a request in, or says how to answer it. To be asked once a server transaction, for every method but ACK
@@ -123,20 +124,30 @@ impl Gate {
         self.first.remove(&self.request_mark(request, &request.method));
     }
 
-    /// §8.2.2.2. OPTIONS is left out: machines that ask for health repeat themselves, and one answer more harms nobody.
-    fn is_merged(&mut self, request: &Request, from: Route, now: Mono) -> bool {
-        while let Some((at, mark)) = self.order.front().copied() {
-            let over = now.since(at) > MERGED_FOR || self.order.len() >= REMEMBERED;
-            if !over {
-                break;
-            }
-            self.order.pop_front();
-            if self.first.get(&mark).is_some_and(|first| first.at == at) {
-                self.first.remove(&mark);
-            }
+    /// Forgets what cannot come again. To be asked now and then, so that a burst leaves nothing behind.
+    pub(super) fn forget(&mut self, now: Mono) {
+        while self.order.front().is_some_and(|(at, _)| now.since(*at) >= MERGED_FOR) {
+            self.forget_oldest();
         }
         if self.order.is_empty() {
             self.order.shrink_to(64);
+            self.first.shrink_to(64);
+        }
+    }
+
+    fn forget_oldest(&mut self) {
+        if let Some((at, mark)) = self.order.pop_front()
+            && self.first.get(&mark).is_some_and(|first| first.at == at)
+        {
+            self.first.remove(&mark);
+        }
+    }
+
+    /// §8.2.2.2. OPTIONS is left out: machines that ask for health repeat themselves, and one answer more harms nobody.
+    fn is_merged(&mut self, request: &Request, from: Route, now: Mono) -> bool {
+        self.forget(now);
+        if self.order.len() >= REMEMBERED {
+            self.forget_oldest();
         }
         if request.head.to.tag().is_some() || request.method == Method::Options {
             return false;

@@ -309,6 +309,10 @@ impl Agent {
             self.drain(None);
         }
         self.core.relays_due();
+        // The last transaction of a burst lingers for as long, and its timer comes by here.
+        self.gate.forget(now.mono);
+        // The owners of accepted INVITEs outlast their legs.
+        self.shrink();
         for (device, bindings) in self.core.registrar.handle_timeout(now) {
             self.core.output(Output::Bindings(device, bindings));
         }
@@ -388,13 +392,17 @@ impl Agent {
             }
             self.core.timers.stop_all(key);
             self.legs.remove(&key);
-            if self.legs.is_empty() {
-                // What a burst took is given back.
-                self.legs.shrink_to(64);
-                self.core.shrink();
-            }
+            self.shrink();
         }
         true
+    }
+
+    /// What a burst took is given back.
+    fn shrink(&mut self) {
+        if self.legs.is_empty() {
+            self.legs.shrink_to(64);
+            self.core.shrink();
+        }
     }
 
     /// Carries out what registrations want, and puts what is to be sent behind what was said.

@@ -17,7 +17,7 @@ use crate::sip::digest::{Server, ServerSettings, Verdict};
 use crate::sip::message::{Contacts, Name, NameAddr, Request, Response, Status};
 use crate::sip::transaction::Hop;
 use crate::sip::uri::Uri;
-use crate::types::{DeviceId, Mono, Now, Wall};
+use crate::types::{Deadlines, DeviceId, Mono, Now, Wall};
 
 /// What a phone is granted when it does not say (RFC 3261 §10.2.1.1 leaves it to the registrar).
 const USUAL_EXPIRES: u32 = 3600;
@@ -72,8 +72,6 @@ pub(super) enum Auth {
 struct Device {
     setup: DeviceSetup,
     held: Vec<Held>,
-    /// Where it stands in the queue.
-    due: Option<Mono>,
 }
 
 #[derive(Clone, Debug)]
@@ -108,7 +106,8 @@ pub(super) struct Registrar {
     /// By user name.
     devices: BTreeMap<String, Device>,
     users: BTreeMap<DeviceId, String>,
-    queue: BTreeSet<(Mono, String)>,
+    /// When the first binding of each user ends.
+    queue: Deadlines<String>,
     unanswered: BTreeMap<IpAddr, (u32, Mono)>,
 }
 
@@ -129,7 +128,7 @@ impl Registrar {
             limits,
             devices: BTreeMap::new(),
             users: BTreeMap::new(),
-            queue: BTreeSet::new(),
+            queue: Deadlines::default(),
             unanswered: BTreeMap::new(),
         }
     }
@@ -146,12 +145,17 @@ impl Registrar {
                     lost.remove(&setup.id);
                     Device { setup, ..kept }
                 }
-                None => Device { setup, held: Vec::new(), due: None },
+                None => Device { setup, held: Vec::new() },
             };
             self.users.insert(device.setup.id.clone(), device.setup.login.username.clone());
             self.devices.insert(device.setup.login.username.clone(), device);
         }
-        self.queue = self.devices.iter().filter_map(|(user, d)| Some((d.due?, user.clone()))).collect();
+        self.queue = Deadlines::default();
+        for (user, device) in &self.devices {
+            if let Some(end) = device.first_end() {
+                self.queue.set(user.clone(), end);
+            }
+        }
         lost.into_iter().map(|id| (id, Vec::new())).collect()
     }
 
@@ -245,13 +249,13 @@ impl Registrar {
 
     /// When [`Registrar::handle_timeout`] is wanted, and what for.
     pub(super) fn poll_timeout(&self) -> Option<(Mono, &'static str)> {
-        self.queue.first().map(|(at, _)| (*at, "a phone's registration ends"))
+        self.queue.next().map(|(at, _)| (at, "a phone's registration ends"))
     }
 
     /// Lets bindings go that have expired; tells whose.
     pub(super) fn handle_timeout(&mut self, now: Now) -> Vec<Changed> {
         let mut changed = Vec::new();
-        while let Some((_, user)) = self.queue.first().filter(|(at, _)| *at <= now.mono).cloned() {
+        while let Some(user) = self.queue.take_due(now.mono) {
             if let Some(device) = self.devices.get_mut(&user) {
                 device.held.retain(|h| h.until > now.mono);
             }
@@ -382,25 +386,22 @@ impl Registrar {
     }
 
     fn reschedule(&mut self, user: &str) {
-        let Some(device) = self.devices.get_mut(user) else {
-            self.queue.retain(|(_, queued)| queued != user);
-            return;
-        };
-        let next = device.held.iter().map(|h| h.until).min();
-        if next == device.due {
-            return;
+        match self.devices.get(user).and_then(Device::first_end) {
+            Some(end) if self.queue.get(user) == Some(end) => {}
+            Some(end) => self.queue.set(user.to_owned(), end),
+            None => {
+                self.queue.cancel(user);
+            }
         }
-        if let Some(due) = device.due {
-            self.queue.remove(&(due, user.to_owned()));
-        }
-        if let Some(next) = next {
-            self.queue.insert((next, user.to_owned()));
-        }
-        device.due = next;
     }
 }
 
 impl Device {
+    /// When the first of its bindings ends.
+    fn first_end(&self) -> Option<Mono> {
+        self.held.iter().map(|h| h.until).min()
+    }
+
     /// Puts contacts in, replaces, removes. Whether it matters after a restart.
     fn take(
         &mut self,
@@ -465,7 +466,8 @@ impl Device {
             Some(old) => {
                 let ends_early = until.since(old.kept_until) > granted / 2;
                 let matters = ends_early || !old.binding.is_kept_as(&new.binding);
-                *old = Held { kept_until: old.kept_until, ..new.clone() };
+                old.binding.renew(&new.binding);
+                old.until = new.until;
                 matters
             }
             None => {

@@ -1,9 +1,7 @@
 //! What a leg waits for, in one queue. A timer belongs to a leg and goes with it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::shared::Key;
-use crate::types::Mono;
+use crate::types::{Deadlines, Mono};
 
 /// What runs out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,25 +50,17 @@ impl Timer {
 
 /// All timers that run.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    queue: BTreeSet<(Mono, Key, Timer)>,
-    armed: BTreeMap<(Key, Timer), Mono>,
-}
+pub(super) struct Timers(Deadlines<(Key, Timer)>);
 
 impl Timers {
     /// Starts a timer, anew if it runs.
     pub(super) fn start(&mut self, key: Key, timer: Timer, at: Mono) {
-        if let Some(before) = self.armed.insert((key, timer), at) {
-            self.queue.remove(&(before, key, timer));
-        }
-        self.queue.insert((at, key, timer));
+        self.0.set((key, timer), at);
     }
 
     /// Stops one.
     pub(super) fn stop(&mut self, key: Key, timer: Timer) {
-        if let Some(at) = self.armed.remove(&(key, timer)) {
-            self.queue.remove(&(at, key, timer));
-        }
+        self.0.cancel(&(key, timer));
     }
 
     /// Stops every timer of a leg.
@@ -81,30 +71,27 @@ impl Timers {
     /// Stops every timer of a leg but these.
     pub(super) fn stop_all_but(&mut self, key: Key, kept: &[Timer]) {
         let whose = (key, Timer::Again)..=(key, Timer::LAST);
-        let running: Vec<Timer> = self.armed.range(whose).map(|((_, timer), _)| *timer).collect();
+        let running: Vec<Timer> = self.0.range(whose).map(|(_, timer)| *timer).collect();
         running.into_iter().filter(|t| !kept.contains(t)).for_each(|t| self.stop(key, t));
     }
 
     /// Whether it runs.
     pub(super) fn runs(&self, key: Key, timer: Timer) -> bool {
-        self.armed.contains_key(&(key, timer))
+        self.0.get(&(key, timer)).is_some()
     }
 
     /// Takes the next one that has run out.
     pub(super) fn pop(&mut self, now: Mono) -> Option<(Key, Timer)> {
-        let (at, key, timer) = *self.queue.first().filter(|(at, ..)| *at <= now)?;
-        self.queue.remove(&(at, key, timer));
-        self.armed.remove(&(key, timer));
-        Some((key, timer))
+        self.0.take_due(now)
     }
 
     /// The next to run out.
     pub(super) fn next(&self) -> Option<(Mono, Timer)> {
-        self.queue.first().map(|(at, _, timer)| (*at, *timer))
+        self.0.next().map(|(at, (_, timer))| (at, *timer))
     }
 
     /// How many run.
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.0.len()
     }
 }

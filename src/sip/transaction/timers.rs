@@ -1,11 +1,10 @@
 //! The timers of RFC 3261 §17 (its table 4) and RFC 6026, how long each runs, and the one queue in which all of them
 //! stand. A timer belongs to a transaction and goes with it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::{ClientId, ServerId, Transport};
-use crate::types::Mono;
+use crate::types::{Deadlines, Mono};
 
 /// How long to wait and how much to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,45 +135,34 @@ pub(super) enum Owner {
 
 /// All timers that run.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    queue: BTreeSet<(Mono, Owner, Timer)>,
-    armed: BTreeMap<(Owner, Timer), Mono>,
-}
+pub(super) struct Timers(Deadlines<(Owner, Timer)>);
 
 impl Timers {
     /// Starts a timer, anew if it runs.
     pub(super) fn start(&mut self, owner: Owner, timer: Timer, at: Mono) {
-        if let Some(before) = self.armed.insert((owner, timer), at) {
-            self.queue.remove(&(before, owner, timer));
-        }
-        self.queue.insert((at, owner, timer));
+        self.0.set((owner, timer), at);
     }
 
     /// Stops every timer of a transaction.
     pub(super) fn stop(&mut self, owner: Owner) {
-        let whose = (owner, Timer::A)..=(owner, Timer::Unanswered);
-        let running: Vec<_> = self.armed.range(whose).map(|((_, timer), at)| (*timer, *at)).collect();
-        for (timer, at) in running {
-            self.armed.remove(&(owner, timer));
-            self.queue.remove(&(at, owner, timer));
+        let running: Vec<_> = self.0.range((owner, Timer::A)..=(owner, Timer::Unanswered)).copied().collect();
+        for timer in running {
+            self.0.cancel(&timer);
         }
     }
 
     /// Takes the next one that has run out.
     pub(super) fn pop(&mut self, now: Mono) -> Option<(Owner, Timer)> {
-        let (at, owner, timer) = *self.queue.first().filter(|(at, ..)| *at <= now)?;
-        self.queue.remove(&(at, owner, timer));
-        self.armed.remove(&(owner, timer));
-        Some((owner, timer))
+        self.0.take_due(now)
     }
 
     /// The next to run out.
     pub(super) fn next(&self) -> Option<(Mono, Timer)> {
-        self.queue.first().map(|(at, _, timer)| (*at, *timer))
+        self.0.next().map(|(at, (_, timer))| (at, *timer))
     }
 
     /// How many run.
     pub(super) fn len(&self) -> usize {
-        self.queue.len()
+        self.0.len()
     }
 }

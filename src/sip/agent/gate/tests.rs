@@ -209,7 +209,11 @@ fn memory_is_bounded_and_given_back() {
     one.head.call_id = "last".to_owned();
     gate.admit(&one, from(), "t", Now::at(100_000, 0)).unwrap();
     assert_eq!((gate.first.len(), gate.order.len()), (1, 1));
-    assert!(gate.order.capacity() <= 128);
+    assert!(gate.order.capacity() <= 128 && gate.first.capacity() <= 128);
+    gate.forget(Mono(131_999));
+    assert_eq!(gate.first.len(), 1, "it may still come another way");
+    gate.forget(Mono(132_000));
+    assert_eq!((gate.first.len(), gate.order.len()), (0, 0), "nobody has to ask again");
 }
 
 #[test]

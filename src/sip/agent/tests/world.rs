@@ -373,14 +373,6 @@ impl World {
 }
 
 impl Node {
-    /// What is over need not be remembered, in tests with very many calls.
-    pub(super) fn forget(&mut self) {
-        self.events.clear();
-        self.media.clear();
-        self.ends.clear();
-        self.known.clear();
-    }
-
     fn hear(&mut self, leg: LegId, event: LegEvent) {
         assert!(!self.ends.contains_key(&leg), "{leg} said {event:?} after its end");
         if matches!(event, LegEvent::Ended { .. } | LegEvent::Refused { .. }) {
