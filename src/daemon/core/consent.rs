@@ -80,8 +80,8 @@ struct Stop {
 struct Asked {
     words: String,
     proof: String,
-    /// In this boot, when they came.
-    at: Mono,
+    /// When they came, unless that was before this run.
+    at: Option<Mono>,
 }
 
 /// What the shop knows of consent.
@@ -124,7 +124,7 @@ impl Consent {
         }
         match s.act {
             Act::Pause => {
-                let asked = Asked { words: s.words.clone(), proof: s.proof.clone(), at: Mono(0) };
+                let asked = Asked { words: s.words.clone(), proof: s.proof.clone(), at: None };
                 self.asked.insert(s.subject.clone(), asked);
             }
             _ if self.people.get(&s.subject).is_none_or(|p| p.paused().is_none()) => {
@@ -358,12 +358,12 @@ impl Shop {
         }
         let (act, proof) = (Act::Block, text.id.to_string());
         let statement = self.statement(cx.now, subject, act, text.body.clone(), Origin::Text, proof);
-        self.block(cx, statement, cx.now.mono, already || self.upstream_answers(text));
+        self.block(cx, statement, Some(cx.now.mono), already || self.upstream_answers(text));
     }
 
     /// Enters a block, ends what goes on, drops what waits; one confirmation, unless `quietly`. `said` is when it was
-    /// asked for.
-    pub(super) fn block(&mut self, cx: &mut Cx<'_>, statement: Statement, said: Mono, quietly: bool) {
+    /// asked for, if that is known.
+    pub(super) fn block(&mut self, cx: &mut Cx<'_>, statement: Statement, said: Option<Mono>, quietly: bool) {
         let subject = statement.subject.clone();
         let person = subject.as_str().to_owned();
         let everywhere = statement.scope == Scope::Shop;
@@ -383,11 +383,14 @@ impl Shop {
             ));
         }
         self.consent.stops.retain(|_, stop| keywords::may_confirm(Some(stop.at), false, cx.now.mono));
-        if quietly || !everywhere || !keywords::may_confirm(Some(said), false, cx.now.mono) {
+        let Some(at) = said.filter(|at| keywords::may_confirm(Some(*at), quietly, cx.now.mono)) else {
+            return;
+        };
+        if !everywhere {
             return;
         }
         let confirmation = cx.message_id();
-        let stop = Stop { at: said, confirmation: Some(confirmation.clone()) };
+        let stop = Stop { at, confirmation: Some(confirmation.clone()) };
         self.consent.stops.insert(subject, stop);
         let body = stop_text(self.settings.text("shop.name"));
         self.send_text(cx, confirmation, &person, body, Source::Consent, None);
@@ -444,7 +447,7 @@ impl Shop {
         self.count("opted_out_at_upstream");
         let proof = format!("line {line}, error {code}");
         let statement = self.statement(cx.now, subject, Act::Block, String::new(), Origin::Upstream, proof);
-        self.block(cx, Statement { scope, ..statement }, cx.now.mono, true);
+        self.block(cx, Statement { scope, ..statement }, None, true);
     }
 
     /// Perhaps a revocation in free words: marketing pauses, and staff decide. The text goes its way all the same: what
@@ -459,7 +462,7 @@ impl Shop {
             self.enter(cx, statement);
         }
         let (words, proof) = (text.body.clone(), text.id.to_string());
-        self.consent.asked.insert(subject, Asked { words, proof, at: cx.now.mono });
+        self.consent.asked.insert(subject, Asked { words, proof, at: Some(cx.now.mono) });
         let ticket = self.talk(cx, person).ticket;
         if self.staff().is_empty() {
             cx.alarm(format!(
@@ -495,7 +498,7 @@ impl Shop {
                 self.store_text(cx, text, Some("from staff".into()));
                 let (said, words, proof) = match asked {
                     Some(asked) => (asked.at, asked.words, format!("{}; {proof}", asked.proof)),
-                    None => (Mono(0), words, proof),
+                    None => (None, words, proof),
                 };
                 let statement = self.statement(cx.now, subject, Act::Block, words, Origin::Staff, proof);
                 self.block(cx, statement, said, false);

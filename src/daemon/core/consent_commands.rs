@@ -8,7 +8,7 @@ use super::Cx;
 use super::shop::Shop;
 use crate::messaging::ledger::{Act, Origin, Scope, Statement, Topic};
 use crate::store::{AuditRow, Op};
-use crate::types::{LineId, Mono, PhoneNumber, Wall};
+use crate::types::{LineId, PhoneNumber, Wall};
 
 /// So many entries of a list at once; a longer list comes in several.
 pub const IMPORT_MOST: usize = 1000;
@@ -87,7 +87,7 @@ impl Shop {
                     Statement { scope, ..self.statement(cx.now, subject, act, words, origin, proof) };
                 self.audit_consent(cx, by, "consent entry", &statement);
                 match act {
-                    Act::Block => self.block(cx, statement, Mono(0), true),
+                    Act::Block => self.block(cx, statement, None, true),
                     Act::Unblock | Act::Consent(_) | Act::Withdrawal(_) | Act::Pause | Act::Resume => {
                         let person = statement.subject.as_str().to_owned();
                         self.enter(cx, statement);
@@ -147,7 +147,7 @@ impl Shop {
                 sure: true,
             };
             match blocks {
-                true => self.block(cx, statement, Mono(0), true),
+                true => self.block(cx, statement, None, true),
                 false => {
                     self.enter(cx, statement);
                     self.drop_refused(cx, &person);
