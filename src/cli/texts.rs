@@ -3,11 +3,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::config::{Config, ShopConfig};
 use crate::daemon::control::{self, Ask};
+use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{Direction, MessageFilter, MessageRow, OrderRow, PartRow, Reader};
 use crate::types::{MessageId, Wall};
 
@@ -45,6 +46,12 @@ pub(super) enum Sms {
         to: String,
         /// The text.
         body: String,
+        /// What for: offers need consent and wait for the hours in which they may be sent.
+        #[arg(long, default_value = "informational")]
+        purpose: For,
+        /// For emergency and law, which reach also people who said STOP: which one. Goes into the audit log.
+        #[arg(long, required_if_eq_any = [("purpose", "emergency"), ("purpose", "law")], default_value = "")]
+        why: String,
         /// Which shop, when there are several.
         #[arg(long)]
         shop: Option<String>,
@@ -59,6 +66,30 @@ pub(super) enum Sms {
     },
     /// `{"text"}` in, `{"encoding","segments","units"}` out, a line each
     Segments,
+}
+
+/// What a text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum For {
+    /// About an order or an appointment of the person's.
+    Informational,
+    /// An offer.
+    Marketing,
+    /// Life and safety: reaches everybody.
+    Emergency,
+    /// A law demands it: reaches everybody.
+    Law,
+}
+
+impl From<For> for Purpose {
+    fn from(what: For) -> Self {
+        match what {
+            For::Informational => Self::Informational,
+            For::Marketing => Self::Marketing,
+            For::Emergency => Self::Exempt(Exempt::Emergency),
+            For::Law => Self::Exempt(Exempt::Law),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -136,9 +167,10 @@ pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
             }
             Ok(())
         }
-        Sms::Send { to, body, shop } => {
+        Sms::Send { to, body, purpose, why, shop } => {
             let shop = choose_shop(config, shop.as_deref())?.id.to_string();
-            tell(config, &Ask::Send { shop, to, body })
+            let by = format!("command line ({})", std::env::var("USER").unwrap_or_else(|_| "?".to_owned()));
+            tell(config, &Ask::SendFor { shop, to, body, purpose: purpose.into(), why, by })
         }
         Sms::Resend { id, shop } => {
             let shop = choose_shop(config, shop.as_deref())?.id.to_string();
@@ -203,6 +235,8 @@ fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
         "media": row.carriage.media,
         "not_before": row.not_before.map(Wall::rfc3339),
         "note": row.note,
+        "purpose": row.purpose,
+        "not_before": row.not_before.map(Wall::rfc3339),
         "created": row.created.rfc3339(),
         "updated": row.updated.rfc3339(),
     });

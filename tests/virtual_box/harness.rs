@@ -17,13 +17,13 @@ use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
     Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
     LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
-    SendResult, ShopId, Slot, Via, Wall,
+    SendResult, ShopId, Slot, UpstreamText, Via, Wall,
 };
 use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::upstream_sim::SimUpstream;
+use super::upstream_sim::{Fate, SimUpstream};
 
 /// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
 pub(crate) const BEGIN: i64 = 1_795_197_600_000;
@@ -295,6 +295,13 @@ pub(crate) struct VirtualBox {
     pub(crate) endpoint_says: Option<u16>,
     /// Everything that came to any endpoint, also what it did not take.
     pub(crate) delivered: Vec<Delivered>,
+    /// Whom an upstream was asked to text, whatever came of it.
+    pub(crate) tried: Vec<(LineId, String)>,
+    /// Who opted out at the upstreams.
+    pub(crate) opted_out: std::collections::BTreeSet<String>,
+    /// STOP comes from this person when the modem next asks for a text to them.
+    pub(crate) stop_at_prompt: Option<(LineId, String)>,
+    sids: u32,
 }
 
 /// What came to an endpoint.
@@ -338,6 +345,10 @@ impl VirtualBox {
             sound: Vec::new(),
             endpoint_says: Some(200),
             delivered: Vec::new(),
+            tried: Vec::new(),
+            opted_out: std::collections::BTreeSet::new(),
+            stop_at_prompt: None,
+            sids: 0,
         };
         this.start().await;
         this
@@ -505,6 +516,12 @@ impl VirtualBox {
     }
 
     pub(crate) fn line_up(&mut self, id: &LineId) {
+        if let Some(up) = self.upstreams.get(id) {
+            for event in up.come_up(self.clock.now()) {
+                self.tell(id, event);
+            }
+            return;
+        }
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
             sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
@@ -560,6 +577,12 @@ impl VirtualBox {
                     self.taken += 1;
                     let away = self.unplugged.contains(id);
                     if let Some(up) = self.upstreams.get_mut(id) {
+                        if let LineCommand::Post(post) = &command {
+                            self.tried.push((id.clone(), post.to.clone()));
+                            if self.opted_out.contains(&post.to) {
+                                up.fates.push_front(Fate::Refused(21_610));
+                            }
+                        }
                         for event in up.handle(id, command, away, self.clock.now(), &mut self.carried) {
                             machine.line_events.try_send((id.clone(), event)).unwrap();
                         }
@@ -570,6 +593,16 @@ impl VirtualBox {
                         true => unplugged(command),
                         false => modem.handle(id, command, &mut self.carried),
                     };
+                    let asked = matches!(answer, Some(LineEvent::Prompted { .. }));
+                    if let Some((_, who)) = self.stop_at_prompt.take_if(|(line, who)| {
+                        asked && line == id && self.modems.get(id).is_some_and(|m| m.asks_for(who))
+                    }) {
+                        let modem = self.modems.get_mut(id).unwrap();
+                        let (index, pdu) = modem.receive(&who, "STOP", self.clock.now().wall);
+                        let slot = Slot { mem: Mem::SM, index };
+                        let event = LineEvent::Received { slot, pdu };
+                        machine.line_events.try_send((id.clone(), event)).unwrap();
+                    }
                     if let Some(event) = answer {
                         machine.line_events.try_send((id.clone(), event)).unwrap();
                     }
@@ -604,10 +637,6 @@ impl VirtualBox {
                 return;
             }
         }
-    }
-
-    pub(crate) fn clock_wall(&self) -> i64 {
-        self.clock.now().wall.0
     }
 
     fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {
@@ -653,6 +682,34 @@ impl VirtualBox {
     pub(crate) async fn text(&mut self, from: &str, body: &str) {
         let line = self.plans[0].line.clone();
         self.text_on(&line, from, body).await;
+    }
+
+    /// A text is at the upstream. `kind`: what that took it for.
+    pub(crate) async fn upstream_text(&mut self, line: &LineId, from: &str, body: &str, kind: Option<&str>) {
+        self.sids += 1;
+        let parameters = kind.map(|kind| ("OptOutType".to_owned(), Value::from(kind)));
+        let text = UpstreamText {
+            sid: format!("SM{:032x}", self.sids),
+            channel: Channel::Sms,
+            from: from.to_owned(),
+            to: SHOP_NUMBER.to_owned(),
+            body: body.to_owned(),
+            media: Vec::new(),
+            sent: Some(self.clock.now().wall),
+            parameters: parameters.into_iter().collect(),
+        };
+        let text = self.upstreams.entry(line.clone()).or_default().bring(text);
+        self.tell(line, LineEvent::Text(Box::new(text)));
+        self.pump().await;
+    }
+
+    /// Somebody sets the clock.
+    pub(crate) fn clock_is_sure(&self) {
+        self.clock.set(Now { wall_sure: true, ..self.clock.now() });
+    }
+
+    pub(crate) fn clock_wall(&self) -> Wall {
+        self.clock.now().wall
     }
 
     /// The network puts a text on the SIM, whether the box is on or not.
@@ -810,6 +867,23 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
 }
 
 impl SimModem {
+    /// Whether it asked for the PDU of a text to this person.
+    fn asks_for(&self, who: &str) -> bool {
+        let pdu = self.prompted.as_ref().map(|(pdu, _)| pdu::decode(pdu, pdu::Direction::ToSc, None));
+        matches!(pdu, Some(Ok(pdu::Pdu::Submit(submit))) if submit.to.as_str() == who)
+    }
+
+    /// A text in one part, and where it lies.
+    fn receive(&mut self, from: &str, body: &str, wall: Wall) -> (u16, String) {
+        let from = Address::Phone(PhoneNumber::parse(from, None).unwrap());
+        let timestamp = Timestamp { utc: Wall(wall.0 / 1000 * 1000), quarters: -32 };
+        let options = DeliverOptions { timestamp, reference: 9, wide: false, class: None };
+        let pdu = pdu::deliver(&from, body, &options).unwrap().remove(0).hex;
+        let index = (1..).find(|i| !self.slots.contains_key(i)).unwrap();
+        self.slots.insert(index, pdu.clone());
+        (index, pdu)
+    }
+
     fn fresh() -> Self {
         Self { answering: true, ..Self::default() }
     }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod cloud;
+mod consent;
 mod conversations;
 mod events;
 mod harness;

@@ -396,13 +396,6 @@ impl Shop {
         }
     }
 
-    /// The upstream sends this person nothing from our number any more: they opted out there.
-    pub(super) fn upstream_blocked(&mut self, cx: &mut Cx<'_>, line: &LineId, person: &str, code: u32) {
-        self.count("opted_out_at_upstream");
-        let ticket = self.people.get(person).map_or(0, |t| t.ticket);
-        cx.alarm(format!("line {line}: #{ticket} opted out at the upstream ({code})"));
-    }
-
     /// Texts in doubt that staff may be asked about.
     pub(super) fn posts_unknown(&self) -> usize {
         let unknown =
