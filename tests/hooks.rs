@@ -4,14 +4,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
 use std::net::TcpListener;
-use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use backroom::config::{Config, Secret, UpstreamLine, file};
 use backroom::daemon::control::{self, Ask};
 use backroom::daemon::{self, RunError};
-use backroom::store::{Direction, MessageFilter, MessageRow, Reader};
+use backroom::store::{Direction, MessageFilter, MessageRow, MessageStatus, Reader};
 use backroom::twilio::webhook;
 use backroom::types::{Channel, LineId, PhoneNumber, ShopId};
 use backroom::web;
@@ -27,8 +26,10 @@ struct World {
     dir: tempfile::TempDir,
     twilio: Twilio,
     port: u16,
-    running: Option<(oneshot::Sender<()>, JoinHandle<Result<(), RunError>>)>,
+    running: Option<(oneshot::Sender<()>, Running)>,
 }
+
+type Running = JoinHandle<Result<(), RunError>>;
 
 impl Drop for World {
     fn drop(&mut self) {
@@ -123,27 +124,32 @@ impl World {
         Value::Object(all.into_iter().filter(|(_, count)| *count != 0).collect())
     }
 
-    /// Texts from as many people, and the answers that the webhooks got, when all have one.
-    fn texts(&self, mark: &str, people: u32, copies: usize) -> Vec<Option<u16>> {
-        let before = self.twilio.deliveries().len();
+    /// What the webhooks of this kind were answered.
+    fn answers(&self, kind: &str) -> Vec<Option<u16>> {
+        let all = self.twilio.deliveries().into_iter();
+        all.filter(|d| d.url.ends_with(kind)).map(|d| d.answer).collect()
+    }
+
+    /// Texts from names, which nobody answers, and what their webhooks were answered, when all were.
+    fn texts(&self, mark: &str, people: usize, copies: usize) -> Vec<Option<u16>> {
+        let before = self.answers("/message").len();
         for person in 0..people {
-            let (from, body) = (format!("+1206555{:04}", 1000 + person), format!("{mark} {person} é & 😀"));
+            let (from, body) = (format!("INFO{person}"), format!("{mark} {person} é & 😀"));
             let _sid = self.twilio.receive(Inbound { from, body, ..Inbound::default() });
         }
-        let all = before + usize::try_from(people).unwrap() * copies;
-        until("every webhook is answered", || self.twilio.deliveries().len() >= all);
-        self.twilio.deliveries().split_off(before).into_iter().map(|d| d.answer).collect()
+        let all = before + people * copies;
+        until("every webhook is answered", || self.answers("/message").len() >= all);
+        self.answers("/message").split_off(before)
+    }
+
+    fn messages(&self, direction: Direction) -> Vec<MessageRow> {
+        let filter = MessageFilter { direction: Some(direction), limit: 10_000, ..MessageFilter::default() };
+        Reader::open(self.dir.path()).unwrap().messages(&ShopId::from("main"), &filter).unwrap()
     }
 
     fn stored(&self) -> Vec<MessageRow> {
-        let filter =
-            MessageFilter { direction: Some(Direction::In), limit: 10_000, ..MessageFilter::default() };
-        stored(self.dir.path(), &filter)
+        self.messages(Direction::In)
     }
-}
-
-fn stored(dir: &Path, filter: &MessageFilter) -> Vec<MessageRow> {
-    Reader::open(dir).unwrap().messages(&ShopId::from("main"), filter).unwrap()
 }
 
 #[test]
@@ -187,10 +193,23 @@ fn a_text_of_before_a_restart_is_known_after_it() {
     let sid = world.stored()[0].carriage.sid.clone().unwrap();
     world.stop();
     world.run();
-    let pairs = [("MessageSid", sid.as_str()), ("From", "+12065551000"), ("To", NUMBER), ("Body", "before")];
+    let pairs = [("MessageSid", sid.as_str()), ("From", "INFO0"), ("To", NUMBER), ("Body", "before")];
     assert_eq!(post(&world, &pairs), 200);
     assert_eq!(world.stored().len(), 1);
     assert_eq!(world.counted(), json!({ "repeated": 1 }));
+}
+
+#[test]
+fn a_customer_is_answered_and_where_the_answer_stands_comes_by_webhook() {
+    let world = World::start();
+    let from = "+12065550142".to_owned();
+    let _sid = world.twilio.receive(Inbound { from, body: "Hello".to_owned(), ..Inbound::default() });
+    until("the answer is delivered", || {
+        world.messages(Direction::Out).iter().any(|m| m.status == MessageStatus::Delivered)
+    });
+    until("its statuses are told", || !world.answers("/status").is_empty());
+    assert!(world.answers("/status").iter().all(|answer| *answer == Some(204)));
+    assert_eq!(world.stored().len(), 1);
 }
 
 /// A signed webhook, by hand.

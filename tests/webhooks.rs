@@ -199,9 +199,14 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
     }
     assert_eq!(bodies.len(), 2 * calls.len());
     verify(&heard);
-    let test = command(&the_box.config()).args(["webhooks", "test", "crm"]).output().unwrap();
-    assert!(!test.status.success(), "the endpoint refuses what it has not seen, or takes every third");
-    assert!(String::from_utf8_lossy(&test.stdout).contains("\"status\":500"));
+    let mut test = tokio::process::Command::from(command(&the_box.config()));
+    let test = test.args(["webhooks", "test", "crm"]).output().await.unwrap();
+    let ping = requests.recv().await.unwrap();
+    let said = String::from_utf8_lossy(&test.stdout).into_owned();
+    assert!(ping.body.contains("\"type\":\"test.ping\""), "{ping:?}");
+    assert!(said.contains(if ping.taken { "\"status\":200" } else { "\"status\":500" }), "{said}");
+    assert_eq!(test.status.success(), ping.taken);
+    verify(&[ping]);
 }
 
 /// As a receiver written in another language checks it.

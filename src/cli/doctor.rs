@@ -318,6 +318,21 @@ fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
         report.wrong(&format!("{name}: {}", text("needs")));
     } else if state["up"] == true {
         let operator = text("operator");
+        if state["takes"] == "whole texts" {
+            let under_way = |key: &str| state[key].as_u64().unwrap_or(0);
+            report.fine(&format!(
+                "{name}: up, {} texts, taken over up to {}; {} waiting, {} under way",
+                text("channel"),
+                text("taken_over_to"),
+                under_way("queued"),
+                under_way("under_way")
+            ));
+            if under_way("in_doubt") > 0 {
+                report
+                    .note(&format!("{name}: {} texts in doubt are being looked for", under_way("in_doubt")));
+            }
+            return;
+        }
         report.fine(&format!("{name}: up, {} {operator}, {} dBm", text("registration"), state["signal_dbm"]));
     } else {
         report.wrong(&format!("{name}: down: {}", text("why_down")));

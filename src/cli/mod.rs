@@ -9,6 +9,7 @@ pub mod segments;
 
 mod calls;
 mod certificate;
+mod consent;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
@@ -74,6 +75,11 @@ enum Command {
     Webhooks {
         #[command(subcommand)]
         command: webhooks::Webhooks,
+    },
+    /// Who may be texted, and what shows it
+    Consent {
+        #[command(subcommand)]
+        command: consent::Consent,
     },
     /// The owner's settings
     Settings {
@@ -162,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Webhooks { command } => with_config(&cli.config, |config| webhooks::run(config, command)),
+        Command::Consent { command } => with_config(&cli.config, |config| consent::run(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
         Command::Phone { command } => {
             with_config(&cli.config, |config| phone::run(&cli.config, config, command))

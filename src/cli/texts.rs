@@ -3,13 +3,14 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::config::{Config, ShopConfig};
 use crate::daemon::control::{self, Ask};
+use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{Direction, MessageFilter, MessageRow, OrderRow, PartRow, Reader};
-use crate::types::Wall;
+use crate::types::{MessageId, Wall};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sms {
@@ -21,6 +22,14 @@ pub(super) enum Sms {
         /// At most this many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// One text with its parts, its line and why that one, as JSON
+    Show {
+        /// SM…, as `list` shows it.
+        id: String,
         /// Which shop, when there are several.
         #[arg(long)]
         shop: Option<String>,
@@ -37,6 +46,12 @@ pub(super) enum Sms {
         to: String,
         /// The text.
         body: String,
+        /// What for: offers need consent and wait for the hours in which they may be sent.
+        #[arg(long, default_value = "informational")]
+        purpose: For,
+        /// For emergency and law, which reach also people who said STOP: which one. Goes into the audit log.
+        #[arg(long, required_if_eq_any = [("purpose", "emergency"), ("purpose", "law")], default_value = "")]
+        why: String,
         /// Which shop, when there are several.
         #[arg(long)]
         shop: Option<String>,
@@ -51,6 +66,30 @@ pub(super) enum Sms {
     },
     /// `{"text"}` in, `{"encoding","segments","units"}` out, a line each
     Segments,
+}
+
+/// What a text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum For {
+    /// About an order or an appointment of the person's.
+    Informational,
+    /// An offer.
+    Marketing,
+    /// Life and safety: reaches everybody.
+    Emergency,
+    /// A law demands it: reaches everybody.
+    Law,
+}
+
+impl From<For> for Purpose {
+    fn from(what: For) -> Self {
+        match what {
+            For::Informational => Self::Informational,
+            For::Marketing => Self::Marketing,
+            For::Emergency => Self::Exempt(Exempt::Emergency),
+            For::Law => Self::Exempt(Exempt::Law),
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,6 +152,14 @@ pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
             }
             Ok(())
         }
+        Sms::Show { id, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            let found =
+                reader(config)?.message(&shop.id, &MessageId(id.clone())).map_err(|e| e.to_string())?;
+            let (row, parts) = found.ok_or_else(|| format!("there is no text {id}"))?;
+            println!("{}", message(&row, &parts));
+            Ok(())
+        }
         Sms::Unknown { shop } => {
             let shop = choose_shop(config, shop.as_deref())?;
             for (row, parts) in reader(config)?.unknown_messages(&shop.id).map_err(|e| e.to_string())? {
@@ -120,9 +167,10 @@ pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
             }
             Ok(())
         }
-        Sms::Send { to, body, shop } => {
+        Sms::Send { to, body, purpose, why, shop } => {
             let shop = choose_shop(config, shop.as_deref())?.id.to_string();
-            tell(config, &Ask::Send { shop, to, body })
+            let by = format!("command line ({})", std::env::var("USER").unwrap_or_else(|_| "?".to_owned()));
+            tell(config, &Ask::SendFor { shop, to, body, purpose: purpose.into(), why, by })
         }
         Sms::Resend { id, shop } => {
             let shop = choose_shop(config, shop.as_deref())?.id.to_string();
@@ -179,7 +227,16 @@ fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
         "body": row.body,
         "status": row.status.as_str(),
         "source": row.source.as_str(),
+        "channel": row.carriage.channel.as_str(),
+        "choice": row.carriage.choice,
+        "sid": row.carriage.sid,
+        "error": row.carriage.error,
+        "price": row.carriage.price.as_ref().map(|(amount, currency)| price(*amount, currency)),
+        "media": row.carriage.media,
+        "not_before": row.not_before.map(Wall::rfc3339),
         "note": row.note,
+        "purpose": row.purpose,
+        "not_before": row.not_before.map(Wall::rfc3339),
         "created": row.created.rfc3339(),
         "updated": row.updated.rfc3339(),
     });
@@ -192,6 +249,15 @@ fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
     value
 }
 
+/// Millionths as people write them: `-0.0083 USD`.
+fn price(millionths: i64, currency: &str) -> String {
+    let sign = if millionths < 0 { "-" } else { "" };
+    let (whole, rest) = (millionths.unsigned_abs() / 1_000_000, millionths.unsigned_abs() % 1_000_000);
+    let digits = format!("{rest:06}");
+    let digits = digits.trim_end_matches('0');
+    format!("{sign}{whole}.{digits:0<2} {currency}")
+}
+
 fn order(row: &OrderRow) -> Value {
     json!({
         "id": row.id,
@@ -202,4 +268,16 @@ fn order(row: &OrderRow) -> Value {
         "created": row.created.rfc3339(),
         "updated": row.updated.rfc3339(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_written_as_people_do() {
+        assert_eq!(price(-8300, "USD"), "-0.0083 USD");
+        assert_eq!(price(1_500_000, "EUR"), "1.50 EUR");
+        assert_eq!(price(0, "USD"), "0.00 USD");
+    }
 }

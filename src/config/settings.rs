@@ -39,6 +39,8 @@ pub enum Kind {
     Country,
     /// A JSON object, checked further by who reads it.
     Document,
+    /// Whole hours of a day: `9-20`, the end excluded.
+    Window,
 }
 
 /// One entry of the registry.
@@ -90,6 +92,12 @@ pub const SETTINGS: &[Setting] = &[
         "{}",
         "who rings when the shop is called, and who may call what; what is not written here follows from the phones \
          and lines (`backroom plan` shows it)",
+    ),
+    setting(
+        "consent.upstream_answers",
+        Kind::Switch,
+        "true",
+        "the upstream answers STOP, START and HELP on its numbers itself, as Twilio does: the box adds nothing",
     ),
     setting("customers", Kind::Phones, "[]", "customers whose data is kept ready before they ever text"),
     setting(
@@ -226,6 +234,18 @@ pub const SETTINGS: &[Setting] = &[
         "Studio: the same widget this often in a row ends an execution",
     ),
     setting("limits.steps", Kind::Count, "1000", "Studio: an execution ends after this many steps"),
+    setting(
+        "marketing.hours",
+        Kind::Window,
+        "\"9-20\"",
+        "hours of the day in which offers may be sent, by the recipient's clock; the law of the place narrows them",
+    ),
+    setting(
+        "marketing.places",
+        Kind::Document,
+        "{}",
+        "where people live whose number does not say it: {\"+12065550101\": {\"zone\": \"America/Denver\", \"place\": \"CO\"}}",
+    ),
     setting("relay.idle", Kind::Seconds, "86400", "a hand-over to people ends by itself after this silence"),
     setting(
         "shop.calling_code",
@@ -475,6 +495,15 @@ pub fn check(setting: &'static Setting, value: &Value, country: &str) -> Result<
                 .ok_or_else(|| bad("takes a JSON object")),
             _ => Err(bad("takes a JSON object")),
         },
+        Kind::Window => value
+            .as_str()
+            .filter(|t| {
+                let hour = |t: &str| t.trim().parse::<u8>().ok().filter(|h| *h <= 24);
+                let span = t.split_once('-').and_then(|(from, to)| Some((hour(from)?, hour(to)?)));
+                span.is_some_and(|(from, to)| from < to)
+            })
+            .map(Value::from)
+            .ok_or_else(|| bad("takes whole hours such as 9-20")),
         Kind::Hours => value
             .as_str()
             .filter(|t| hours(t).is_some())

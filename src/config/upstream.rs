@@ -48,15 +48,6 @@ pub struct UpstreamLine {
     pub cost: f64,
 }
 
-impl UpstreamLine {
-    /// The cost of one text in thousandths of a cent; a silly one is cut off at a dollar.
-    #[must_use]
-    pub fn cost_millicents(&self) -> u32 {
-        // By way of its digits: within bounds and whole, it is one.
-        format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
-    }
-}
-
 const KEYS: [&str; 20] = [
     "id",
     "shop",
@@ -233,6 +224,15 @@ impl Reader<'_> {
             self.fault(item.span().start, text);
         }
         cost
+    }
+}
+
+impl UpstreamLine {
+    /// The cost of one text in thousandths of a cent; a silly one is cut off at a dollar.
+    #[must_use]
+    pub fn cost_millicents(&self) -> u32 {
+        // By way of its digits: within bounds and whole, it is one.
+        format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
     }
 }
 

@@ -12,8 +12,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Command, NewFlow};
+use super::core::{Command, ConsentAsk, NewFlow};
 use super::turns::Request;
+use crate::messaging::ledger::Purpose;
 use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
 /// Longest request line, in bytes.
@@ -31,6 +32,31 @@ pub enum Ask {
         to: String,
         /// What.
         body: String,
+    },
+    /// Text somebody for a purpose: `marketing`, `informational`, or what reaches people who said STOP.
+    SendFor {
+        /// By which shop.
+        shop: String,
+        /// Whom.
+        to: String,
+        /// What.
+        body: String,
+        /// What for.
+        purpose: Purpose,
+        /// Which law or emergency, for what reaches people who said STOP.
+        #[serde(default)]
+        why: String,
+        /// Who, for the audit log.
+        by: String,
+    },
+    /// Enter what people said about being texted.
+    Consent {
+        /// Whose.
+        shop: String,
+        /// What.
+        ask: ConsentAsk,
+        /// Who, for the audit log.
+        by: String,
     },
     /// Send a text in doubt once more.
     Resend {
@@ -108,6 +134,10 @@ impl From<Ask> for Command {
     fn from(ask: Ask) -> Self {
         match ask {
             Ask::Send { shop, to, body } => Self::Send { shop: ShopId(shop), to, body },
+            Ask::SendFor { shop, to, body, purpose, why, by } => {
+                Self::SendFor { shop: ShopId(shop), to, body, purpose, why, by }
+            }
+            Ask::Consent { shop, ask, by } => Self::Consent { shop: ShopId(shop), ask, by },
             Ask::Resend { shop, message } => Self::Resend { shop: ShopId(shop), message: MessageId(message) },
             Ask::ResendOrder { shop, order } => {
                 Self::ResendOrder { shop: ShopId(shop), order: OrderId(order) }

@@ -1,6 +1,6 @@
 //! Keeps one line's edge running. An edge that dies (a bug: edges do not end by themselves) is started again after
-//! a pause that grows; what was with it is answered as unknown, so that the loop never waits for the dead, and the
-//! next one is told from where to go on.
+//! a pause that grows; what was with it is answered as unknown, so that the loop never waits for the dead. An edge that
+//! brings texts whole is told again from when on, and which texts to follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -16,7 +16,7 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Between the loop and an edge, each way.
 pub(super) const QUEUE: usize = 256;
-/// Texts at an upstream that are followed for the next edge.
+/// Texts at an upstream that are followed for the next edge, too.
 const TRACKED_MOST: usize = 5000;
 
 /// What an edge is started with.
@@ -25,60 +25,73 @@ pub(super) struct Wires {
     pub(super) events: mpsc::Sender<(LineId, LineEvent)>,
 }
 
-/// What is with an edge.
+/// What an edge has and has not answered yet.
 #[derive(Default)]
-struct Held {
-    /// The PDU, and whether it was allowed to leave.
+struct Owed {
+    /// The PDU that is with it, and whether it was allowed to leave.
     sending: Option<(PartId, bool)>,
-    posts: BTreeSet<(MessageId, u32)>,
-    finds: BTreeSet<MessageId>,
-    fetches: BTreeSet<(MessageId, u8)>,
-    /// From where the next edge goes on.
+    posts: BTreeMap<MessageId, u32>,
+    looks: BTreeSet<MessageId>,
+    files: BTreeSet<(MessageId, u8)>,
+    /// From when on texts are told, once that was said.
     resume: Option<Option<Wall>>,
+    /// Texts at an upstream that are followed, and since when.
     tracked: BTreeMap<String, Wall>,
 }
 
-impl Held {
+impl Owed {
     fn told(&mut self, command: &LineCommand) {
         match command {
             LineCommand::Send { part, .. } => self.sending = Some((part.clone(), false)),
             LineCommand::Proceed { part, go: true, .. } => self.sending = Some((part.clone(), true)),
-            LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
-            LineCommand::Resume(cursor) => self.resume = Some(*cursor),
             LineCommand::Post(post) => {
-                self.posts.insert((post.message.clone(), post.attempt));
+                self.posts.insert(post.message.clone(), post.attempt);
             }
             LineCommand::Find { message, .. } => {
-                self.finds.insert(message.clone());
+                self.looks.insert(message.clone());
             }
+            LineCommand::Fetch { message, number, .. } => {
+                self.files.insert((message.clone(), *number));
+            }
+            LineCommand::Resume(from) => self.resume = Some(*from),
             LineCommand::Track { sid, since } => {
                 if self.tracked.len() < TRACKED_MOST {
                     self.tracked.insert(sid.clone(), *since);
                 }
             }
-            LineCommand::Fetch { message, number, .. } => {
-                self.fetches.insert((message.clone(), *number));
-            }
+            LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
         }
+    }
+
+    /// What the next edge is told first.
+    fn again(&self) -> Vec<LineCommand> {
+        let tracked = self.tracked.iter();
+        let tracked = tracked.map(|(sid, since)| LineCommand::Track { sid: sid.clone(), since: *since });
+        self.resume.map(LineCommand::Resume).into_iter().chain(tracked).collect()
     }
 
     fn heard(&mut self, event: &LineEvent) {
         match event {
-            LineEvent::SendDone { part, .. } => drop(self.sending.take_if(|(sending, _)| sending == part)),
-            LineEvent::Posted { message, attempt, .. } => {
-                self.posts.remove(&(message.clone(), *attempt));
+            LineEvent::SendDone { part, .. } if self.sending.as_ref().is_some_and(|(p, _)| p == part) => {
+                self.sending = None;
+            }
+            LineEvent::Posted { message, attempt, .. } if self.posts.get(message) == Some(attempt) => {
+                self.posts.remove(message);
             }
             LineEvent::Found { message, .. } => {
-                self.finds.remove(message);
+                self.looks.remove(message);
             }
             LineEvent::Media { message, number, .. } => {
-                self.fetches.remove(&(message.clone(), *number));
+                self.files.remove(&(message.clone(), *number));
             }
+            // Everything before it is on its way to the disk, in order.
             LineEvent::Cursor(at) => self.resume = Some(Some(*at)),
             LineEvent::Status(status) if status.status.is_final() => {
                 self.tracked.remove(&status.sid);
             }
-            LineEvent::Up { .. }
+            LineEvent::SendDone { .. }
+            | LineEvent::Posted { .. }
+            | LineEvent::Up { .. }
             | LineEvent::Down { .. }
             | LineEvent::State(_)
             | LineEvent::Received { .. }
@@ -91,44 +104,30 @@ impl Held {
         }
     }
 
-    /// The answers that the edge owes.
+    /// The edge is dead: its answers, for it.
     fn answers(&mut self) -> Vec<LineEvent> {
-        let why = || "the line's edge died".to_owned();
-        let mut answers = Vec::new();
+        let why = || "the line's edge died while it had it".to_owned();
+        let mut last = Vec::new();
         if let Some((part, left)) = self.sending.take() {
-            let why = "the line's edge died while it was sending".to_owned();
-            let result = if left { SendResult::Unknown { why } } else { SendResult::NotTried { why } };
-            answers.push(LineEvent::SendDone { part, result });
+            let result =
+                if left { SendResult::Unknown { why: why() } } else { SendResult::NotTried { why: why() } };
+            last.push(LineEvent::SendDone { part, result });
         }
-        let posts = std::mem::take(&mut self.posts).into_iter();
-        answers.extend(posts.map(|(message, attempt)| LineEvent::Posted {
-            message,
-            attempt,
-            result: PostResult::Unknown { why: why() },
-        }));
-        let finds = std::mem::take(&mut self.finds).into_iter();
-        answers.extend(
-            finds.map(|message| LineEvent::Found { message, found: PostsFound::Unreachable { why: why() } }),
-        );
-        let fetches = std::mem::take(&mut self.fetches).into_iter();
-        answers.extend(fetches.map(|(message, number)| LineEvent::Media {
-            message,
-            number,
-            result: MediaResult::Later { why: why() },
-        }));
-        answers
-    }
-
-    /// What the next edge is told first.
-    fn again(&self) -> Vec<LineCommand> {
-        let tracked =
-            self.tracked.iter().map(|(sid, since)| LineCommand::Track { sid: sid.clone(), since: *since });
-        self.resume.map(LineCommand::Resume).into_iter().chain(tracked).collect()
+        for (message, attempt) in std::mem::take(&mut self.posts) {
+            last.push(LineEvent::Posted { message, attempt, result: PostResult::Unknown { why: why() } });
+        }
+        for message in std::mem::take(&mut self.looks) {
+            last.push(LineEvent::Found { message, found: PostsFound::Unreachable { why: why() } });
+        }
+        for (message, number) in std::mem::take(&mut self.files) {
+            last.push(LineEvent::Media { message, number, result: MediaResult::Later { why: why() } });
+        }
+        last
     }
 }
 
-/// The answer to a command that no edge will have.
-fn refused(command: LineCommand) -> Option<LineEvent> {
+/// What is answered for a command that no edge will see any more.
+fn not_tried(command: LineCommand) -> Option<LineEvent> {
     let why = "shutting down".to_owned();
     match command {
         LineCommand::Send { part, .. } => {
@@ -139,16 +138,12 @@ fn refused(command: LineCommand) -> Option<LineEvent> {
             attempt: post.attempt,
             result: PostResult::NotTried { why },
         }),
-        LineCommand::Find { message, .. } => {
-            Some(LineEvent::Found { message, found: PostsFound::Unreachable { why } })
-        }
-        LineCommand::Fetch { message, number, .. } => {
-            Some(LineEvent::Media { message, number, result: MediaResult::Later { why } })
-        }
         LineCommand::Proceed { .. }
         | LineCommand::Free { .. }
         | LineCommand::Resume(_)
-        | LineCommand::Track { .. } => None,
+        | LineCommand::Find { .. }
+        | LineCommand::Track { .. }
+        | LineCommand::Fetch { .. } => None,
     }
 }
 
@@ -163,13 +158,13 @@ pub(super) async fn supervise<F>(
     F: Future<Output = ()> + Send + 'static,
 {
     let mut pause = FIRST_PAUSE;
-    let mut held = Held::default();
+    let mut owed = Owed::default();
     loop {
-        let again = held.again();
+        let again = owed.again();
         let (to_edge, edge_commands) = mpsc::channel(QUEUE + again.len());
         for command in again {
-            // It has room for them.
-            drop(to_edge.try_send(command));
+            // The queue is new and empty.
+            let _there_is_room = to_edge.try_send(command);
         }
         let (edge_events, mut from_edge) = mpsc::channel(QUEUE);
         let mut task = tokio::spawn(edge(Wires { commands: edge_commands, events: edge_events }));
@@ -180,7 +175,7 @@ pub(super) async fn supervise<F>(
                 biased;
                 event = from_edge.recv(), if open => match event {
                     Some((id, event)) => {
-                        held.heard(&event);
+                        owed.heard(&event);
                         if matches!(event, LineEvent::Swept) {
                             pause = FIRST_PAUSE;
                         }
@@ -198,7 +193,7 @@ pub(super) async fn supervise<F>(
                 }
                 command = commands.recv(), if to_edge.is_some() => match (command, &to_edge) {
                     (Some(command), Some(edge)) => {
-                        held.told(&command);
+                        owed.told(&command);
                         // An edge that is gone is noticed above.
                         let _gone = edge.send(command).await;
                     }
@@ -206,12 +201,12 @@ pub(super) async fn supervise<F>(
                 },
             }
         }
-        let mut last = held.answers();
-        // With no edge to come, what still waits here was with none.
+        let mut last = owed.answers();
+        // With no edge to come, what still waits here was with no modem.
         while *stop.borrow()
             && let Ok(command) = commands.try_recv()
         {
-            last.extend(refused(command));
+            last.extend(not_tried(command));
         }
         last.push(LineEvent::Down { why: "the line's edge ended".to_owned() });
         for event in last {
@@ -234,7 +229,7 @@ pub(super) async fn supervise<F>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::{Channel, Post};
+    use crate::types::MessageId;
 
     #[tokio::test(start_paused = true)]
     async fn an_edge_that_dies_is_started_again_and_its_text_is_unknown() {
@@ -267,67 +262,53 @@ mod tests {
         while heard.recv().await.is_some() {}
         supervisor.await.unwrap();
     }
-
     #[tokio::test(start_paused = true)]
-    async fn what_was_with_a_dead_edge_is_in_doubt_and_the_next_one_goes_on_from_the_last_cursor() {
-        let (to_line, commands) = mpsc::channel(16);
-        let (events, mut heard) = mpsc::channel(16);
+    async fn what_an_upstreams_edge_had_is_answered_for_it_and_the_next_one_knows_from_when_on() {
+        let (to_line, commands) = mpsc::channel(8);
+        let (events, mut heard) = mpsc::channel(8);
         let (stop, stopped) = watch::channel(false);
-        let (again, mut told_again) = mpsc::channel(16);
+        let line = LineId::from("twilio");
         let mut starts = 0;
-        let line = LineId::from("tw");
         let supervisor =
             tokio::spawn(supervise(line.clone(), commands, events, stopped, move |mut wires| {
                 starts += 1;
-                let (first, id, again) = (starts == 1, LineId::from("tw"), again.clone());
+                let (first, id) = (starts == 1, LineId::from("twilio"));
                 async move {
-                    while let Some(command) = wires.commands.recv().await {
-                        match command {
-                            LineCommand::Fetch { .. } if first => {
-                                let cursor = LineEvent::Cursor(Wall(7));
-                                wires.events.send((id.clone(), cursor)).await.unwrap();
-                                panic!("the first edge dies");
-                            }
-                            command => again.send(command).await.unwrap(),
-                        }
+                    let from = wires.commands.recv().await;
+                    if first {
+                        assert_eq!(from, Some(LineCommand::Resume(None)));
+                        wires.events.send((id, LineEvent::Cursor(Wall(77)))).await.unwrap();
+                        let (track, post) = (wires.commands.recv().await, wires.commands.recv().await);
+                        panic!("the first edge dies with {track:?} and {post:?}");
                     }
+                    assert_eq!(from, Some(LineCommand::Resume(Some(Wall(77)))));
+                    let track = LineCommand::Track { sid: "SM9".to_owned(), since: Wall(5) };
+                    assert_eq!(wires.commands.recv().await, Some(track));
+                    wires.events.send((id, LineEvent::Swept)).await.unwrap();
                 }
             }));
+        to_line.send(LineCommand::Resume(None)).await.unwrap();
+        assert_eq!(heard.recv().await.unwrap().1, LineEvent::Cursor(Wall(77)));
         let message = MessageId::from("SM1");
-        let post = Post {
+        let post = crate::types::Post {
             message: message.clone(),
             attempt: 3,
-            channel: Channel::Sms,
-            to: String::new(),
-            body: String::new(),
+            channel: crate::types::Channel::Sms,
+            to: "+12065550142".into(),
+            body: "x".into(),
             media: Vec::new(),
             template: None,
         };
         let track = LineCommand::Track { sid: "SM9".to_owned(), since: Wall(5) };
-        for command in [
-            LineCommand::Resume(None),
-            track.clone(),
-            LineCommand::Post(Box::new(post.clone())),
-            LineCommand::Find { message: message.clone(), post: Box::new(post), since: Wall(1) },
-            LineCommand::Fetch { message: message.clone(), number: 1, url: String::new() },
-        ] {
-            to_line.send(command).await.unwrap();
-        }
-        assert_eq!(heard.recv().await.unwrap().1, LineEvent::Cursor(Wall(7)));
-        let (_, posted) = heard.recv().await.unwrap();
-        assert!(matches!(posted, LineEvent::Posted { attempt: 3, result: PostResult::Unknown { .. }, .. }));
-        let (_, found) = heard.recv().await.unwrap();
-        assert!(matches!(found, LineEvent::Found { found: PostsFound::Unreachable { .. }, .. }));
-        let (_, media) = heard.recv().await.unwrap();
-        assert!(matches!(media, LineEvent::Media { number: 1, result: MediaResult::Later { .. }, .. }));
+        to_line.send(track).await.unwrap();
+        to_line.send(LineCommand::Post(Box::new(post))).await.unwrap();
+        let (_, event) = heard.recv().await.unwrap();
+        let LineEvent::Posted { message: answered, attempt, result } = event else { panic!("{event:?}") };
+        assert_eq!((answered, attempt), (message, 3));
+        assert!(matches!(result, PostResult::Unknown { .. }));
         assert!(matches!(heard.recv().await.unwrap().1, LineEvent::Down { .. }));
-        let mut told = Vec::new();
-        while told.len() < 6 {
-            told.push(told_again.recv().await.unwrap());
-        }
-        assert_eq!(told[4..], [LineCommand::Resume(Some(Wall(7))), track]);
+        assert_eq!(heard.recv().await.unwrap().1, LineEvent::Swept);
         stop.send_replace(true);
-        drop((to_line, told_again));
         while heard.recv().await.is_some() {}
         supervisor.await.unwrap();
     }

@@ -236,6 +236,14 @@ impl Execution {
         self.context.pointer("/flow/variables").and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
+    /// True when a text of the person's began it, or answered it.
+    #[must_use]
+    pub fn has_heard(&self) -> bool {
+        let widgets = self.context.get("widgets").and_then(Value::as_object);
+        self.context.pointer("/trigger/message").is_some_and(|m| m != &json!({}))
+            || widgets.is_some_and(|all| all.values().any(|w| w.get("inbound").is_some()))
+    }
+
     /// Its id.
     #[must_use]
     pub fn sid(&self) -> &ExecutionSid {

@@ -14,6 +14,7 @@ mod definition;
 mod execution;
 mod functions;
 pub mod lizzy;
+mod offered;
 mod run;
 mod split;
 mod stored;

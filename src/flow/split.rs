@@ -124,6 +124,11 @@ impl Condition {
         Ok(Self { argument: Template::new(argument), operator, operand: Template::new(operand), pattern })
     }
 
+    /// What the argument is held against, as it stands in the definition.
+    pub(crate) fn operand(&self) -> &str {
+        self.operand.source()
+    }
+
     /// Whether it holds; `notes` hears what went wrong on the way.
     pub(crate) fn holds(&self, globals: &Value, templates: &Templates, notes: &mut Vec<String>) -> bool {
         let (left, left_notes) = self.argument.render(globals, templates);

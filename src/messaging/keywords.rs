@@ -38,7 +38,7 @@ const STOP: &[&str] = &[
 const START: &[&str] = &["start", "unstop"];
 const HELP: &[&str] = &["help", "info"];
 /// What a waiting menu can have for itself.
-const YIELDING: &[&str] = &["yes", "cancel", "end"];
+pub const YIELDING: &[&str] = &["yes", "cancel", "end"];
 
 /// Said anywhere in a text, these ask to be left alone.
 const ANYWHERE: &[&str] = &[

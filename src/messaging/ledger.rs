@@ -29,7 +29,21 @@ const FORM: &str = "backroom consent 1";
 
 /// SHA-256 of an entry and of all before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Link(pub [u8; 32]);
+
+impl TryFrom<String> for Link {
+    type Error = LinkError;
+    fn try_from(text: String) -> Result<Self, LinkError> {
+        text.parse()
+    }
+}
+
+impl From<Link> for String {
+    fn from(link: Link) -> Self {
+        link.to_string()
+    }
+}
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -448,6 +462,23 @@ impl Standing {
     #[must_use]
     pub fn is_blocked_everywhere(&self) -> bool {
         self.blocks.contains_key(&Scope::Shop)
+    }
+
+    /// How far each block reaches.
+    pub fn blocked_scopes(&self) -> impl Iterator<Item = &Scope> {
+        self.blocks.keys()
+    }
+
+    /// The entry whose words wait for a person to read them.
+    #[must_use]
+    pub fn paused(&self) -> Option<u64> {
+        self.paused
+    }
+
+    /// True while a consent to marketing stands, as far as it may reach.
+    #[must_use]
+    pub fn has_marketing(&self) -> bool {
+        self.given.keys().any(|(topic, _)| *topic == Topic::Marketing)
     }
 
     /// True when something follows from this entry still.

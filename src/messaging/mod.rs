@@ -14,7 +14,7 @@ pub mod rates;
 mod relay;
 mod segments;
 
-pub use consent::{Keyword, help_text, keyword, start_text, stop_text};
+pub use consent::{help_text, start_text, stop_text};
 pub use conversation::{Conversation, Early, Mode, Turn, Waiting, is_same_answer};
 pub use relay::{StaffText, parse_staff_text, staff_help};
 pub use segments::{Advice, Encoding, Offender, Segments, advice, segments};

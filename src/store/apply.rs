@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::blob::{self, Remembered};
 use super::calls::{self, CallWriter};
 use super::codec::{Json, signed};
+use super::ledger_copy::LedgerCopy;
 use super::{
     AuditRow, CachedRow, ConsentRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Op, OrderRow,
     PartRow, ReceivedRow, SettingRow, StepRow, TimerRow, upstream,
@@ -20,13 +21,24 @@ pub(super) struct Applier {
     calls: CallWriter,
     /// Newest time of the transactions applied, for the boot row.
     clock: Option<Now>,
+    ledger_copy: LedgerCopy,
 }
 
 impl Applier {
+    pub(super) fn new(ledger_copy: LedgerCopy) -> Self {
+        Self { ledger_copy, ..Self::default() }
+    }
+
+    /// What was applied is durable.
+    pub(super) fn committed(&mut self) {
+        self.ledger_copy.committed();
+    }
+
     /// After a rollback.
     pub(super) fn forget(&mut self) {
         self.blobs.forget();
         self.clock = None;
+        self.ledger_copy.forget();
     }
 
     /// Writes the newest sure time into the boot row: the clock's floor after the next start.
@@ -63,8 +75,21 @@ impl Applier {
             Op::PutCached(row) => put_cached(conn, row),
             Op::DropCached(shop, prefix) => drop_cached(conn, shop, prefix),
             Op::AddConsent(row) => add_consent(conn, row),
-            Op::AddConsentEntry(row) => upstream::add_consent_entry(conn, row),
-            Op::DropConsentEntries(shop, up_to) => upstream::drop_consent_entries(conn, shop, *up_to),
+            Op::AddConsentEntry(row) => {
+                upstream::add_consent_entry(conn, row)?;
+                self.ledger_copy.added(row);
+                Ok(())
+            }
+            Op::ExpireConsent(shop, now) => {
+                if let Some(rows) = upstream::expire_consent(conn, shop, *now)? {
+                    self.ledger_copy.rewritten(rows);
+                }
+                Ok(())
+            }
+            Op::AcceptConsent(_) => {
+                self.ledger_copy.rewritten(upstream::all_consent(conn)?.0);
+                Ok(())
+            }
             Op::PutCursor(row) => upstream::put_cursor(conn, row),
             Op::PutMedia(row) => upstream::put_media(conn, row),
             Op::AddEventOut(row) => upstream::add_event_out(conn, row),

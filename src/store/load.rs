@@ -12,9 +12,9 @@ use super::codec::{
 };
 use super::upstream::{self, CONSENT_ENTRY, CURSOR, EVENT_OUT, MEDIA, SIDS_KEPT};
 use super::{
-    BindingsRow, ConsentEntryRow, ConsentRow, ConversationRow, CursorRow, EventOutRow, EventsStand,
-    ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow,
-    StoreError, TimerRow,
+    BindingsRow, ConsentEntryRow, ConsentKept, ConsentRow, ConversationRow, CursorRow, EventOutRow,
+    EventsStand, ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow,
+    SettingRow, StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};
@@ -76,7 +76,9 @@ pub struct Snapshot {
     pub bindings: Vec<BindingsRow>,
     /// Every shop's consent ledger, in order.
     pub consent: Vec<ConsentEntryRow>,
-    /// What people said before there was a ledger, in order: to be entered into it when it is empty.
+    /// What the copies of the ledgers beside the database say.
+    pub consent_kept: BTreeMap<ShopId, ConsentKept>,
+    /// What people said to a version without a ledger, and that is not in it yet, in order.
     pub consent_before: Vec<ConsentRow>,
     /// Up to when everything at upstreams was taken over.
     pub cursors: Vec<CursorRow>,
@@ -299,7 +301,8 @@ fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Resu
     snapshot.consent = load.rows("consent_entry", &sql, [], upstream::consent_entry)?;
     let sql = format!(
         "SELECT {CONSENT} FROM consent WHERE NOT EXISTS
-             (SELECT 1 FROM consent_entry e WHERE e.shop_id = consent.shop_id) ORDER BY shop_id, number"
+             (SELECT 1 FROM consent_entry e WHERE e.shop_id = consent.shop_id AND e.subject = consent.person
+                  AND json_extract(e.statement, '$.proof') = consent.message_id) ORDER BY shop_id, number"
     );
     snapshot.consent_before = load.rows("consent", &sql, [], codec::consent)?;
     let sql = format!("SELECT {CURSOR} FROM upstream_cursor");

@@ -18,6 +18,7 @@ mod checkpoint;
 mod codec;
 mod disk;
 mod error;
+mod ledger_copy;
 mod load;
 mod open;
 mod read;
@@ -101,8 +102,11 @@ pub enum Op {
     AddConsent(ConsentRow),
     /// Append to the shop's consent ledger; the same entry again is ignored, another one in its place is an error.
     AddConsentEntry(ConsentEntryRow),
-    /// Drop the shop's consent entries up to this number.
-    DropConsentEntries(ShopId, u64),
+    /// Drop the shop's consent entries that are over seven years old at this time, when it is sure: see
+    /// [`crate::messaging::ledger::expired`].
+    ExpireConsent(ShopId, Now),
+    /// The shop's ledger as it stands is the one that holds, although the copy beside the database says otherwise.
+    AcceptConsent(ShopId),
     /// Insert or replace by (shop, line); never goes back.
     PutCursor(CursorRow),
     /// Insert or replace by (shop, message, number).
@@ -257,7 +261,7 @@ pub fn open(options: &Options, now: Now) -> Result<(Store, Snapshot, Vec<Notice>
         retry_first: options.retry_first,
         retry_most: options.retry_most,
         suspect: open::suspect_mark(&options.path),
-        applier: apply::Applier::default(),
+        applier: apply::Applier::new(opened.ledger_copy),
         committed: 0,
     };
     let thread = std::thread::Builder::new()

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 
+use super::ledger_copy::LedgerCopy;
 use super::{
     Check, FILE, Notice, Options, Snapshot, StoreError, backup, checkpoint, disk, load, schema, wal,
 };
@@ -25,6 +26,7 @@ pub(super) struct Opened {
     pub(super) boot_number: i64,
     pub(super) snapshot: Snapshot,
     pub(super) notices: Vec<Notice>,
+    pub(super) ledger_copy: LedgerCopy,
 }
 
 pub(super) fn open(options: &Options, now: Now) -> Result<Opened, StoreError> {
@@ -52,7 +54,9 @@ pub(super) fn open(options: &Options, now: Now) -> Result<Opened, StoreError> {
         other => other?,
     };
     snapshot.restored = restored;
-    Ok(Opened { conn, lock, boot_number, snapshot, notices })
+    let (ledger_copy, kept) = LedgerCopy::open(directory, &snapshot.consent, now);
+    snapshot.consent_kept = kept;
+    Ok(Opened { conn, lock, boot_number, snapshot, notices, ledger_copy })
 }
 
 /// Makes the database ready and reads what is unfinished in it.

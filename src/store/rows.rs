@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::messaging::ledger::{Entry, Purpose};
+use crate::messaging::ledger::{Entry, Head, Purpose};
 use crate::types::{
     BootId, Channel, ConversationId, DeviceId, ExecutionSid, LineId, MessageId, Mono, OrderId, OrderKind,
     PartId, ShopId, Slot, Wall,
@@ -169,6 +169,17 @@ pub struct ConsentEntryRow {
     pub shop: ShopId,
     /// In its place.
     pub entry: Entry,
+}
+
+/// What the copy of a shop's consent ledger beside the database says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsentKept {
+    /// Where it begins: before its first entry.
+    pub from: Head,
+    /// Where it ends.
+    pub last: Head,
+    /// Entries with higher numbers than the database's last.
+    pub missing: Vec<Entry>,
 }
 
 /// One event of the box's own on its way to one endpoint.

@@ -9,8 +9,8 @@ use super::{
     ConsentEntryRow, CursorRow, EventOutRow, EventOutState, EventsStand, MediaRow, MessageRow, Reader,
     StoreError, codec,
 };
-use crate::messaging::ledger::{Entry, Link};
-use crate::types::{MessageId, ShopId, Wall};
+use crate::messaging::ledger::{self, Act, Entry, Link, Scope, Statement};
+use crate::types::{MessageId, Now, ShopId, Wall};
 
 /// How long the ids of texts at upstreams stay in a snapshot: longer than any polling looks back.
 pub const SIDS_KEPT: Duration = Duration::from_secs(2 * 86_400);
@@ -117,13 +117,70 @@ pub(super) fn add_consent_entry(conn: &Connection, row: &ConsentEntryRow) -> Res
         entry.statement.at,
         statement
     ])?;
+    keep_block_table(conn, &row.shop, &entry.statement)
+}
+
+/// The version before reads table `block` alone: it follows what is said of the shop as a whole. A block of one line
+/// counts as one of the shop's there until the shop is released: that version knows no narrower one.
+fn keep_block_table(conn: &Connection, shop: &ShopId, s: &Statement) -> Result<()> {
+    match (s.act, &s.scope) {
+        (Act::Block, Scope::Shop | Scope::Line(_)) => conn
+            .prepare_cached(
+                "INSERT INTO block (shop_id, person, wall) VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET wall = excluded.wall",
+            )?
+            .execute(params![shop, s.subject.as_str(), s.at])?,
+        (Act::Unblock, Scope::Shop) => conn
+            .prepare_cached("DELETE FROM block WHERE shop_id = ?1 AND person = ?2")?
+            .execute(params![shop, s.subject.as_str()])?,
+        (Act::Block | Act::Unblock, Scope::Number(_) | Scope::Line(_))
+        | (Act::Consent(_) | Act::Withdrawal(_) | Act::Pause | Act::Resume, _) => 0,
+    };
     Ok(())
 }
 
-pub(super) fn drop_consent_entries(conn: &Connection, shop: &ShopId, up_to: u64) -> Result<()> {
+/// Drops what is old enough. Gives what all shops' ledgers are then, when anything went.
+pub(super) fn expire_consent(
+    conn: &Connection,
+    shop: &ShopId,
+    now: Now,
+) -> Result<Option<Vec<ConsentEntryRow>>> {
+    let first: Option<(i64, Wall)> = conn
+        .prepare_cached("SELECT seq, at FROM consent_entry WHERE shop_id = ?1 ORDER BY seq LIMIT 1")?
+        .query_row(params![shop], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    // The front alone may go: while it is young, nothing is looked at.
+    if first.is_none_or(|(_, at)| !ledger::is_expired(at, now)) {
+        return Ok(None);
+    }
+    let (all, whole) = all_consent(conn)?;
+    if !whole {
+        return Ok(None);
+    }
+    let own: Vec<Entry> = all.iter().filter(|r| r.shop == *shop).map(|r| r.entry.clone()).collect();
+    let gone = ledger::expired(&own, now);
+    // The last entry stays: the chain goes on from it.
+    let Some(up_to) = gone.min(own.len().saturating_sub(1)).checked_sub(1).and_then(|at| own.get(at)) else {
+        return Ok(None);
+    };
     conn.prepare_cached("DELETE FROM consent_entry WHERE shop_id = ?1 AND seq <= ?2")?
-        .execute(params![shop, codec::signed(up_to)])?;
-    Ok(())
+        .execute(params![shop, codec::signed(up_to.seq)])?;
+    Ok(Some(all.into_iter().filter(|r| r.shop != *shop || r.entry.seq > up_to.seq).collect()))
+}
+
+/// Every shop's ledger, and whether all of it can be read.
+pub(super) fn all_consent(conn: &Connection) -> Result<(Vec<ConsentEntryRow>, bool)> {
+    let sql = format!("SELECT {CONSENT_ENTRY} FROM consent_entry ORDER BY shop_id, seq");
+    let mut statement = conn.prepare_cached(&sql)?;
+    let mut rows = statement.query([])?;
+    let (mut all, mut whole) = (Vec::new(), true);
+    while let Some(row) = rows.next()? {
+        match consent_entry(row) {
+            Ok(row) => all.push(row),
+            Err(_) => whole = false,
+        }
+    }
+    Ok((all, whole))
 }
 
 pub(super) const EVENT_OUT: &str =

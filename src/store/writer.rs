@@ -222,6 +222,7 @@ impl Writer {
         loop {
             let failure = match self.commit(batch) {
                 Ok(()) => {
+                    self.applier.committed();
                     self.checkpoint.committed(batch.iter().map(|t| t.ops.len()).sum());
                     self.announce_commit(batch.len());
                     return Ok(());

@@ -33,7 +33,7 @@ pub(super) enum Reply {
     /// [`Ask::Media`].
     Media(Result<Answer<Vec<MediaLink>>, RequestError>),
     /// [`Ask::Message`], [`Ask::Create`].
-    Message(Result<Answer<Message>, RequestError>),
+    Message(Box<Result<Answer<Message>, RequestError>>),
     /// [`Ask::Download`].
     File(Result<Download, DownloadError>),
 }
@@ -45,7 +45,7 @@ impl Reply {
         match ask {
             Ask::List(_) | Ask::Page(_) => Self::Messages(Err(lost)),
             Ask::Media(_) => Self::Media(Err(lost)),
-            Ask::Message(_) | Ask::Create(_) => Self::Message(Err(lost)),
+            Ask::Message(_) | Ask::Create(_) => Self::Message(Box::new(Err(lost))),
             Ask::Download(_) => Self::File(Err(lost.into())),
         }
     }

@@ -245,8 +245,8 @@ async fn answer(client: &Client, line: &UpstreamLine, ask: Ask) -> Reply {
         Ask::List(listing) => Reply::Messages(client.messages(&listing).await),
         Ask::Page(uri) => Reply::Messages(client.more_messages(&uri).await),
         Ask::Media(sid) => Reply::Media(client.media(&sid).await),
-        Ask::Message(sid) => Reply::Message(client.message(&sid).await),
-        Ask::Create(post) => Reply::Message(client.create_message(line, &post).await),
+        Ask::Message(sid) => Reply::Message(Box::new(client.message(&sid).await)),
+        Ask::Create(post) => Reply::Message(Box::new(client.create_message(line, &post).await)),
         Ask::Download(url) => Reply::File(client.download(&url, line.max_media).await),
     }
 }

@@ -160,7 +160,7 @@ impl Line {
         if self.reads.is_under_way(ticket) {
             self.read_done(reply, now);
         } else if let Reply::Message(answer) = reply {
-            self.post_done(ticket, answer, now);
+            self.post_done(ticket, *answer, now);
         } else if let Reply::File(file) = reply {
             self.fetch_done(ticket, file);
         }

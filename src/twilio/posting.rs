@@ -47,8 +47,8 @@ impl Default for Posting {
 }
 
 impl Posting {
-    pub(super) fn drain_queue(&mut self) -> Vec<Box<Post>> {
-        self.queue.drain(..).collect()
+    pub(super) fn drain_queue(&mut self) -> Vec<Post> {
+        self.queue.drain(..).map(|post| *post).collect()
     }
 
     /// The request that is under way, and all that were asked for.
@@ -111,7 +111,7 @@ impl Line {
         let retry_after = u32::try_from(pause.as_secs()).ok();
         for post in self.posting.drain_queue() {
             let why = "the upstream asked for a pause".to_owned();
-            self.posted(*post, PostResult::Rejected { code: Some(20429), why, temporary: true, retry_after });
+            self.posted(post, PostResult::Rejected { code: Some(20429), why, temporary: true, retry_after });
         }
     }
 

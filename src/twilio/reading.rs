@@ -161,7 +161,7 @@ impl Line {
             (Reading::Page, Reply::Messages(answer)) => self.page_read(answer, now),
             (Reading::Files(sid), Reply::Media(answer)) => self.files_read(&sid, answer, now),
             (Reading::Find, Reply::Messages(answer)) => self.find_read(answer, now),
-            (Reading::One(sid), Reply::Message(answer)) => self.one_read(&sid, answer, now),
+            (Reading::One(sid), Reply::Message(answer)) => self.one_read(&sid, *answer, now),
             (Reading::Statuses, Reply::Messages(answer)) => self.statuses_read(answer, now),
             (reading, _) => tracing::error!(?reading, "an answer to another question"),
         }
@@ -205,12 +205,12 @@ impl Line {
             if now.mono < self.reads.next_poll {
                 return None;
             }
-            let to = Some(address(self.setup.channel, self.setup.number.as_str()));
+            let to = address(self.setup.channel, self.setup.number.as_str());
             let Some(cursor) = self.reads.cursor else {
-                let listing = Listing { to, from: None, since: None, size: 1 };
+                let listing = Listing { to: Some(to), from: None, since: None, size: 1 };
                 return Some((Reading::Clock, Ask::List(listing)));
             };
-            self.reads.sweep = Some(self.sweep_since(to.unwrap_or_default(), cursor, now));
+            self.reads.sweep = Some(self.sweep_since(to, cursor, now));
         }
         self.tell_texts(now)
     }

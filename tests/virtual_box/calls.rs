@@ -26,7 +26,7 @@ fn seconds(n: u64) -> Duration {
 }
 
 /// Two phones and a trunk.
-fn with_calls(id: &str) -> ShopPlan {
+pub(crate) fn with_calls(id: &str) -> ShopPlan {
     let mut plan = shop(id);
     let extension = |number: &str, device: &str| Extension {
         number: number.to_owned(),
@@ -67,7 +67,7 @@ fn front() -> Via {
     Via::Device(DeviceId::from("main-front"))
 }
 
-fn from_outside(number: &str) -> LegEvent {
+pub(crate) fn from_outside(number: &str) -> LegEvent {
     LegEvent::Offered(Offer {
         via: trunk(),
         from: Identity {

@@ -232,8 +232,8 @@ async fn stop_is_confirmed_once_and_then_nothing_is_sent_by_any_way() {
     assert!(b.ask(send).await.unwrap_err().contains("STOP"));
     b.advance(minutes(60)).await;
     assert_eq!(b.heard(JANE), Vec::<String>::new());
-    let log = b.store().read(|r| r.consent(&ShopId::from("main"), JANE)).await.unwrap();
-    assert_eq!(log.iter().map(|c| c.words.as_str()).collect::<Vec<_>>(), ["Stop.", "STOP"]);
+    let log = b.store().read(|r| r.consent_entries(&ShopId::from("main"), Some(JANE))).await.unwrap();
+    assert_eq!(log.iter().map(|c| c.entry.statement.words.as_str()).collect::<Vec<_>>(), ["Stop."]);
     b.power_cut().await;
     b.power_back(minutes(1), true).await;
     b.text(JANE, "2").await;

@@ -8,20 +8,22 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup};
+use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId, LineCommand,
-    LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
-    ShopId, Slot, Via, Wall,
+    Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
+    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
+    SendResult, ShopId, Slot, UpstreamText, Via, Wall,
 };
 use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
+
+use super::upstream_sim::{Fate, SimUpstream};
 
 /// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
 pub(crate) const BEGIN: i64 = 1_795_197_600_000;
@@ -169,6 +171,8 @@ pub(crate) struct ShopPlan {
     pub(crate) line: LineId,
     /// Used when `line` cannot be.
     pub(crate) second_line: Option<LineId>,
+    /// Numbers at an upstream; one that `line` names is no modem.
+    pub(crate) upstreams: Vec<LineSetup>,
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
     pub(crate) endpoints: Vec<EndpointSetup>,
@@ -177,7 +181,13 @@ pub(crate) struct ShopPlan {
 
 impl ShopPlan {
     fn lines(&self) -> Vec<LineId> {
-        std::iter::once(&self.line).chain(&self.second_line).cloned().collect()
+        let modems = std::iter::once(&self.line).chain(&self.second_line);
+        modems.filter(|id| self.upstreams.iter().all(|u| u.id != **id)).cloned().collect()
+    }
+
+    fn text_lines(&self) -> Vec<LineSetup> {
+        let modems = (0..).zip(self.lines()).map(|(at, line)| LineSetup::modem(line, at));
+        modems.chain(self.upstreams.iter().cloned()).collect()
     }
 }
 
@@ -187,10 +197,28 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
         second_line: None,
+        upstreams: Vec::new(),
         has_dealer: true,
         calls: None,
         endpoints: Vec::new(),
         settings: settings.as_object().cloned().unwrap(),
+    }
+}
+
+/// A shop with a number at an upstream and no modem.
+pub(crate) fn shop_upstream(id: &str) -> ShopPlan {
+    let line = LineId(format!("{id}-up"));
+    ShopPlan { line: line.clone(), upstreams: vec![upstream(&line.0, Channel::Sms)], ..shop(id) }
+}
+
+pub(crate) fn upstream(id: &str, channel: Channel) -> LineSetup {
+    LineSetup {
+        id: LineId::from(id),
+        takes: Takes::Whole,
+        channel,
+        priority: u16::MAX,
+        cost: 1000,
+        number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
     }
 }
 
@@ -233,6 +261,8 @@ struct SimModem {
     /// The power fails before it gets to deleting.
     keeps: bool,
     refuses: usize,
+    /// Never asks for a PDU.
+    asks_not: bool,
     pub(crate) frees: usize,
 }
 
@@ -243,6 +273,7 @@ pub(crate) struct VirtualBox {
     boot: BootId,
     machine: Option<Machine>,
     modems: BTreeMap<LineId, SimModem>,
+    pub(crate) upstreams: BTreeMap<LineId, SimUpstream>,
     pub(crate) dealer: SimDealer,
     carried: Vec<Carried>,
     read: BTreeMap<String, usize>,
@@ -264,6 +295,13 @@ pub(crate) struct VirtualBox {
     pub(crate) endpoint_says: Option<u16>,
     /// Everything that came to any endpoint, also what it did not take.
     pub(crate) delivered: Vec<Delivered>,
+    /// Whom an upstream was asked to text, whatever came of it.
+    pub(crate) tried: Vec<(LineId, String)>,
+    /// Who opted out at the upstreams.
+    pub(crate) opted_out: std::collections::BTreeSet<String>,
+    /// STOP comes from this person when the modem next asks for a text to them.
+    pub(crate) stop_at_prompt: Option<(LineId, String)>,
+    sids: u32,
 }
 
 /// What came to an endpoint.
@@ -286,6 +324,7 @@ impl VirtualBox {
             boot: BootId("boot-1".into()),
             machine: None,
             modems,
+            upstreams: BTreeMap::new(),
             dealer: SimDealer {
                 mood: DealerMood::Up,
                 capabilities: Capabilities { idempotency_key: true, client_reference: true },
@@ -306,6 +345,10 @@ impl VirtualBox {
             sound: Vec::new(),
             endpoint_says: Some(200),
             delivered: Vec::new(),
+            tried: Vec::new(),
+            opted_out: std::collections::BTreeSet::new(),
+            stop_at_prompt: None,
+            sids: 0,
         };
         this.start().await;
         this
@@ -336,7 +379,7 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: (0..).zip(plan.lines()).map(|(at, line)| LineSetup::modem(line, at)).collect(),
+            lines: plan.text_lines(),
             calls: plan.calls.clone(),
             endpoints: plan.endpoints.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
@@ -359,7 +402,7 @@ impl VirtualBox {
         trunk_lives.try_send(TrunkLife::Began(trunk_tx)).unwrap();
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
-        for line in self.plans.iter().flat_map(ShopPlan::lines) {
+        for line in self.plans.iter().flat_map(ShopPlan::text_lines).map(|l| l.id) {
             let (tx, rx) = mpsc::channel(10_000);
             line_tx.insert(line.clone(), tx);
             lines.insert(line, rx);
@@ -400,6 +443,9 @@ impl VirtualBox {
             self.plans.iter().flat_map(|p| &p.calls).flat_map(|c| &c.lines).map(|l| l.id.clone()).collect();
         for line in trunks {
             self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
+        }
+        for line in self.plans.iter().flat_map(|p| &p.upstreams) {
+            self.upstreams.entry(line.id.clone()).or_default().forget_box();
         }
         let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
         ids.retain(|id| !self.unplugged.contains(id));
@@ -448,8 +494,13 @@ impl VirtualBox {
     }
 
     pub(crate) fn plug_in(&mut self, line: &LineId) {
-        if self.unplugged.remove(line) {
-            self.line_up(line);
+        if !self.unplugged.remove(line) {
+            return;
+        }
+        let now = self.clock.now();
+        match self.upstreams.get_mut(line).map(|up| up.come_up(now)) {
+            Some(events) => events.into_iter().for_each(|event| self.tell(line, event)),
+            None => self.line_up(line),
         }
     }
 
@@ -465,6 +516,12 @@ impl VirtualBox {
     }
 
     pub(crate) fn line_up(&mut self, id: &LineId) {
+        if let Some(up) = self.upstreams.get(id) {
+            for event in up.come_up(self.clock.now()) {
+                self.tell(id, event);
+            }
+            return;
+        }
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
             sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
@@ -518,11 +575,34 @@ impl VirtualBox {
                 if let Ok(command) = commands.try_recv() {
                     moved = true;
                     self.taken += 1;
+                    let away = self.unplugged.contains(id);
+                    if let Some(up) = self.upstreams.get_mut(id) {
+                        if let LineCommand::Post(post) = &command {
+                            self.tried.push((id.clone(), post.to.clone()));
+                            if self.opted_out.contains(&post.to) {
+                                up.fates.push_front(Fate::Refused(21_610));
+                            }
+                        }
+                        for event in up.handle(id, command, away, self.clock.now(), &mut self.carried) {
+                            machine.line_events.try_send((id.clone(), event)).unwrap();
+                        }
+                        continue;
+                    }
                     let modem = self.modems.get_mut(id).unwrap();
-                    let answer = match self.unplugged.contains(id) {
+                    let answer = match away {
                         true => unplugged(command),
                         false => modem.handle(id, command, &mut self.carried),
                     };
+                    let asked = matches!(answer, Some(LineEvent::Prompted { .. }));
+                    if let Some((_, who)) = self.stop_at_prompt.take_if(|(line, who)| {
+                        asked && line == id && self.modems.get(id).is_some_and(|m| m.asks_for(who))
+                    }) {
+                        let modem = self.modems.get_mut(id).unwrap();
+                        let (index, pdu) = modem.receive(&who, "STOP", self.clock.now().wall);
+                        let slot = Slot { mem: Mem::SM, index };
+                        let event = LineEvent::Received { slot, pdu };
+                        machine.line_events.try_send((id.clone(), event)).unwrap();
+                    }
                     if let Some(event) = answer {
                         machine.line_events.try_send((id.clone(), event)).unwrap();
                     }
@@ -557,10 +637,6 @@ impl VirtualBox {
                 return;
             }
         }
-    }
-
-    pub(crate) fn clock_wall(&self) -> i64 {
-        self.clock.now().wall.0
     }
 
     fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {
@@ -608,8 +684,44 @@ impl VirtualBox {
         self.text_on(&line, from, body).await;
     }
 
+    /// A text is at the upstream. `kind`: what that took it for.
+    pub(crate) async fn upstream_text(&mut self, line: &LineId, from: &str, body: &str, kind: Option<&str>) {
+        self.sids += 1;
+        let parameters = kind.map(|kind| ("OptOutType".to_owned(), Value::from(kind)));
+        let text = UpstreamText {
+            sid: format!("SM{:032x}", self.sids),
+            channel: Channel::Sms,
+            from: from.to_owned(),
+            to: SHOP_NUMBER.to_owned(),
+            body: body.to_owned(),
+            media: Vec::new(),
+            sent: Some(self.clock.now().wall),
+            parameters: parameters.into_iter().collect(),
+        };
+        let text = self.upstreams.entry(line.clone()).or_default().bring(text);
+        self.tell(line, LineEvent::Text(Box::new(text)));
+        self.pump().await;
+    }
+
+    /// Somebody sets the clock.
+    pub(crate) fn clock_is_sure(&self) {
+        self.clock.set(Now { wall_sure: true, ..self.clock.now() });
+    }
+
+    pub(crate) fn clock_wall(&self) -> Wall {
+        self.clock.now().wall
+    }
+
     /// The network puts a text on the SIM, whether the box is on or not.
     pub(crate) fn drop_in(&mut self, line: &LineId, from: &str, body: &str) {
+        let now = self.clock.now();
+        if let Some(up) = self.upstreams.get_mut(line) {
+            let text = up.arrive(from, body, now);
+            if !self.unplugged.contains(line) {
+                self.tell(line, LineEvent::Text(Box::new(text)));
+            }
+            return;
+        }
         let from =
             PhoneNumber::parse(from, None).map_or_else(|_| Address::Alpha(from.to_owned()), Address::Phone);
         let options = DeliverOptions {
@@ -631,6 +743,11 @@ impl VirtualBox {
             return;
         }
         self.tell(line, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
+    }
+
+    /// The modem is told of PDUs and asks for none, from now on.
+    pub(crate) fn ask_not(&mut self, line: &LineId) {
+        self.modems.get_mut(line).unwrap().asks_not = true;
     }
 
     /// The modem takes PDUs and says nothing, from now on.
@@ -750,6 +867,23 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
 }
 
 impl SimModem {
+    /// Whether it asked for the PDU of a text to this person.
+    fn asks_for(&self, who: &str) -> bool {
+        let pdu = self.prompted.as_ref().map(|(pdu, _)| pdu::decode(pdu, pdu::Direction::ToSc, None));
+        matches!(pdu, Some(Ok(pdu::Pdu::Submit(submit))) if submit.to.as_str() == who)
+    }
+
+    /// A text in one part, and where it lies.
+    fn receive(&mut self, from: &str, body: &str, wall: Wall) -> (u16, String) {
+        let from = Address::Phone(PhoneNumber::parse(from, None).unwrap());
+        let timestamp = Timestamp { utc: Wall(wall.0 / 1000 * 1000), quarters: -32 };
+        let options = DeliverOptions { timestamp, reference: 9, wide: false, class: None };
+        let pdu = pdu::deliver(&from, body, &options).unwrap().remove(0).hex;
+        let index = (1..).find(|i| !self.slots.contains_key(i)).unwrap();
+        self.slots.insert(index, pdu.clone());
+        (index, pdu)
+    }
+
     fn fresh() -> Self {
         Self { answering: true, ..Self::default() }
     }
@@ -776,6 +910,9 @@ impl SimModem {
                     return Some(LineEvent::SendDone { part, result });
                 }
                 self.prompted = Some((pdu, length));
+                if self.asks_not {
+                    return None;
+                }
                 Some(LineEvent::Prompted { part, attempt: 1 })
             }
             LineCommand::Proceed { part, .. } => {

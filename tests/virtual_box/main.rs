@@ -5,9 +5,12 @@
 
 mod calls;
 mod cloud;
+mod consent;
 mod conversations;
 mod events;
 mod harness;
 mod hostile;
 mod properties;
+mod upstream;
+mod upstream_sim;
 mod webhooks;

@@ -18,7 +18,7 @@ fn told(sid: &str, body: &str) -> Command {
         parameters: Map::new(),
     };
     let event = Box::new(LineEvent::Text(Box::new(text)));
-    Command::Upstream { line: LineId::from("sim1"), event }
+    Command::Upstream { line: LineId::from("main-sim"), event }
 }
 
 #[tokio::test]

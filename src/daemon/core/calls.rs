@@ -17,6 +17,7 @@ use crate::call::{
     self, CallControl, CallRecord, Command, EmergencyNotice, FlowEvent, Hours, Moment, Plan, Target,
 };
 use crate::config::ShopSettings;
+use crate::messaging::ledger::Purpose;
 use crate::messaging::{Mode, Waiting};
 use crate::store::{Op, Snapshot, Source};
 use crate::types::{
@@ -306,7 +307,7 @@ impl Shop {
     /// Nobody took the call: a text, and where nothing else goes on, the flow behind it.
     fn text_back(&mut self, cx: &mut Cx<'_>, call: &CallId, to: &PhoneNumber, flow: String) {
         let person = to.as_str().to_owned();
-        if self.blocks.contains(&person) || self.setup.lines.is_empty() {
+        if self.refused_to(cx.now, &person, Purpose::Informational).is_some() || self.setup.lines.is_empty() {
             self.count("missed_calls_not_texted");
             return;
         }
@@ -343,7 +344,7 @@ impl Shop {
             cx.alarm(format!("shop {}: no staff numbers are set that could be told of it", self.id));
         }
         for number in staff {
-            self.say_first(cx, number.as_str(), body.clone());
+            self.say_first(cx, number.as_str(), body.clone(), !notice.test);
         }
     }
 

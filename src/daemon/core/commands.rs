@@ -3,11 +3,15 @@
 
 use serde_json::{Map, Value, json};
 
+use super::consent::Why;
+use super::consent_commands::ConsentAsk;
 use super::events::EventsWanted;
+use super::offers::places_wrong;
 use super::script::Script;
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
+use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
 use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
 
@@ -27,6 +31,30 @@ pub enum Command {
         to: String,
         /// What.
         body: String,
+    },
+    /// Text somebody for a purpose: consent is asked by it.
+    SendFor {
+        /// By which shop.
+        shop: ShopId,
+        /// Whom, as people write numbers.
+        to: String,
+        /// What.
+        body: String,
+        /// What for. What reaches blocked people needs `why`, and is in the audit log.
+        purpose: Purpose,
+        /// Which law, which emergency.
+        why: String,
+        /// Who.
+        by: String,
+    },
+    /// What people said about being texted.
+    Consent {
+        /// Whose.
+        shop: ShopId,
+        /// What is to be entered.
+        ask: ConsentAsk,
+        /// Who.
+        by: String,
     },
     /// Send a text in doubt once more.
     Resend {
@@ -130,6 +158,8 @@ impl Core {
     pub(super) fn command(&mut self, id: EventId, reply: u64, command: Command, now: Now, step: &mut Step) {
         let shop = match &command {
             Command::Send { shop, .. }
+            | Command::SendFor { shop, .. }
+            | Command::Consent { shop, .. }
             | Command::Resend { shop, .. }
             | Command::ResendOrder { shop, .. }
             | Command::HangUp { shop, .. }
@@ -159,7 +189,13 @@ impl Core {
         self.with_shop(&shop, id, now, step, |s, cx| {
             let wanted = |wanted| Effect::ReadEvents { shop: shop.clone(), wanted };
             let answer = match command {
-                Command::Send { to, body, .. } => s.send_command(cx, &to, body),
+                Command::Send { to, body, .. } => {
+                    s.send_command(cx, &to, body, Purpose::Informational, "", "")
+                }
+                Command::SendFor { to, body, purpose, why, by, .. } => {
+                    s.send_command(cx, &to, body, purpose, &why, &by)
+                }
+                Command::Consent { ask, by, .. } => s.consent_command(cx, ask, &by),
                 Command::Resend { message, .. } => s.resend(cx, &message),
                 Command::ResendOrder { order, .. } => s.resend_order(cx, &order),
                 Command::Set { values, by, .. } => s.set_command(cx, &values, &by),
@@ -186,25 +222,47 @@ impl Core {
 }
 
 impl Shop {
-    fn send_command(&mut self, cx: &mut Cx<'_>, to: &str, body: String) -> Result<Value, String> {
+    fn send_command(
+        &mut self,
+        cx: &mut Cx<'_>,
+        to: &str,
+        body: String,
+        purpose: Purpose,
+        why: &str,
+        by: &str,
+    ) -> Result<Value, String> {
         let country = self.settings.text("shop.calling_code").to_owned();
         let to = PhoneNumber::parse(to, Some(&country)).map_err(|e| e.to_string())?;
         if body.trim().is_empty() {
             return Err("the text is empty".to_owned());
         }
-        if self.blocks.contains(to.as_str()) {
-            return Err("this person said STOP".to_owned());
+        match purpose {
+            Purpose::Exempt(Exempt::Confirmation) => {
+                return Err("only the box confirms STOP and START".to_owned());
+            }
+            Purpose::Exempt(Exempt::Emergency | Exempt::Law) if why.trim().is_empty() => {
+                return Err("what reaches people who said STOP needs its reason: which emergency, which law"
+                    .to_owned());
+            }
+            Purpose::Exempt(_) | Purpose::Reply | Purpose::Informational | Purpose::Marketing => {}
+        }
+        if let Some(why) = self.refused_to(cx.now, to.as_str(), purpose) {
+            return Err(why);
         }
         let characters = body.chars().count();
         if characters > LONGEST {
             return Err(format!("the text has {characters} characters; {LONGEST} is the most"));
         }
         let id = cx.message_id();
-        self.send_text(cx, id.clone(), to.as_str(), body, Source::Program, None);
-        if !self.outgoing.contains_key(&id) {
+        self.send_text(cx, id.clone(), to.as_str(), body, Why { source: Source::Program, purpose }, None);
+        let Some(out) = self.outgoing.get(&id) else {
             return Err("it cannot be sent: the shop has no line".to_owned());
+        };
+        if matches!(purpose, Purpose::Exempt(_)) {
+            self.audit_exempt(cx, &out.row, by, why);
         }
-        Ok(json!({ "id": id }))
+        let waits = out.row.not_before.and(out.row.note.as_ref());
+        Ok(json!({ "id": id, "waits": waits, "not_before": out.row.not_before.map(Wall::rfc3339) }))
     }
 
     fn put_flow(&mut self, cx: &mut Cx<'_>, flow: NewFlow) -> Result<Value, String> {
@@ -278,6 +336,8 @@ impl Shop {
             } else if key.starts_with("flows.") && !self.flows.contains_key(next.text(key)) {
                 let names: Vec<&str> = self.flows.keys().map(String::as_str).collect();
                 errors.push(format!("`{key}` names no published flow; there are {}", names.join(", ")));
+            } else if key == "marketing.places" {
+                errors.extend(places_wrong(next.get(key)));
             }
         }
         let plan = self.setup.calls.as_ref().map(|ground| ground.plan(&next)).transpose();
@@ -306,6 +366,7 @@ impl Shop {
             self.plan_changed(plan);
         }
         self.call_clock(cx);
+        self.look_at_offers(cx);
         Ok(json!({ "changed": values.len() }))
     }
 }

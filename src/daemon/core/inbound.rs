@@ -35,6 +35,14 @@ pub(super) struct Text {
     pub(super) upstream: Option<Box<UpstreamText>>,
 }
 
+impl Text {
+    /// What the upstream took it for: `STOP`, `START` or `HELP` (Twilio: `OptOutType`).
+    pub(super) fn opt_out(&self) -> Option<&str> {
+        let parameters = &self.upstream.as_ref()?.parameters;
+        parameters.get("OptOutType").and_then(Value::as_str).filter(|word| !word.is_empty())
+    }
+}
+
 impl Shop {
     pub(super) fn load_received(&mut self, cx: &mut Cx<'_>, snapshot: &Snapshot) {
         let id = self.id.clone();

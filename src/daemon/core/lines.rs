@@ -266,6 +266,9 @@ impl Shop {
         if line.setup.channel == Channel::WhatsApp && !template && !self.window_open(now, person) {
             return Some("their last WhatsApp text is older than 24 hours".to_owned());
         }
+        if self.is_blocked_there(person, line) {
+            return Some("they said STOP to this number".to_owned());
+        }
         None
     }
 
@@ -351,12 +354,9 @@ impl Shop {
     /// A text that this line must not carry goes by another of the shop's. False: there is none.
     pub(super) fn goes_another_way(&mut self, cx: &mut Cx<'_>, id: &LineId, message: &MessageId) -> bool {
         let Some(out) = self.outgoing.get(message) else { return false };
-        if self.blocked(&out.row).is_some() {
-            return false;
-        }
         let (person, template) = (out.row.peer.clone(), out.row.carriage.template.is_some());
         match self.choose_line(cx.now, &person, template) {
-            Ok(choice) if choice.line != *id => {
+            Ok(choice) if choice.line != *id && self.refused(&out.row, &choice.line, cx.now).is_none() => {
                 let note = choice.why.clone();
                 self.move_text(cx, message, &choice, note)
             }

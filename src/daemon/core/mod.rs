@@ -9,6 +9,8 @@
 mod calls;
 mod choice;
 mod commands;
+mod consent;
+mod consent_commands;
 mod deliveries;
 mod events;
 mod fetching;
@@ -16,6 +18,7 @@ mod happened;
 mod hours;
 mod inbound;
 mod lines;
+mod offers;
 mod orders;
 mod pace;
 mod people;
@@ -31,6 +34,7 @@ mod upstream;
 
 pub(super) use commands::VOICEMAIL;
 pub use commands::{Command, NewFlow};
+pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};
 pub use events::{EndpointSetup, EventsWanted};
 pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};

@@ -38,6 +38,8 @@ enum Leave {
     /// The person has none; `None`: something will say when.
     PersonWaits(Option<Mono>),
     Never(String),
+    /// Not at this hour.
+    OutOfHours,
 }
 
 /// The limits that the owner set.
@@ -92,6 +94,13 @@ impl Shop {
                     wake = wake.into_iter().chain(until).min();
                     held.insert(person);
                 }
+                Some(Leave::OutOfHours) => {
+                    if let Some(line) = self.lines.get_mut(id) {
+                        line.queue.remove(&message);
+                    }
+                    self.enqueue(cx, &message);
+                    return Next::Changed;
+                }
                 Some(Leave::Never(why)) => {
                     if !self.goes_another_way(cx, id, &message) {
                         self.fail_message(cx, &message, &why);
@@ -110,8 +119,11 @@ impl Shop {
     fn leave(&mut self, now: Now, id: &LineId, message: &MessageId, person: &str) -> Option<Leave> {
         let out = self.outgoing.get(message)?;
         let line = self.lines.get(id)?;
-        if let Some(why) = self.blocked(&out.row) {
+        if let Some(why) = self.refused(&out.row, id, now) {
             return Some(Leave::Never(why));
+        }
+        if self.out_of_hours(message, now) {
+            return Some(Leave::OutOfHours);
         }
         let template = out.row.carriage.template.is_some();
         if let Some(why) = self.barred(now, person, line, template).filter(|_| out.is_untouched()) {

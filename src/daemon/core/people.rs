@@ -1,13 +1,13 @@
 //! A text that is in: consent words first, then the staff's relay, then the conversation.
 
 use super::Cx;
+use super::consent::Why;
 use super::inbound::Text;
 use super::shop::Shop;
 use super::timers::TimerKey;
-use crate::messaging::{
-    Keyword, Mode, StaffText, Turn, help_text, keyword, parse_staff_text, staff_help, start_text, stop_text,
-};
-use crate::store::{ConsentRow, Op, Source};
+use crate::messaging::keywords::Request;
+use crate::messaging::{Mode, StaffText, Turn, help_text, parse_staff_text, staff_help};
+use crate::store::Source;
 use crate::types::{Address, Mono};
 
 impl Shop {
@@ -28,28 +28,39 @@ impl Shop {
         let line = text.line.clone();
         self.talk(cx, &person).state.line = Some(line);
         cx.dirty_people.insert(person.clone());
-        let blocked = self.blocks.contains(&person);
-        match keyword(&text.body, blocked) {
-            Some(Keyword::Stop) => self.stop(cx, &text, &person, blocked),
-            Some(Keyword::Start) if blocked => self.start(cx, &text, &person),
+        let blocked = self.is_blocked(&person);
+        let anywhere = self.standing(&person).is_some_and(|s| s.blocked_scopes().next().is_some());
+        // Before anything else, pace and loops included.
+        let request = self.request_of(&text, &person);
+        match request {
+            Request::Stop => self.stop(cx, &text, &person),
+            Request::Start if anywhere => self.start(cx, &text, &person),
             _ if blocked => {
-                self.store_text(cx, &text, Some("this person said STOP: stored and not answered".into()))
+                self.store_text(cx, &text, Some("this person said STOP: stored and not answered".into()));
+            }
+            Request::Help => {
+                self.store_text(cx, &text, text.note.clone());
+                if !self.upstream_answers(&text) {
+                    let answer = help_text(self.settings.text("shop.name"), &self.shop_phone());
+                    self.say(cx, &person, answer, Why::reply(Source::Box));
+                }
             }
             _ if let Some(why) = self.heard_a_robot(cx, &text) => self.store_text(cx, &text, Some(why)),
-            Some(Keyword::Help) => {
-                self.store_text(cx, &text, text.note.clone());
-                let answer = help_text(self.settings.text("shop.name"), &self.shop_phone());
-                self.say(cx, &person, answer, Source::Box);
-            }
-            Some(Keyword::Menu | Keyword::Start) => {
+            Request::Menu | Request::Start => {
                 self.store_text(cx, &text, text.note.clone());
                 self.people_ended(cx, &person, "went back to the menu");
                 self.stop_all(cx, &person, "the person asked for the menu");
                 let parameters = self.webhook(&text);
                 self.take(cx, &person, Turn::StartMain(parameters));
             }
-            None if self.is_staff(&person) && self.staff_text(cx, &text) => {}
-            None => self.hear(cx, &text, &person),
+            Request::Choice | Request::Free(_) | Request::Nothing
+                if self.is_staff(&person)
+                    && (self.staff_on_consent(cx, &text) || self.staff_text(cx, &text)) => {}
+            Request::Free(_) => {
+                self.perhaps_stop(cx, &text, &person);
+                self.hear(cx, &text, &person);
+            }
+            Request::Choice | Request::Nothing => self.hear(cx, &text, &person),
         }
     }
 
@@ -75,49 +86,11 @@ impl Shop {
         self.take(cx, person, turn);
     }
 
-    fn stop(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str, already: bool) {
-        self.store_text(cx, text, text.note.clone());
-        self.consent(cx, text, person, true);
-        if already {
-            return;
-        }
-        self.blocks.insert(person.to_owned());
-        self.people_ended(cx, person, "said STOP");
-        self.stop_all(cx, person, "the person said STOP");
-        if let Some(talk) = self.people.get_mut(person) {
-            talk.state.waiting.clear();
-        }
-        self.drop_queued(cx, person);
-        let answer = stop_text(self.settings.text("shop.name"));
-        self.say(cx, person, answer, Source::Consent);
-    }
-
-    fn start(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) {
-        self.store_text(cx, text, text.note.clone());
-        self.consent(cx, text, person, false);
-        self.blocks.remove(person);
-        let answer = start_text(self.settings.text("shop.name"));
-        self.say(cx, person, answer, Source::Consent);
-    }
-
-    fn consent(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str, blocked: bool) {
-        cx.put(Op::AddConsent(ConsentRow {
-            shop: self.id.clone(),
-            person: person.to_owned(),
-            line: text.line.clone(),
-            blocked,
-            words: text.body.clone(),
-            message: text.id.clone(),
-            wall: cx.now.wall,
-            wall_sure: cx.now.wall_sure,
-        }));
-    }
-
     pub(super) fn is_staff(&self, person: &str) -> bool {
         self.settings.phones("staff").iter().any(|n| n.as_str() == person)
     }
 
-    fn staff(&self) -> Vec<String> {
+    pub(super) fn staff(&self) -> Vec<String> {
         self.settings.phones("staff").iter().map(ToString::to_string).collect()
     }
 
@@ -215,7 +188,7 @@ impl Shop {
     }
 
     /// If people had the conversation, tell them that they have it no more.
-    fn people_ended(&mut self, cx: &mut Cx<'_>, person: &str, why: &str) {
+    pub(super) fn people_ended(&mut self, cx: &mut Cx<'_>, person: &str, why: &str) {
         let Some(talk) = self.people.get(person) else { return };
         if !matches!(talk.state.mode, Mode::People { .. }) {
             return;

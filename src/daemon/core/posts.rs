@@ -186,7 +186,7 @@ impl Shop {
         let Some(posting) = out.posting.as_mut() else { return };
         let before = posting.clone();
         let action = posting.handle(input, cx.now, &policy);
-        if *posting == before {
+        if action.is_none() && *posting == before {
             self.count("answers_to_no_question");
             return;
         }
@@ -394,13 +394,6 @@ impl Shop {
         if code == OPTED_OUT {
             self.upstream_blocked(cx, line, &person, code);
         }
-    }
-
-    /// The upstream sends this person nothing from our number any more: they opted out there.
-    pub(super) fn upstream_blocked(&mut self, cx: &mut Cx<'_>, line: &LineId, person: &str, code: u32) {
-        self.count("opted_out_at_upstream");
-        let ticket = self.people.get(person).map_or(0, |t| t.ticket);
-        cx.alarm(format!("line {line}: #{ticket} opted out at the upstream ({code})"));
     }
 
     /// Texts in doubt that staff may be asked about.

@@ -3,13 +3,14 @@
 
 use serde_json::Map;
 
+use super::consent::Why;
 use super::script::Script;
 use super::shop::{Published, Shop};
 use super::timers::TimerKey;
 use super::{Cx, Effect as Out};
 use crate::dealer::DealerCommand;
 use crate::flow::{Awaiting, Effect, Ended, Execution, Input, Trigger};
-use crate::messaging::{Mode, Turn, Waiting};
+use crate::messaging::{Mode, Turn, Waiting, keywords};
 use crate::store::{ExecutionRow, Op, Snapshot, Source, StepRow, TimerRow};
 use crate::types::{ExecutionSid, MessageId, Mono, Wall};
 
@@ -26,6 +27,17 @@ pub(super) struct Run {
     /// The timer's number, as the execution knows it.
     wait: Option<u64>,
     ended: Option<String>,
+    /// It goes on from what the person wrote: begun by their text, or by a run that was.
+    answers: bool,
+}
+
+impl Run {
+    /// The words that the question it waits in offers.
+    pub(super) fn words_offered(&self, widget: &str) -> Vec<String> {
+        let Ok(definition) = self.script.definition() else { return Vec::new() };
+        let words = self.execution.words_offered(definition, widget, keywords::YIELDING);
+        words.into_iter().map(str::to_owned).collect()
+    }
 }
 
 /// How a run comes into the conversation.
@@ -69,6 +81,7 @@ impl Shop {
                 wait_set: Mono(0),
                 wait: None,
                 ended: None,
+                answers: false,
             };
             self.runs.insert(row.sid.clone(), run);
         }
@@ -197,6 +210,7 @@ impl Shop {
             wait_set: cx.now.mono,
             wait: None,
             ended: None,
+            answers: false,
         };
         self.runs.insert(sid.clone(), run);
         let on_top = entrance == Entrance::OnTop;
@@ -275,8 +289,9 @@ impl Shop {
         let Some(person) = self.runs.get(sid).map(|r| r.person.clone()) else { return };
         match effect {
             Effect::Send { id, body, to, prompt } => {
-                let to = to.unwrap_or(person);
-                self.send_text(cx, id, &to, body, Source::Flow(sid.clone()), prompt.then(|| sid.clone()));
+                let to = to.unwrap_or_else(|| person.clone());
+                let why = self.why_of(sid, to == person);
+                self.send_text(cx, id, &to, body, why, prompt.then(|| sid.clone()));
             }
             Effect::SetTimer { id, after } => self.set_wait(cx, sid, id, after),
             Effect::CancelTimer { id } => self.cancel_wait(cx, sid, id),
@@ -300,7 +315,11 @@ impl Shop {
             }
             Effect::StartFlow { sid: new, flow, parameters } => {
                 let trigger = Trigger::Request { from: self.own_number(), to: person.clone(), parameters };
-                self.start_run(cx, &person, new, &flow, trigger, None, Entrance::Alone);
+                let answers = self.answers(sid);
+                self.start_run(cx, &person, new.clone(), &flow, trigger, None, Entrance::Alone);
+                if let Some(run) = self.runs.get_mut(&new) {
+                    run.answers = answers;
+                }
             }
             Effect::StartSubflow { sid: new, flow, parameters } => {
                 let parent_flow =
@@ -317,6 +336,28 @@ impl Shop {
             Effect::HandToPeople { note } => self.hand_to_people(cx, &person, &note),
             Effect::Ended(how) => self.run_ended(cx, sid, &person, how),
         }
+    }
+
+    /// What a run's text is for: it answers in a talk that the person began, else it informs. What goes to others than
+    /// its person never answers.
+    fn why_of(&self, sid: &ExecutionSid, to_person: bool) -> Why {
+        let source = Source::Flow(sid.clone());
+        if to_person && self.answers(sid) { Why::reply(source) } else { Why::from(source) }
+    }
+
+    /// Whether a run goes on from what its person wrote. After a restart, a run that another began, and that has heard
+    /// no reply yet, does not.
+    fn answers(&self, sid: &ExecutionSid) -> bool {
+        let mut at = self.runs.get(sid);
+        // No parent of a parent goes on for ever: a run that names itself ends the search.
+        for _ in 0..16 {
+            let Some(run) = at else { return false };
+            if run.answers || run.execution.has_heard() {
+                return true;
+            }
+            at = run.parent.as_ref().and_then(|parent| self.runs.get(parent));
+        }
+        false
     }
 
     fn run_ended(&mut self, cx: &mut Cx<'_>, sid: &ExecutionSid, person: &str, how: Ended) {
@@ -343,7 +384,8 @@ impl Shop {
         } else if let (Ended::Failed(why), true) = (&how, in_front) {
             cx.alarm(format!("execution {sid} failed: {why}"));
             let text = self.trouble_text();
-            self.say(cx, person, text, Source::Box);
+            let purpose = self.why_of(sid, true).purpose;
+            self.say(cx, person, text, Why { source: Source::Box, purpose });
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::consent::Why;
 use super::lines::Line;
 use super::pace::Next;
 use super::posts::posting_of;
@@ -14,7 +15,7 @@ use super::timers::TimerKey;
 use super::{Cx, Effect};
 use crate::at::pdu;
 use crate::flow::Input;
-use crate::messaging::ledger::Purpose;
+use crate::messaging::ledger::{Exempt, Purpose};
 use crate::outbox::Posting;
 use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
@@ -108,15 +109,19 @@ impl Shop {
     }
 
     /// Texts a person by the box itself.
-    pub(super) fn say(&mut self, cx: &mut Cx<'_>, person: &str, body: String, source: Source) {
+    pub(super) fn say(&mut self, cx: &mut Cx<'_>, person: &str, body: String, why: impl Into<Why>) {
         let id = cx.message_id();
-        self.send_text(cx, id, person, body, source, None);
+        self.send_text(cx, id, person, body, why, None);
     }
 
-    /// Texts a person ahead of everything that waits, also after a restart.
-    pub(super) fn say_first(&mut self, cx: &mut Cx<'_>, person: &str, body: String) {
+    /// Texts a person ahead of everything that waits, also after a restart. When life is at stake, whatever they said.
+    pub(super) fn say_first(&mut self, cx: &mut Cx<'_>, person: &str, body: String, life: bool) {
         let id = cx.message_id();
-        self.send_text(cx, id.clone(), person, body, Source::Box, None);
+        let purpose = if life { Purpose::Exempt(Exempt::Emergency) } else { Purpose::Informational };
+        self.send_text(cx, id.clone(), person, body, Why { source: Source::Box, purpose }, None);
+        if let Some(out) = self.outgoing.get(&id).filter(|_| life) {
+            self.audit_exempt(cx, &out.row, "the box", "somebody called for help");
+        }
         let Some(out) = self.outgoing.get_mut(&id) else { return };
         out.row.note = Some(AHEAD_OF_ALL.to_owned());
         cx.put(Op::PutMessage(out.row.clone()));
@@ -134,9 +139,10 @@ impl Shop {
         id: MessageId,
         to: &str,
         body: String,
-        source: Source,
+        why: impl Into<Why>,
         prompt: Option<ExecutionSid>,
     ) {
+        let Why { source, purpose } = why.into();
         if self.outgoing.contains_key(&id) {
             return;
         }
@@ -161,7 +167,7 @@ impl Shop {
             wall_sure: cx.now.wall_sure,
             updated: cx.now.wall,
             sent_at: None,
-            purpose: Purpose::Reply,
+            purpose,
             not_before: None,
             carriage: Carriage {
                 channel: line
@@ -174,7 +180,7 @@ impl Shop {
         };
         let refused = match &choice {
             Err(why) => Err(why.clone()),
-            Ok(_) => self.blocked(&row).map_or(Ok(()), Err),
+            Ok(choice) => self.refused(&row, &choice.line, cx.now).map_or(Ok(()), Err),
         };
         let formed = refused.and_then(|()| self.encode(&row));
         let (parts, posting) = match formed {
@@ -202,6 +208,7 @@ impl Shop {
 
     /// Puts a text into the queue of its line; one that is not to leave yet waits for its time.
     pub(super) fn enqueue(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
+        self.keep_hours(cx, id);
         let Some(out) = self.outgoing.get(id) else { return };
         if self.waits_for_its_time(cx, id, out.row.not_before) {
             return;
@@ -252,7 +259,13 @@ impl Shop {
         row.updated = cx.now.wall;
         let formed = self.encode(&row);
         let Some(out) = self.outgoing.get_mut(id).filter(|out| out.is_untouched()) else { return false };
-        let Ok((parts, posting)) = formed else { return false };
+        let Ok((mut parts, mut posting)) = formed else { return false };
+        // The number of a try is never used again, and what was sent once more by itself is not a third time.
+        if let (Some(new), Some(old), Some(part)) = (&mut posting, &out.posting, parts.first_mut()) {
+            new.clone_from(old);
+            part.pdu = json!(new).to_string();
+            part.attempts = new.attempts;
+        }
         cx.put(Op::PutMessage(row.clone()));
         for part in &parts {
             cx.put(Op::PutPart(part.clone()));
@@ -265,12 +278,6 @@ impl Shop {
         out.parts = parts;
         out.posting = posting;
         true
-    }
-
-    /// The last check before anything leaves: only the confirmation of STOP itself goes to who said STOP.
-    pub(super) fn blocked(&self, row: &MessageRow) -> Option<String> {
-        (self.blocks.contains(&row.peer) && row.source != Source::Consent)
-            .then(|| "not sent: this person said STOP".to_owned())
     }
 
     /// A text as its line takes it.
@@ -344,8 +351,11 @@ impl Shop {
     /// The modem asks for the PDU: from the commit of this step on it may have left.
     pub(super) fn prompted(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, attempt: u32) {
         let asked = self.lines.get(line_id).is_some_and(|l| l.in_flight.as_ref() == Some(id));
-        let wanted = self.outgoing.get(&id.message).is_some_and(|out| self.blocked(&out.row).is_none());
-        let go = asked && wanted && !self.stopping;
+        // A modem that fell silent may ask for a text that another line took meanwhile.
+        let here = |out: &&Outgoing| out.row.line.as_ref() == Some(line_id);
+        let out = self.outgoing.get(&id.message).filter(here);
+        let wanted = out.is_some_and(|out| self.refused(&out.row, line_id, cx.now).is_none());
+        let go = asked && wanted && !self.stopping && !self.out_of_hours(&id.message, cx.now);
         cx.after(Effect::Line(line_id.clone(), LineCommand::Proceed { part: id.clone(), attempt, go }));
         let Some(out) = self.outgoing.get_mut(&id.message).filter(|_| go) else { return };
         let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
@@ -396,6 +406,9 @@ impl Shop {
             line.pauses = 0;
         }
         let Some(out) = self.outgoing.get_mut(&id.message) else { return };
+        if out.row.line.as_ref() != Some(line_id) {
+            return;
+        }
         let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
         part.updated = cx.now.wall;
         let mut pause = false;
@@ -511,6 +524,12 @@ impl Shop {
 
     /// Staff say: send what is in doubt once more.
     pub(super) fn resend(&mut self, cx: &mut Cx<'_>, id: &MessageId) -> Result<Value, String> {
+        if let Some(out) = self.outgoing.get(id)
+            && let Some(line) = self.line_for(cx.now, &out.row.peer)
+            && let Some(why) = self.refused(&out.row, &line, cx.now)
+        {
+            return Err(why);
+        }
         let Some(out) = self.outgoing.get_mut(id) else { return Err(format!("{id} is not in doubt")) };
         if out.posting.is_some() {
             return self.resend_post(cx, id);
@@ -553,21 +572,6 @@ impl Shop {
         {
             cx.put(Op::PutMessage(row.clone()));
             out.row = row;
-        }
-    }
-
-    /// Forgets all that waits to be sent to a person who said STOP.
-    pub(super) fn drop_queued(&mut self, cx: &mut Cx<'_>, person: &str) {
-        let mut waiting: Vec<MessageId> = self
-            .outgoing
-            .values()
-            .filter(|o| o.row.peer == person && o.row.source != Source::Consent)
-            .filter(|o| o.is_untouched())
-            .map(|o| o.row.id.clone())
-            .collect();
-        waiting.sort();
-        for id in waiting {
-            self.fail_message(cx, &id, "not sent: this person said STOP");
         }
     }
 }

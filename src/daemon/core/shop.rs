@@ -1,10 +1,11 @@
 //! One shop: everything that is its own, in memory, and how it is built from the store.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
+use super::consent::Consent;
 use super::events::{EndpointSetup, Events};
 use super::fetching::Fetch;
 use super::lines::{Line, LineSetup};
@@ -103,13 +104,13 @@ pub(super) struct Shop {
     pub(super) report_order: VecDeque<(LineId, String, u8)>,
     /// No answer came: a report may name the recipient.
     pub(super) unknown_parts: Vec<(String, PartId)>,
+    pub(super) consent: Consent,
     /// The ids at upstreams of texts that may be told again.
     pub(super) sids: Sids,
     /// Texts that an upstream has and that are not at their end.
     pub(super) by_sid: HashMap<String, MessageId>,
     pub(super) media: WantedMedia,
     pub(super) rates: Rates,
-    pub(super) blocks: HashSet<String>,
     pub(super) orders: BTreeMap<OrderId, Placed>,
     pub(super) fetches: HashMap<u64, Fetch>,
     pub(super) next_fetch: u64,
@@ -141,11 +142,11 @@ impl Shop {
             awaiting_report: HashMap::new(),
             report_order: VecDeque::new(),
             unknown_parts: Vec::new(),
+            consent: Consent::new(&setup.id),
             sids: Sids::default(),
             by_sid: HashMap::new(),
             media: WantedMedia::new(),
             rates: Rates::new(Limits::default()),
-            blocks: HashSet::new(),
             orders: BTreeMap::new(),
             fetches: HashMap::new(),
             next_fetch: 1,
@@ -191,10 +192,9 @@ impl Shop {
         for line in self.lines.values_mut() {
             line.note_health(cx.now);
         }
-        self.blocks =
-            snapshot.blocks.iter().filter(|(s, _)| mine(s)).map(|(_, person)| person.clone()).collect();
         self.next_ticket = snapshot.next_ticket.get(&self.id).copied().unwrap_or(1);
         self.concat_reference = u8::try_from(cx.event.0 & 0xff).unwrap_or(0);
+        self.load_consent(cx, snapshot);
         self.load_flows(cx, snapshot);
         self.load_people(cx, snapshot);
         self.load_runs(cx, snapshot);
@@ -374,6 +374,7 @@ impl Shop {
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
             TimerKey::Events(_) => self.events_due(cx),
+            TimerKey::ConsentAge(_) => self.consent_age(cx),
         }
     }
 
@@ -399,6 +400,7 @@ impl Shop {
             "calls": self.call_status(),
             "phones": self.phone_status(),
             "webhooks": self.events_status(now),
+            "consent": self.consent_status(),
             "counters": self.counters,
         })
     }

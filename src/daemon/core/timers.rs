@@ -42,6 +42,8 @@ pub(super) enum TimerKey {
     CallClock(ShopId),
     /// Events of the box's own are to be delivered.
     Events(ShopId),
+    /// Consent entries may be old enough to go.
+    ConsentAge(ShopId),
 }
 
 impl TimerKey {
@@ -64,7 +66,8 @@ impl TimerKey {
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
             | Self::CallClock(shop)
-            | Self::Events(shop) => shop,
+            | Self::Events(shop)
+            | Self::ConsentAge(shop) => shop,
         }
     }
 
@@ -88,6 +91,7 @@ impl TimerKey {
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
             Self::Events(_) => "events to be delivered",
+            Self::ConsentAge(_) => "old consent entries",
         }
     }
 }

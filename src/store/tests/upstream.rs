@@ -1,7 +1,7 @@
 //! The tables of schema 3.
 
 use super::*;
-use crate::messaging::ledger::{Act, Head, Origin, Scope, Statement};
+use crate::messaging::ledger::{self, Act, Head, Origin, Scope, Statement};
 
 fn statement(subject: &str, act: Act) -> Statement {
     Statement {
@@ -35,8 +35,6 @@ fn the_consent_ledger_comes_back_as_it_was_chained_and_nothing_in_it_can_be_chan
     assert_eq!(wait(store.load(NOW)).unwrap().0.consent, rows);
     let of = wait(store.read(|r| r.consent_entries(&main_shop(), Some("+12065550102")))).unwrap();
     assert_eq!(of, [rows[1].clone()]);
-    put(&store, vec![Op::DropConsentEntries(shop.clone(), 1)]);
-    assert_eq!(wait(store.load(NOW)).unwrap().0.consent, rows[1..]);
     store.close().unwrap();
     let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
     assert!(conn.execute("UPDATE consent_entry SET subject = ''", []).is_err());
@@ -190,4 +188,73 @@ fn the_ids_of_texts_at_upstreams_are_known_after_a_restart_and_each_is_one_text(
     assert_eq!(wait(store.load(NOW)).unwrap().0.sids, [(shop.clone(), "SM-SM1".to_owned())]);
     let found = wait(store.read(|r| r.message_by_sid(&main_shop(), "SM-SM1"))).unwrap();
     assert_eq!(found, Some(message(&shop, "SM1", MessageStatus::Received)));
+}
+
+#[test]
+fn entries_over_seven_years_old_go_from_the_front_and_what_is_left_is_one_chain() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    let old = Wall(NOW.wall.0 - 8 * 31_557_600_000);
+    let mut head = Head::beginning(&shop);
+    for (who, act, at) in [
+        ("+12065550101", Act::Block, old),
+        ("+12065550101", Act::Unblock, old),
+        ("+12065550102", Act::Block, old),
+        ("+12065550101", Act::Pause, NOW.wall),
+    ] {
+        let entry = head.append(Statement { at, ..statement(who, act) });
+        head = entry.head();
+        put(&store, vec![Op::AddConsentEntry(ConsentEntryRow { shop: shop.clone(), entry })]);
+    }
+    let left = || wait(store.load(NOW)).unwrap().0.consent.into_iter().map(|r| r.entry).collect::<Vec<_>>();
+    put(&store, vec![Op::ExpireConsent(shop.clone(), Now { wall_sure: false, ..NOW })]);
+    assert_eq!(left().len(), 4, "the clock is not sure");
+    put(&store, vec![Op::ExpireConsent(shop.clone(), NOW)]);
+    assert_eq!(left().len(), 4, "the person of the first one has said something since");
+    let later = Now { wall: Wall(NOW.wall.0 + 8 * 31_557_600_000), ..NOW };
+    put(&store, vec![Op::ExpireConsent(shop.clone(), later)]);
+    let left = left();
+    assert_eq!(left.iter().map(|e| e.seq).collect::<Vec<_>>(), [3, 4], "a block stands as long as it holds");
+    store.close().unwrap();
+    let (store, snapshot, _) = open(&options(dir.path()), later).unwrap();
+    let kept = snapshot.consent_kept.get(&shop).unwrap();
+    assert_eq!((kept.from.seq, kept.last, kept.missing.len()), (2, head, 0));
+    assert_eq!(ledger::verify(kept.from, &left, Some(kept.last)), Ok(head));
+    store.close().unwrap();
+}
+
+#[test]
+fn what_a_restored_copy_has_lost_is_handed_over_and_another_end_is_not() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let shop = main_shop();
+    let first = Head::beginning(&shop).append(statement("+12065550101", Act::Block));
+    let second = first.head().append(statement("+12065550102", Act::Block));
+    for entry in [&first, &second] {
+        let row = ConsentEntryRow { shop: shop.clone(), entry: entry.clone() };
+        put(&store, vec![Op::AddConsentEntry(row)]);
+    }
+    store.close().unwrap();
+    let conn = rusqlite::Connection::open(dir.path().join(FILE)).unwrap();
+    conn.execute("DELETE FROM consent_entry WHERE seq = 2", []).unwrap();
+    drop(conn);
+    // A line that was cut off is no line.
+    let path = dir.path().join("consent-ledger.jsonl");
+    let mut text = std::fs::read(&path).unwrap();
+    text.extend_from_slice(b"{\"shop\":\"main\",\"ent");
+    std::fs::write(&path, text).unwrap();
+    let (store, snapshot, _) = open(&options(dir.path()), NOW).unwrap();
+    assert_eq!(snapshot.consent_kept[&shop].missing.as_slice(), std::slice::from_ref(&second));
+    // Another entry in its place: the copy keeps what it knows until somebody accepts the other.
+    let other = first.head().append(statement("+12065550103", Act::Block));
+    put(&store, vec![Op::AddConsentEntry(ConsentEntryRow { shop: shop.clone(), entry: other.clone() })]);
+    store.close().unwrap();
+    let (store, snapshot, _) = open(&options(dir.path()), NOW).unwrap();
+    assert_eq!(snapshot.consent_kept[&shop].last, second.head());
+    put(&store, vec![Op::AcceptConsent(shop.clone())]);
+    store.close().unwrap();
+    let (store, snapshot, _) = open(&options(dir.path()), NOW).unwrap();
+    assert_eq!(snapshot.consent_kept[&shop].last, other.head());
+    store.close().unwrap();
 }

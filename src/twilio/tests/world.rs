@@ -270,17 +270,17 @@ impl World {
         } else if !self.credentials {
             Some(refused(401, Some(20003), None))
         } else if draw < crowded {
-            Some(refused(429, Some(20429), (draw % 2 == 0).then_some(3)))
+            Some(refused(429, Some(20429), (draw.is_multiple_of(2)).then_some(3)))
         } else if draw < broken {
-            if draw % 2 == 0 {
+            if draw.is_multiple_of(2) {
                 drop(self.answer(&ask));
             }
             Some(refused(500, Some(20500), None))
         } else if draw < lost {
-            if draw % 2 == 0 {
+            if draw.is_multiple_of(2) {
                 drop(self.answer(&ask));
             }
-            late = if draw % 3 == 0 { 30_000 } else { late };
+            late = if draw.is_multiple_of(3) { 30_000 } else { late };
             Some(RequestError::Lost { why: "no answer".to_owned() })
         } else {
             None
@@ -290,7 +290,7 @@ impl World {
             Some(error) => match &ask {
                 Ask::List(_) | Ask::Page(_) => Reply::Messages(Err(error)),
                 Ask::Media(_) => Reply::Media(Err(error)),
-                Ask::Message(_) | Ask::Create(_) => Reply::Message(Err(error)),
+                Ask::Message(_) | Ask::Create(_) => Reply::Message(Box::new(Err(error))),
                 Ask::Download(_) => Reply::File(Err(error.into())),
             },
         };
@@ -332,7 +332,7 @@ impl World {
                     retry_after: None,
                 };
                 let message = message.ok_or(RequestError::Refused(gone));
-                Reply::Message(message.map(|m| Answer { status: 200, body: self.json(&m), at }))
+                Reply::Message(Box::new(message.map(|m| Answer { status: 200, body: self.json(&m), at })))
             }
             Ask::Create(post) => {
                 let kept = Kept {
@@ -346,7 +346,7 @@ impl World {
                     media: false,
                 };
                 self.kept.push(kept.clone());
-                Reply::Message(Ok(Answer { status: 201, body: self.json(&kept), at }))
+                Reply::Message(Box::new(Ok(Answer { status: 201, body: self.json(&kept), at })))
             }
             Ask::Download(_) => unreachable!("no file is asked for here"),
         }
