@@ -54,7 +54,8 @@ pub(super) enum Consent {
     /// Somebody who was blocked wants texts again, and not by a text
     Unblock(Said),
     /// Somebody agreed to texts of a kind
-    Consent {
+    #[command(name = "consent")]
+    Agree {
         #[command(flatten)]
         said: Said,
         /// Which kind.
@@ -161,7 +162,7 @@ pub(super) fn run(config: &Config, command: Consent) -> Result<(), String> {
         Consent::Verify { accept: None, shop } => verify(config, choose_shop(config, shop.as_deref())?),
         Consent::Block(said) => enter(config, said, Act::Block),
         Consent::Unblock(said) => enter(config, said, Act::Unblock),
-        Consent::Consent { said, topic } => enter(config, said, Act::Consent(topic.into())),
+        Consent::Agree { said, topic } => enter(config, said, Act::Consent(topic.into())),
         Consent::Withdraw { said, topic } => enter(config, said, Act::Withdrawal(topic.into())),
         Consent::Resume(said) => enter(config, said, Act::Resume),
         Consent::Export { since, shop } => {
