@@ -15,9 +15,16 @@ fn shipped(path: &str) -> String {
 /// What every key that names a file is pointed at: a secret, a certificate and a key at once.
 const SECRET: &str = "1234\n-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
 /// Of two keys that say the same, one.
-const NO_CREDENTIALS: [&str; 5] =
-    ["token_credential", "pin_credential", "password_credential", "certificate_key_credential", "imei"];
-const NO_FILES: [&str; 5] = ["token_file", "pin_file", "password_file", "certificate_key_file", "port"];
+const NO_CREDENTIALS: [&str; 6] = [
+    "token_credential",
+    "pin_credential",
+    "password_credential",
+    "certificate_key_credential",
+    "secret_credential",
+    "imei",
+];
+const NO_FILES: [&str; 6] =
+    ["token_file", "pin_file", "password_file", "certificate_key_file", "secret_file", "port"];
 
 /// The example with every commented key in force. Where two say the same, `instead` is the one that is left out.
 fn all_keys(instead: &[&str], secret: &Path) -> String {
@@ -50,7 +57,9 @@ fn the_example_configuration_is_read_as_it_is() {
 #[test]
 fn the_example_configuration_is_read_with_every_key_in_force() {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in ["dealer-token", "sim1-pin", "trunk-password", "phone-front", "sip-key", "secret"] {
+    for name in
+        ["dealer-token", "sim1-pin", "trunk-password", "phone-front", "sip-key", "webhook-crm", "secret"]
+    {
         fs::write(directory.path().join(name), SECRET).expect("a file");
     }
     for instead in [NO_CREDENTIALS, NO_FILES] {
@@ -61,6 +70,8 @@ fn the_example_configuration_is_read_with_every_key_in_force() {
         assert!(secrets.0.is_some() && secrets.1.is_some(), "{config:?}");
         assert!(config.trunks[0].login.is_some() && config.sip.certificate.is_some(), "{config:?}");
         assert_eq!(config.phones.len(), 1);
+        assert!(config.endpoints[0].bodies && !config.endpoints[0].allow_http, "{config:?}");
+        assert_eq!(config.endpoints[0].events, ["*"]);
     }
 }
 
@@ -107,6 +118,7 @@ fn the_example_configuration_names_every_key_and_its_default() {
         "[sip]",
         "[media]",
         "[web]",
+        "[[webhook]]",
     ] {
         let faults =
             file::parse(&format!("{table}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1"), None).expect_err("it is unknown");

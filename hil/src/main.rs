@@ -32,7 +32,7 @@ enum Command {
     Text(hil::text::Args),
     /// A provider's end of a SIP trunk, with faults on request
     Trunk(hil::trunk::Args),
-    /// Twilio: REST API and signed webhooks, with faults on request
+    /// Twilio: REST API, Studio, SIP domains and signed webhooks, with faults on request
     Twilio(hil::twilio::Args),
 }
 

@@ -6,6 +6,10 @@
 mod dealer;
 #[path = "http/twilio.rs"]
 mod twilio;
+#[path = "http/twilio_faults.rs"]
+mod twilio_faults;
+#[path = "http/twilio_people.rs"]
+mod twilio_people;
 #[path = "http/twilio_setup.rs"]
 mod twilio_setup;
 

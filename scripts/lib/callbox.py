@@ -45,13 +45,14 @@ class Box:
 
     name = "backroom"
 
-    def __init__(self, binary, folder, phones=1, lines="", plan=None, settings="", priority=True, level="warn"):
+    def __init__(self, binary, folder, phones=1, lines="", plan=None, settings="", priority=True, level="warn",
+                 backups=True):
         self.binary, self.folder, self.data = binary, Path(folder), Path(folder) / "data"
         self.config = self.folder / "backroom.toml"
         self.priority, self.level = priority, level
         self.phones = [f"phone{n:04}" for n in range(phones)]
         text = (
-            f'[storage]\npath = "{self.data}"\n[sip]\nudp = ["{BOX}:5060"]\ntcp = ["{BOX}:5060"]\ncalls = 5000\n'
+            f'[storage]\npath = "{self.data}"\n{"" if backups else "backup_every = 0"}\n[sip]\nudp = ["{BOX}:5060"]\ntcp = ["{BOX}:5060"]\ncalls = 5000\n'
             '[media]\nports = "10000-59999"\n[[shop]]\nid = "main"\n[shop.settings]\nshop.name = "Green Valley"\n'
             f'calls.location = "1 Main St"\ncalls.plan = {json.dumps(json.dumps(plan or self.plan()))}\n{settings}\n'
             f'[[line]]\nid = "a"\nkind = "sip"\ndomain = "{TRUNK}"\nproxy = "{TRUNK}:5060"\ntransport = "udp"\n'

@@ -14,6 +14,7 @@ use crate::daemon::calls_setup::PlanGround;
 use crate::daemon::control::{self, Ask};
 use crate::media::{Prompt, sentences};
 use crate::store::{self, Reader};
+use crate::twilio::{self, Finding};
 
 #[derive(Default)]
 struct Report {
@@ -42,7 +43,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
     };
     let mut report = Report::default();
     println!("configuration {}", path.display());
-    let lines = config.lines.len() + config.trunks.len();
+    let lines = config.lines.len() + config.trunks.len() + config.upstreams.len();
     let (shops, phones) = (config.shops.len(), config.phones.len());
     report.fine(&format!("{shops} shops, {lines} lines, {phones} phones"));
     for shop in config.shops.iter().filter(|s| s.dealer.is_none()) {
@@ -52,6 +53,7 @@ pub(super) fn run(path: &Path) -> ExitCode {
     storage(&config, &mut report);
     println!("lines");
     ports(&config, &mut report);
+    upstreams(&config, &mut report);
     if config.has_calls() {
         println!("calls");
         calls(&config, &mut report);
@@ -136,8 +138,27 @@ fn ports(config: &Config, report: &mut Report) {
             Port::Any => report.note(&format!("line {}: the first modem that answers", line.id)),
         }
     }
-    if config.lines.is_empty() && config.trunks.is_empty() {
+    if config.lines.is_empty() && config.trunks.is_empty() && config.upstreams.is_empty() {
         report.note("no [[line]]: nothing can be received or sent");
+    }
+}
+
+/// One request to each upstream.
+fn upstreams(config: &Config, report: &mut Report) {
+    if config.upstreams.is_empty() {
+        return;
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report.wrong(&format!("nothing can be asked of the upstreams: {error}")),
+    };
+    for line in &config.upstreams {
+        for finding in runtime.block_on(twilio::check(line, wall_now())) {
+            match finding {
+                Finding::Fine(text) => report.fine(&text),
+                Finding::Wrong(text) => report.wrong(&text),
+            }
+        }
     }
 }
 
@@ -257,10 +278,35 @@ fn daemon(config: &Config, report: &mut Report) {
                     line_state(shop, line, state, report);
                 }
                 trunks_and_phones(shop, state, report);
+                webhooks(shop, state, report);
                 if state["dealer"]["configured"] == true && state["dealer"]["reachable"] == false {
                     report.wrong(&format!("shop {shop}: the dealer's API does not answer; customers are served from what is kept"));
                 }
             }
+        }
+    }
+}
+
+fn webhooks(shop: &str, state: &Value, report: &mut Report) {
+    for (id, webhook) in state["webhooks"].as_object().into_iter().flatten() {
+        let name = format!("shop {shop}, webhook {id}");
+        let (waiting, dead) = (&webhook["waiting"], &webhook["dead"]);
+        let why = webhook["why"].as_str().unwrap_or_default();
+        if webhook["alarm"] == true {
+            report.wrong(&format!(
+                "{name}: has taken nothing for {} s ({why}); {waiting} events wait; try `backroom webhooks test {id}`",
+                webhook["failing_seconds"]
+            ));
+        } else if !why.is_empty() {
+            report.note(&format!("{name}: did not take the last event ({why}); {waiting} events wait"));
+        } else {
+            report.fine(&format!("{name}: {waiting} events wait"));
+        }
+        if dead.as_u64() > Some(0) {
+            report.note(&format!(
+                "{name}: {dead} events were given up: `backroom webhooks list --dead`, and `replay --dead` when it \
+                 listens again"
+            ));
         }
     }
 }
@@ -272,6 +318,21 @@ fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
         report.wrong(&format!("{name}: {}", text("needs")));
     } else if state["up"] == true {
         let operator = text("operator");
+        if state["takes"] == "whole texts" {
+            let under_way = |key: &str| state[key].as_u64().unwrap_or(0);
+            report.fine(&format!(
+                "{name}: up, {} texts, taken over up to {}; {} waiting, {} under way",
+                text("channel"),
+                text("taken_over_to"),
+                under_way("queued"),
+                under_way("under_way")
+            ));
+            if under_way("in_doubt") > 0 {
+                report
+                    .note(&format!("{name}: {} texts in doubt are being looked for", under_way("in_doubt")));
+            }
+            return;
+        }
         report.fine(&format!("{name}: up, {} {operator}, {} dBm", text("registration"), state["signal_dbm"]));
     } else {
         report.wrong(&format!("{name}: down: {}", text("why_down")));

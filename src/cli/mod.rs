@@ -17,6 +17,7 @@ mod phone;
 mod settings;
 mod texts;
 mod twilio;
+mod webhooks;
 
 use std::io::{BufRead, Write};
 use std::path::PathBuf;
@@ -74,6 +75,11 @@ enum Command {
     Consent {
         #[command(subcommand)]
         command: consent::Consent,
+    },
+    /// The box's own events to the endpoints of `[[webhook]]`: list, replay, test
+    Webhooks {
+        #[command(subcommand)]
+        command: webhooks::Webhooks,
     },
     /// The owner's settings
     Settings {
@@ -162,6 +168,7 @@ pub fn main() -> ExitCode {
         Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
         Command::Consent { command } => with_config(&cli.config, |config| consent::run(config, command)),
+        Command::Webhooks { command } => with_config(&cli.config, |config| webhooks::run(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
         Command::Phone { command } => {
             with_config(&cli.config, |config| phone::run(&cli.config, config, command))

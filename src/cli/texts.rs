@@ -10,7 +10,7 @@ use crate::config::{Config, ShopConfig};
 use crate::daemon::control::{self, Ask};
 use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{Direction, MessageFilter, MessageRow, OrderRow, PartRow, Reader};
-use crate::types::Wall;
+use crate::types::{MessageId, Wall};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Sms {
@@ -22,6 +22,14 @@ pub(super) enum Sms {
         /// At most this many.
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// Which shop, when there are several.
+        #[arg(long)]
+        shop: Option<String>,
+    },
+    /// One text with its parts, its line and why that one, as JSON
+    Show {
+        /// SM…, as `list` shows it.
+        id: String,
         /// Which shop, when there are several.
         #[arg(long)]
         shop: Option<String>,
@@ -144,6 +152,14 @@ pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
             }
             Ok(())
         }
+        Sms::Show { id, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            let found =
+                reader(config)?.message(&shop.id, &MessageId(id.clone())).map_err(|e| e.to_string())?;
+            let (row, parts) = found.ok_or_else(|| format!("there is no text {id}"))?;
+            println!("{}", message(&row, &parts));
+            Ok(())
+        }
         Sms::Unknown { shop } => {
             let shop = choose_shop(config, shop.as_deref())?;
             for (row, parts) in reader(config)?.unknown_messages(&shop.id).map_err(|e| e.to_string())? {
@@ -211,6 +227,13 @@ fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
         "body": row.body,
         "status": row.status.as_str(),
         "source": row.source.as_str(),
+        "channel": row.carriage.channel.as_str(),
+        "choice": row.carriage.choice,
+        "sid": row.carriage.sid,
+        "error": row.carriage.error,
+        "price": row.carriage.price.as_ref().map(|(amount, currency)| price(*amount, currency)),
+        "media": row.carriage.media,
+        "not_before": row.not_before.map(Wall::rfc3339),
         "note": row.note,
         "purpose": row.purpose,
         "not_before": row.not_before.map(Wall::rfc3339),
@@ -226,6 +249,15 @@ fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
     value
 }
 
+/// Millionths as people write them: `-0.0083 USD`.
+fn price(millionths: i64, currency: &str) -> String {
+    let sign = if millionths < 0 { "-" } else { "" };
+    let (whole, rest) = (millionths.unsigned_abs() / 1_000_000, millionths.unsigned_abs() % 1_000_000);
+    let digits = format!("{rest:06}");
+    let digits = digits.trim_end_matches('0');
+    format!("{sign}{whole}.{digits:0<2} {currency}")
+}
+
 fn order(row: &OrderRow) -> Value {
     json!({
         "id": row.id,
@@ -236,4 +268,16 @@ fn order(row: &OrderRow) -> Value {
         "created": row.created.rfc3339(),
         "updated": row.updated.rfc3339(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_is_written_as_people_do() {
+        assert_eq!(price(-8300, "USD"), "-0.0083 USD");
+        assert_eq!(price(1_500_000, "EUR"), "1.50 EUR");
+        assert_eq!(price(0, "USD"), "0.00 USD");
+    }
 }

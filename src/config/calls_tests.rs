@@ -130,7 +130,7 @@ silence = -1
     );
     assert_eq!(said(6), "`transport` takes \"udp\" or \"tcp\" or \"tls\", not \"carrier pigeon\"");
     assert!(said(14).starts_with("there is no `baud` in [[line]] of kind \"sip\""), "{}", said(14));
-    assert_eq!(said(17), "`kind` takes \"modem\" or \"sip\", not \"isdn\"");
+    assert_eq!(said(17), "`kind` takes \"modem\", \"sip\" or \"twilio\", not \"isdn\"");
     assert!(said(20).contains("different characters"), "{}", said(20));
     assert!(!faults.iter().any(|f| f.message.contains("101101")), "no password is ever said");
 }

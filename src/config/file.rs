@@ -127,9 +127,18 @@ pub fn parse(text: &str, credentials: Option<&Path>) -> Result<Config, Vec<Fault
     Err(faults)
 }
 
+/// `[[line]]`, by kind.
+#[derive(Default)]
+struct Lines {
+    lines: Vec<LineConfig>,
+    trunks: Vec<TrunkLine>,
+    upstreams: Vec<UpstreamLine>,
+}
+
 impl Reader<'_> {
     fn root(&mut self, root: &DeTable<'_>) -> Config {
-        self.known(root, "the file", &["storage", "shop", "line", "phone", "sip", "media", "web"]);
+        let tables = ["storage", "shop", "line", "phone", "sip", "media", "web", "webhook"];
+        self.known(root, "the file", &tables);
         let storage = self.storage(root.get("storage"));
         let mut shops: Vec<ShopConfig> = Vec::new();
         for (at, table) in self.tables(root.get("shop"), "shop") {
@@ -142,7 +151,7 @@ impl Reader<'_> {
         if shops.is_empty() && root.get("shop").is_none() {
             self.fault(self.text.len(), "there is no [[shop]]: add one with an id".to_owned());
         }
-        let (lines, trunks) = self.lines(root, &shops);
+        let Lines { lines, trunks, upstreams } = self.lines(root, &shops);
         let phones = self.phones(root, &shops);
         let sip = self.sip(root.get("sip"));
         if sip.is_deaf() && !phones.is_empty() {
@@ -154,43 +163,77 @@ impl Reader<'_> {
         }
         let media = self.media(root.get("media"), &storage.path);
         let web = self.web(root.get("web"));
-        let (upstreams, endpoints) = (Vec::new(), Vec::new());
+        let endpoints = self.webhooks(root, &shops);
         Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
     }
 
-    fn lines(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> (Vec<LineConfig>, Vec<TrunkLine>) {
-        let mut lines: Vec<LineConfig> = Vec::new();
-        let mut trunks: Vec<TrunkLine> = Vec::new();
+    fn lines(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> Lines {
+        let mut all = Lines::default();
         let mut ids: Vec<LineId> = Vec::new();
         for (at, table) in self.tables(root.get("line"), "line") {
             let kind = table.get("kind").and_then(|k| k.get_ref().as_str()).unwrap_or("modem");
-            let id = if kind == "sip" {
-                let line = self.trunk(at, table, shops);
-                let account =
-                    |t: &TrunkLine| (t.domain.clone(), t.login.as_ref().map(|(name, _)| name.clone()));
-                if let Some(other) =
-                    trunks.iter().find(|t| account(t) == account(&line) && line.login.is_some())
-                {
-                    let text = format!("line `{}` has the same account as line `{}`", line.id, other.id);
-                    self.fault(at, text);
-                }
-                trunks.push(line.clone());
-                line.id
-            } else {
-                let line = self.modem(at, table, shops);
-                let same = |l: &LineConfig| l.port == line.port && line.port != Port::Any;
-                if let Some(other) = lines.iter().find(|l| same(l)) {
-                    self.fault(at, format!("line `{}` has the same modem as line `{}`", line.id, other.id));
-                }
-                lines.push(line.clone());
-                line.id
+            let id = match kind {
+                "sip" => self.trunk_line(at, table, shops, &mut all.trunks),
+                "twilio" => self.upstream_line(at, table, shops, &mut all.upstreams),
+                _ => self.modem_line(at, table, shops, &mut all.lines),
             };
             if ids.contains(&id) {
                 self.fault(at, format!("there are two lines with the id `{id}`"));
             }
             ids.push(id);
         }
-        (lines, trunks)
+        all
+    }
+
+    fn trunk_line(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        shops: &[ShopConfig],
+        trunks: &mut Vec<TrunkLine>,
+    ) -> LineId {
+        let line = self.trunk(at, table, shops);
+        let account = |t: &TrunkLine| (t.domain.clone(), t.login.as_ref().map(|(name, _)| name.clone()));
+        if let Some(other) = trunks.iter().find(|t| account(t) == account(&line) && line.login.is_some()) {
+            self.fault(at, format!("line `{}` has the same account as line `{}`", line.id, other.id));
+        }
+        let id = line.id.clone();
+        trunks.push(line);
+        id
+    }
+
+    fn upstream_line(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        shops: &[ShopConfig],
+        upstreams: &mut Vec<UpstreamLine>,
+    ) -> LineId {
+        let (id, line) = self.upstream(at, table, shops);
+        let Some(line) = line else { return id };
+        let same = |l: &&UpstreamLine| l.number == line.number && l.channel == line.channel;
+        if let Some(other) = upstreams.iter().find(same) {
+            self.fault(at, format!("line `{id}` has the same number as line `{}`", other.id));
+        }
+        upstreams.push(line);
+        id
+    }
+
+    fn modem_line(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        shops: &[ShopConfig],
+        lines: &mut Vec<LineConfig>,
+    ) -> LineId {
+        let line = self.modem(at, table, shops);
+        let same = |l: &&LineConfig| l.port == line.port && line.port != Port::Any;
+        if let Some(other) = lines.iter().find(same) {
+            self.fault(at, format!("line `{}` has the same modem as line `{}`", line.id, other.id));
+        }
+        let id = line.id.clone();
+        lines.push(line);
+        id
     }
 
     fn phones(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> Vec<PhoneConfig> {

@@ -11,7 +11,10 @@ pub mod settings;
 mod sip;
 mod trunk;
 mod upstream;
+#[cfg(test)]
+mod upstream_tests;
 mod web;
+mod webhook;
 
 pub use file::{Config, DealerSection, ShopConfig, Storage};
 pub use modem::{LineConfig, Port};
@@ -22,3 +25,4 @@ pub use settings::ShopSettings;
 pub use sip::{Certificate, DigestChoice, MediaSection, SipSection};
 pub use trunk::{CallerStyle, SipTransport, TrunkLine};
 pub use upstream::{Endpoint, UpstreamLine, WebSection};
+pub use webhook::{EVENT_KINDS, matches_kind, secret_bytes};

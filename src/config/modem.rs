@@ -58,7 +58,7 @@ impl Reader<'_> {
         let id = LineId(self.id(at, table, "[[line]]"));
         if let Some(kind) = self.string(table, "kind").filter(|k| k != "modem") {
             let at = place(at, table, "kind");
-            self.fault(at, format!("`kind` takes \"modem\" or \"sip\", not {kind:?}"));
+            self.fault(at, format!("`kind` takes \"modem\", \"sip\" or \"twilio\", not {kind:?}"));
         }
         let shop = self.shop_of(at, table, shops, "[[line]]");
         let path = self.string(table, "port").map(PathBuf::from);

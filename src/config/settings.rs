@@ -60,6 +60,9 @@ const fn setting(key: &'static str, kind: Kind, default: &'static str, doc: &'st
     Setting { key, kind, default, doc }
 }
 
+/// How far ahead the next opening is looked for, in days: longer than any shop's holidays.
+const OPENS_WITHIN: u32 = 62;
+
 const AUTO: Kind = Kind::Choice(&["auto", "yes", "no"]);
 const WEEKDAY: &str = "\"09:00-17:30\"";
 
@@ -179,6 +182,19 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Hours,
         WEEKDAY,
         "opening hours; flows read env.SHOP_HOURS and env.SHOP_OPEN",
+    ),
+    setting(
+        "hours.reply",
+        Kind::Text,
+        "\"\"",
+        "what a customer reads who writes to people while the shop is closed, once until it opens; {shop} stands for its \
+         name, {opens} for the time at which it opens; empty: nothing",
+    ),
+    setting(
+        "hours.reply_menu",
+        Kind::Switch,
+        "false",
+        "whether hours.reply also goes before the menu, which answers at any hour",
     ),
     setting(
         "hours.saturday",
@@ -614,10 +630,14 @@ impl ShopSettings {
     #[must_use]
     pub fn hours_on(&self, wall: Wall) -> &str {
         let Some(now) = self.civil(wall) else { return "" };
-        if self.is_holiday(wall) {
+        self.hours_of(now.date())
+    }
+
+    fn hours_of(&self, date: jiff::civil::Date) -> &str {
+        if self.is_holiday_date(date) {
             return "closed";
         }
-        self.text(match now.weekday() {
+        self.text(match date.weekday() {
             Weekday::Monday => "hours.monday",
             Weekday::Tuesday => "hours.tuesday",
             Weekday::Wednesday => "hours.wednesday",
@@ -631,8 +651,11 @@ impl ShopSettings {
     /// Whether `wall` falls on one of the shop's holidays.
     #[must_use]
     pub fn is_holiday(&self, wall: Wall) -> bool {
-        let Some(now) = self.civil(wall) else { return false };
-        let date = now.date().to_string();
+        self.civil(wall).is_some_and(|now| self.is_holiday_date(now.date()))
+    }
+
+    fn is_holiday_date(&self, date: jiff::civil::Date) -> bool {
+        let date = date.to_string();
         self.text("holidays").split(',').any(|d| d.trim() == date)
     }
 
@@ -643,6 +666,25 @@ impl ShopSettings {
         let minute = u16::from(now.hour().unsigned_abs()) * 60 + u16::from(now.minute().unsigned_abs());
         let spans = hours(self.hours_on(wall)).unwrap_or_default();
         spans.iter().any(|(from, to)| (*from..*to).contains(&minute))
+    }
+
+    /// When the shop opens next after `wall`; `None` when it does not within [`OPENS_WITHIN`] days.
+    #[must_use]
+    pub fn opens_after(&self, wall: Wall) -> Option<jiff::Zoned> {
+        let now = self.civil(wall)?;
+        let mut date = now.date();
+        for _ in 0..OPENS_WITHIN {
+            let spans = hours(self.hours_of(date)).unwrap_or_default();
+            let opens = spans.iter().filter_map(|(from, _)| {
+                let (hour, minute) = (i8::try_from(from / 60).ok()?, i8::try_from(from % 60).ok()?);
+                date.at(hour, minute, 0, 0).to_zoned(self.zone()).ok()
+            });
+            if let Some(next) = opens.filter(|at| *at > now).min() {
+                return Some(next);
+            }
+            date = date.tomorrow().ok()?;
+        }
+        None
     }
 
     fn civil(&self, wall: Wall) -> Option<jiff::Zoned> {
@@ -686,6 +728,25 @@ mod tests {
         );
         assert!(s.set("silence", &json!(-1)).is_err());
         assert!(s.set("holidays", &json!("2026-13-25")).is_err());
+    }
+
+    #[test]
+    fn the_next_opening_passes_over_nights_weekends_and_holidays() {
+        let mut s = ShopSettings::default();
+        let opens =
+            |s: &ShopSettings, wall: i64| s.opens_after(Wall(wall)).map(|at| at.datetime().to_string());
+        // Friday, ten in the morning in Los Angeles.
+        let friday = 1_795_197_600_000;
+        assert_eq!(opens(&s, friday - 4 * 3_600_000).as_deref(), Some("2026-11-20T09:00:00"));
+        assert_eq!(opens(&s, friday).as_deref(), Some("2026-11-23T09:00:00"), "it is open; the next time");
+        s.set("holidays", &json!("2026-11-23")).unwrap();
+        s.set("hours.tuesday", &json!("13:00-14:00, 10:00-12:00")).unwrap();
+        assert_eq!(opens(&s, friday).as_deref(), Some("2026-11-24T10:00:00"));
+        assert_eq!(opens(&s, friday + 4 * 86_400_000 + 3_600_000).as_deref(), Some("2026-11-24T13:00:00"));
+        for day in ["monday", "tuesday", "wednesday", "thursday", "friday"] {
+            s.set(&format!("hours.{day}"), &json!("closed")).unwrap();
+        }
+        assert_eq!(opens(&s, friday), None);
     }
 
     #[test]

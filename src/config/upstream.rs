@@ -1,8 +1,12 @@
 //! `[[line]]` of kind `twilio`, `[web]` for its webhooks, and `[[webhook]]`: who hears of the box's own events.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use toml::de::{DeTable, DeValue};
+
+use super::file::ShopConfig;
+use super::reader::{Reader, place};
 use super::secret::Secret;
 use crate::types::{Channel, LineId, PhoneNumber, ShopId};
 
@@ -44,6 +48,185 @@ pub struct UpstreamLine {
     pub cost: f64,
 }
 
+const KEYS: [&str; 20] = [
+    "id",
+    "shop",
+    "kind",
+    "account",
+    "api_key",
+    "api_secret_file",
+    "api_secret_credential",
+    "auth_token_file",
+    "auth_token_credential",
+    "number",
+    "channel",
+    "messaging_service",
+    "api_url",
+    "studio_url",
+    "public_url",
+    "poll",
+    "poll_idle",
+    "overlap",
+    "max_media_kib",
+    "cost",
+];
+
+impl Reader<'_> {
+    /// The line, when it has a number; its id in any case.
+    pub(super) fn upstream(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        shops: &[ShopConfig],
+    ) -> (LineId, Option<UpstreamLine>) {
+        self.known(table, "[[line]] of kind \"twilio\"", &KEYS);
+        let id = LineId(self.id(at, table, "[[line]]"));
+        let shop = self.shop_of(at, table, shops, "[[line]]");
+        let (api_key, auth_token) = self.credentials(at, table);
+        let channels = [("sms", Channel::Sms), ("whatsapp", Channel::WhatsApp)];
+        let poll = self.seconds_between(table, "poll", 0.2, 300.0).unwrap_or(Duration::from_secs(5));
+        let idle = self.seconds_between(table, "poll_idle", 0.2, 3600.0);
+        if idle.is_some_and(|idle| idle < poll) {
+            let text = "`poll_idle` is shorter than `poll`: it is for when nobody writes".to_owned();
+            self.fault(place(at, table, "poll_idle"), text);
+        }
+        let url = |reader: &mut Self, key, default: &str| {
+            reader.base_url(at, table, key).unwrap_or_else(|| default.to_owned())
+        };
+        let account = self.sid(at, table, "account", "AC");
+        if !table.contains_key("account") {
+            let text = "[[line]] of kind \"twilio\" has no `account`: write its SID, AC and 32 digits";
+            self.fault(at, text.to_owned());
+        }
+        let number = self.own_number(at, table);
+        let channel = self.word(table, "channel", &channels).unwrap_or_default();
+        let messaging_service = self.sid(at, table, "messaging_service", "MG");
+        let api_url = url(self, "api_url", "https://api.twilio.com");
+        let studio_url = url(self, "studio_url", "https://studio.twilio.com");
+        let public_url = self.base_url(at, table, "public_url");
+        let overlap = self.seconds_in(table, "overlap", 60, 86_400).unwrap_or(Duration::from_secs(900));
+        let max_media =
+            self.integer(table, "max_media_kib", 1, 102_400).map_or(5 << 20, |n| n as usize * 1024);
+        let cost = self.cost(table).unwrap_or(1.0);
+        let line = number.map(|number| UpstreamLine {
+            id: id.clone(),
+            shop,
+            account: account.unwrap_or_default(),
+            api_key,
+            auth_token,
+            number,
+            channel,
+            messaging_service,
+            api_url,
+            studio_url,
+            public_url,
+            poll,
+            poll_idle: idle.unwrap_or(Duration::from_secs(30)).max(poll),
+            overlap,
+            max_media,
+            cost,
+        });
+        (id, line)
+    }
+
+    fn credentials(&mut self, at: usize, table: &DeTable<'_>) -> (Option<(String, Secret)>, Option<Secret>) {
+        let names = |name: &str| {
+            [format!("{name}_file"), format!("{name}_credential")]
+                .iter()
+                .any(|k| table.contains_key(k.as_str()))
+        };
+        let (has_key, has_secret) = (table.contains_key("api_key"), names("api_secret"));
+        let key = self.sid(at, table, "api_key", "SK");
+        let secret = self.secret(table, "api_secret");
+        let token = self.secret(table, "auth_token");
+        match (has_key, has_secret) {
+            (true, false) => {
+                let text = "`api_key` needs its secret: write `api_secret_file`".to_owned();
+                self.fault(place(at, table, "api_key"), text);
+            }
+            (false, true) => self.fault(at, "a secret is there and no `api_key`".to_owned()),
+            (false, false) if !names("auth_token") => {
+                let text = "[[line]] of kind \"twilio\" has no credentials: write `api_key` and \
+                            `api_secret_file`, or `auth_token_file`";
+                self.fault(at, text.to_owned());
+            }
+            (true, true) | (false, false) => {}
+        }
+        (key.zip(secret), token)
+    }
+
+    /// A SID: two letters and 32 hex digits.
+    fn sid(&mut self, at: usize, table: &DeTable<'_>, key: &str, letters: &str) -> Option<String> {
+        let sid = self.string(table, key)?;
+        let digits = sid.strip_prefix(letters).unwrap_or_default();
+        if digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Some(sid);
+        }
+        let text = format!("`{key}` takes {letters} and 32 hexadecimal digits, not {sid:?}");
+        self.fault(place(at, table, key), text);
+        Some(sid)
+    }
+
+    fn own_number(&mut self, at: usize, table: &DeTable<'_>) -> Option<PhoneNumber> {
+        if !table.contains_key("number") {
+            let text = "[[line]] of kind \"twilio\" has no `number`: write it as +12065550199".to_owned();
+            self.fault(at, text);
+        }
+        let read = PhoneNumber::parse(&self.string(table, "number")?, None);
+        if let Err(error) = &read {
+            self.fault(place(at, table, "number"), format!("`number`: {error}"));
+        }
+        read.ok()
+    }
+
+    /// `https://host[:port][/path]`, or plain http on this machine: credentials and texts travel by it.
+    fn base_url(&mut self, at: usize, table: &DeTable<'_>, key: &str) -> Option<String> {
+        let url = self.string(table, key)?.trim_end_matches('/').to_owned();
+        let (rest, secure) = match (url.strip_prefix("https://"), url.strip_prefix("http://")) {
+            (Some(rest), _) => (rest, true),
+            (None, Some(rest)) => (rest, false),
+            (None, None) => ("", false),
+        };
+        let authority = rest.split('/').next().unwrap_or_default();
+        let host = match authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => host,
+            Some(_) | None => authority,
+        };
+        let host = host.trim_matches(['[', ']']);
+        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '@' | '"' | '\\');
+        if host.is_empty() || rest.contains(odd) || !(secure || here) {
+            let text =
+                format!("`{key}` must begin with https:// (http:// only on this machine) and end before ?");
+            self.fault(place(at, table, key), text);
+        }
+        Some(url)
+    }
+
+    fn seconds_between(&mut self, table: &DeTable<'_>, key: &str, from: f64, to: f64) -> Option<Duration> {
+        let duration = self.seconds(table, key)?;
+        if !(from..=to).contains(&duration.as_secs_f64()) {
+            self.fault(place(0, table, key), format!("`{key}` takes {from} to {to} seconds"));
+        }
+        Some(duration)
+    }
+
+    fn cost(&mut self, table: &DeTable<'_>) -> Option<f64> {
+        let item = table.get("cost")?;
+        let cost: Option<f64> = match item.get_ref() {
+            DeValue::Integer(i) => i.as_str().parse().ok(),
+            DeValue::Float(f) => f.as_str().parse().ok(),
+            _ => None,
+        };
+        let cost = cost.filter(|cost| (0.0..=1000.0).contains(cost));
+        if cost.is_none() {
+            let text = "`cost` takes cents of one text, whole or fractional, from 0 to 1000".to_owned();
+            self.fault(item.span().start, text);
+        }
+        cost
+    }
+}
+
 impl UpstreamLine {
     /// The cost of one text in thousandths of a cent; a silly one is cut off at a dollar.
     #[must_use]
@@ -79,6 +262,11 @@ pub struct Endpoint {
     pub url: String,
     /// From `secret_file` or `secret_credential`: signs what is sent.
     pub secret: Secret,
-    /// `events`: kinds (`message.received`) and `*` patterns; default all.
+    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
     pub events: Vec<String>,
+    /// `allow_http`: permits plain `http://` beyond this machine.
+    pub allow_http: bool,
+    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
+    /// that is to act on a text must read it.
+    pub bodies: bool,
 }

@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::core::{Command, ConsentAsk, NewFlow};
 use super::turns::Request;
 use crate::messaging::ledger::Purpose;
-use crate::types::{CallId, MessageId, OrderId, ShopId};
+use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
 /// Longest request line, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -105,6 +105,27 @@ pub enum Ask {
         /// Who.
         by: String,
     },
+    /// Deliver an event once more.
+    ReplayEvent {
+        /// Whose.
+        shop: String,
+        /// EV…
+        event: String,
+    },
+    /// Deliver dead events once more.
+    ReplayDead {
+        /// Whose.
+        shop: String,
+        /// Not what happened before; milliseconds since 1970.
+        since: Option<i64>,
+    },
+    /// Send a `test.ping` to an endpoint.
+    TestEndpoint {
+        /// Whose.
+        shop: String,
+        /// As the configuration names it.
+        endpoint: String,
+    },
     /// How things stand.
     Status,
 }
@@ -127,6 +148,11 @@ impl From<Ask> for Command {
                 let flow = NewFlow { name, sid, revision, definition, publish, by };
                 Self::PutFlow { shop: ShopId(shop), flow }
             }
+            Ask::ReplayEvent { shop, event } => Self::ReplayEvent { shop: ShopId(shop), event },
+            Ask::ReplayDead { shop, since } => {
+                Self::ReplayDead { shop: ShopId(shop), since: since.map(Wall) }
+            }
+            Ask::TestEndpoint { shop, endpoint } => Self::TestEndpoint { shop: ShopId(shop), endpoint },
             Ask::Status => Self::Status,
         }
     }

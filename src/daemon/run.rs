@@ -12,19 +12,21 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, LineSetup, ShopSetup, Takes};
+use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use super::front::{Front, Handle, with_counters};
 use super::memory;
-use super::supervise::{QUEUE, supervise};
+use super::supervise::{QUEUE, Wires, supervise};
 use super::telephony;
 use super::turns::{Ends, Stopped, Turns};
 use super::voicemail;
 use crate::at;
-use crate::config::{Config, LineConfig, Port};
+use crate::config::{Config, LineConfig, Port, secret_bytes};
 use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
+use crate::twilio;
 use crate::types::{EventId, LineId, ShopId};
+use crate::webhook::{self, WebhookConfig};
 
 /// The first copy of the database after a start: when the box has settled.
 const FIRST_BACKUP: Duration = Duration::from_secs(600);
@@ -107,7 +109,7 @@ pub async fn run(
         let (tx, rx) = mpsc::channel(QUEUE);
         lines.insert(line.id.clone(), tx);
         let (ports, stopped) = (ports.clone(), edges_stopped.clone());
-        let edge = move |wires: super::supervise::Wires| {
+        let edge = move |wires: Wires| {
             let (modem, ports, mut stopped) = (modem.clone(), ports.clone(), stopped.clone());
             async move {
                 let shutdown = async move {
@@ -119,9 +121,29 @@ pub async fn run(
         };
         edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
     }
+    for line in &config.upstreams {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        lines.insert(line.id.clone(), tx);
+        let stopped = edges_stopped.clone();
+        let (upstream, retries) = (line.clone(), random_seed()?);
+        let edge = move |wires: Wires| {
+            let (upstream, mut stopped) = (upstream.clone(), stopped.clone());
+            async move {
+                let shutdown = async move {
+                    // Err: whoever could say so is gone.
+                    let _gone = stopped.wait_for(|stop| *stop).await;
+                };
+                twilio::run(upstream, retries, wires.commands, wires.events, mono_now, shutdown).await;
+            }
+        };
+        edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
+    }
     drop(line_events_tx);
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
     voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
+    let (webhooks, webhook_commands) = mpsc::channel(256);
+    let (webhook_events_tx, webhook_events) = mpsc::channel(QUEUE);
+    edges.spawn(webhook::run(endpoints(&config), webhook_commands, webhook_events_tx, edges_stopped.clone()));
     let listener =
         control::listen(&config.storage.path).map_err(system("the control socket cannot be opened"))?;
     if let Some(front) = front {
@@ -134,7 +156,8 @@ pub async fn run(
     let keeper = tokio::spawn(keep(store.clone(), clock.clone(), unchecked, config.storage.backup_every));
     let small = tokio::spawn(memory::keep_small());
 
-    let ends = Ends { line_events, dealer_events, requests, lines, dealer: dealer_tx, calls };
+    let dealer = dealer_tx;
+    let ends = Ends { line_events, dealer_events, requests, lines, dealer, webhook_events, webhooks, calls };
     let mut turns = Turns::new(core, first, store.clone(), clock, ends, Box::new(seed));
     let watchdog = sd_notify::watchdog_enabled();
     let how = {
@@ -232,6 +255,14 @@ fn random_ids() -> Result<Box<dyn FnMut() -> EventId + Send>, RunError> {
     }))
 }
 
+/// Spreads the retries of one line.
+fn random_seed() -> Result<u64, RunError> {
+    let mut bytes = [0u8; 8];
+    getrandom::fill(&mut bytes)
+        .map_err(|e| RunError::System { what: "no randomness", source: io::Error::other(e.to_string()) })?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
 fn setups(config: &Config) -> Vec<ShopSetup> {
     config
         .shops
@@ -240,6 +271,12 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
             id: shop.id.clone(),
             lines: text_lines(config, &shop.id),
             dealer: shop.dealer.as_ref().map(|d| DealerSetup { url: d.url.clone() }),
+            endpoints: config
+                .endpoints
+                .iter()
+                .filter(|e| e.shop == shop.id)
+                .map(|e| EndpointSetup { id: e.id.clone(), events: e.events.clone(), bodies: e.bodies })
+                .collect(),
             calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
             fixed: shop.settings.clone(),
         })
@@ -259,6 +296,17 @@ fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
         number: Some(line.number.clone()),
     });
     modems.chain(upstreams).collect()
+}
+
+fn endpoints(config: &Config) -> Vec<WebhookConfig> {
+    let endpoint = |e: &crate::config::Endpoint| WebhookConfig {
+        shop: e.shop.clone(),
+        id: e.id.clone(),
+        url: e.url.clone(),
+        // The configuration's reader has refused what is none.
+        key: secret_bytes(e.secret.expose()).unwrap_or_default(),
+    };
+    config.endpoints.iter().map(endpoint).collect()
 }
 
 fn dealers(config: &Config) -> Vec<DealerConfig> {

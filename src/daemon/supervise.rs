@@ -1,6 +1,6 @@
 //! Keeps one line's edge running. An edge that dies (a bug: edges do not end by themselves) is started again after
 //! a pause that grows; what was with it is answered as unknown, so that the loop never waits for the dead. An edge that
-//! brings texts whole is told again from when on.
+//! brings texts whole is told again from when on, and which texts to follow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -16,6 +16,8 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Between the loop and an edge, each way.
 pub(super) const QUEUE: usize = 256;
+/// Texts at an upstream that are followed for the next edge, too.
+const TRACKED_MOST: usize = 5000;
 
 /// What an edge is started with.
 pub(super) struct Wires {
@@ -33,6 +35,8 @@ struct Owed {
     files: BTreeSet<(MessageId, u8)>,
     /// From when on texts are told, once that was said.
     resume: Option<Option<Wall>>,
+    /// Texts at an upstream that are followed, and since when.
+    tracked: BTreeMap<String, Wall>,
 }
 
 impl Owed {
@@ -50,8 +54,20 @@ impl Owed {
                 self.files.insert((message.clone(), *number));
             }
             LineCommand::Resume(from) => self.resume = Some(*from),
-            LineCommand::Proceed { .. } | LineCommand::Free { .. } | LineCommand::Track { .. } => {}
+            LineCommand::Track { sid, since } => {
+                if self.tracked.len() < TRACKED_MOST {
+                    self.tracked.insert(sid.clone(), *since);
+                }
+            }
+            LineCommand::Proceed { .. } | LineCommand::Free { .. } => {}
         }
+    }
+
+    /// What the next edge is told first.
+    fn again(&self) -> Vec<LineCommand> {
+        let tracked = self.tracked.iter();
+        let tracked = tracked.map(|(sid, since)| LineCommand::Track { sid: sid.clone(), since: *since });
+        self.resume.map(LineCommand::Resume).into_iter().chain(tracked).collect()
     }
 
     fn heard(&mut self, event: &LineEvent) {
@@ -70,6 +86,9 @@ impl Owed {
             }
             // Everything before it is on its way to the disk, in order.
             LineEvent::Cursor(at) => self.resume = Some(Some(*at)),
+            LineEvent::Status(status) if status.status.is_final() => {
+                self.tracked.remove(&status.sid);
+            }
             LineEvent::SendDone { .. }
             | LineEvent::Posted { .. }
             | LineEvent::Up { .. }
@@ -141,10 +160,11 @@ pub(super) async fn supervise<F>(
     let mut pause = FIRST_PAUSE;
     let mut owed = Owed::default();
     loop {
-        let (to_edge, edge_commands) = mpsc::channel(QUEUE);
-        if let Some(from) = owed.resume {
+        let again = owed.again();
+        let (to_edge, edge_commands) = mpsc::channel(QUEUE + again.len());
+        for command in again {
             // The queue is new and empty.
-            let _there_is_room = to_edge.try_send(LineCommand::Resume(from));
+            let _there_is_room = to_edge.try_send(command);
         }
         let (edge_events, mut from_edge) = mpsc::channel(QUEUE);
         let mut task = tokio::spawn(edge(Wires { commands: edge_commands, events: edge_events }));
@@ -258,10 +278,12 @@ mod tests {
                     if first {
                         assert_eq!(from, Some(LineCommand::Resume(None)));
                         wires.events.send((id, LineEvent::Cursor(Wall(77)))).await.unwrap();
-                        let post = wires.commands.recv().await;
-                        panic!("the first edge dies with {post:?}");
+                        let (track, post) = (wires.commands.recv().await, wires.commands.recv().await);
+                        panic!("the first edge dies with {track:?} and {post:?}");
                     }
                     assert_eq!(from, Some(LineCommand::Resume(Some(Wall(77)))));
+                    let track = LineCommand::Track { sid: "SM9".to_owned(), since: Wall(5) };
+                    assert_eq!(wires.commands.recv().await, Some(track));
                     wires.events.send((id, LineEvent::Swept)).await.unwrap();
                 }
             }));
@@ -277,6 +299,8 @@ mod tests {
             media: Vec::new(),
             template: None,
         };
+        let track = LineCommand::Track { sid: "SM9".to_owned(), since: Wall(5) };
+        to_line.send(track).await.unwrap();
         to_line.send(LineCommand::Post(Box::new(post))).await.unwrap();
         let (_, event) = heard.recv().await.unwrap();
         let LineEvent::Posted { message: answered, attempt, result } = event else { panic!("{event:?}") };

@@ -11,13 +11,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::calls::{CallEnds, Late, TrunkLife, TrunkWay};
 use super::clock::Clock;
-use super::core::{Command, Core, Effect, Event, Step};
+use super::core::{Command, Core, Effect, Event, EventsWanted, Step};
 use crate::cache::Kept;
 use crate::dealer::{DealerCommand, DealerEvent};
 use crate::media::MediaReport;
-use crate::store::{Op, Store, Ticket, Transaction, WriterState};
+use crate::store::{EventOutRow, Op, Store, Ticket, Transaction, WriterState};
 use crate::trunk::{TrunkCommand, TrunkEvent};
 use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
+use crate::webhook::{WebhookCommand, WebhookEvent};
 
 /// Longer steps are counted: the loop must never be long away.
 const LONG_STEP: Duration = Duration::from_millis(5);
@@ -54,6 +55,10 @@ pub struct Ends {
     pub lines: BTreeMap<LineId, mpsc::Sender<LineCommand>>,
     /// To the dealer edge.
     pub dealer: mpsc::Sender<DealerCommand>,
+    /// From the edge that delivers the box's own events.
+    pub webhook_events: mpsc::Receiver<WebhookEvent>,
+    /// To that edge.
+    pub webhooks: mpsc::Sender<WebhookCommand>,
     /// From and to the edges that carry calls.
     pub calls: CallEnds,
 }
@@ -89,8 +94,8 @@ pub struct Turns {
     backlog: BTreeMap<LineId, VecDeque<LineCommand>>,
     replies: BTreeMap<u64, oneshot::Sender<Result<Value, String>>>,
     next_reply: u64,
-    reads: mpsc::Sender<(ShopId, u64, Option<Kept>)>,
-    read_answers: mpsc::Receiver<(ShopId, u64, Option<Kept>)>,
+    reads: mpsc::Sender<Event>,
+    read_answers: mpsc::Receiver<Event>,
     reading: usize,
     counters: LoopCounters,
     disk_low: bool,
@@ -187,10 +192,11 @@ impl Turns {
                     beat(&self.counters);
                 }
                 Some(request) = self.ends.requests.recv() => self.request(request),
-                Some((shop, id, kept)) = self.read_answers.recv() => {
+                Some(event) = self.read_answers.recv() => {
                     self.reading -= 1;
-                    self.step(Event::Cached { shop, id, kept });
+                    self.step(event);
                 }
+                Some(event) = self.ends.webhook_events.recv(), if open => self.step(Event::Webhook(event)),
                 Some(event) = self.ends.dealer_events.recv(), if open => self.step(Event::Dealer(event)),
                 Some((line, event)) = self.ends.line_events.recv(), if open => self.step(Event::Line(line, event)),
                 () = async { match due { Some(at) => clock.sleep_until(at).await, None => std::future::pending().await } } => {
@@ -225,6 +231,8 @@ impl Turns {
                 self.step(Event::Line(line, event));
             } else if open && let Ok(event) = self.ends.dealer_events.try_recv() {
                 self.step(Event::Dealer(event));
+            } else if open && let Ok(event) = self.ends.webhook_events.try_recv() {
+                self.step(Event::Webhook(event));
             } else if let Ok(life) = self.ends.calls.trunk_lives.try_recv() {
                 self.trunk_life(life);
             } else if let Ok(event) = self.ends.calls.trunk_events.try_recv() {
@@ -245,9 +253,9 @@ impl Turns {
                     return Ok(());
                 }
             } else if self.reading > 0 {
-                if let Some((shop, id, kept)) = self.read_answers.recv().await {
+                if let Some(event) = self.read_answers.recv().await {
                     self.reading -= 1;
-                    self.step(Event::Cached { shop, id, kept });
+                    self.step(event);
                 }
             } else {
                 return Ok(());
@@ -466,7 +474,26 @@ impl Turns {
                         }
                     };
                     // Closed only when the daemon ends.
-                    let _closed = reads.send((shop, id, kept)).await;
+                    let _closed = reads.send(Event::Cached { shop, id, kept }).await;
+                });
+            }
+            Effect::Webhook(command) => {
+                if let Err(mpsc::error::TrySendError::Full(command)) = self.ends.webhooks.try_send(command) {
+                    // As many wait here as may be under way to all endpoints.
+                    let webhooks = self.ends.webhooks.clone();
+                    tokio::spawn(async move {
+                        // Closed only when the daemon ends.
+                        let _closed = webhooks.send(command).await;
+                    });
+                }
+            }
+            Effect::ReadEvents { shop, wanted } => {
+                self.reading += 1;
+                let (store, reads) = (self.store.clone(), self.reads.clone());
+                tokio::spawn(async move {
+                    let rows = events_out(&store, &shop, &wanted).await;
+                    // Closed only when the daemon ends.
+                    let _closed = reads.send(Event::EventsRead { shop, wanted, rows }).await;
                 });
             }
             Effect::Leg(leg, command) => self.trunk.send(TrunkCommand::Leg(leg, command)),
@@ -501,7 +528,7 @@ impl Turns {
             let state = self.writer.borrow().clone();
             let disk = self.store.disk_state();
             let answer = json!({
-                "shops": self.core.status(),
+                "shops": self.core.status(self.clock.now().mono),
                 "edges": (self.ends.calls.counters)(),
                 "storage": { "stalled": state.stalled, "free_mib": disk.free >> 20, "low": disk.low },
                 "loop": {
@@ -536,8 +563,8 @@ impl Turns {
     /// would be in doubt at the next start. Texts that they report stay in their slots until then. Ends when all
     /// edges have, and may be dropped before.
     pub async fn last_words(&mut self) {
-        let (mut lines, mut dealer) = (true, true);
-        while lines || dealer {
+        let (mut lines, mut dealer, mut webhooks) = (true, true, true);
+        while lines || dealer || webhooks {
             tokio::select! {
                 biased;
                 changed = self.writer.changed() => {
@@ -556,6 +583,11 @@ impl Turns {
                     Some(event @ DealerEvent::Placed { .. }) => self.step(Event::Dealer(event)),
                     Some(_) => {}
                     None => dealer = false,
+                },
+                // Unheard, it would be delivered again.
+                event = self.ends.webhook_events.recv(), if webhooks => match event {
+                    Some(event) => self.step(Event::Webhook(event)),
+                    None => webhooks = false,
                 },
                 // Its calls have ended for us; it must not wait for an ear.
                 Some(_) = self.ends.calls.trunk_events.recv() => {}
@@ -584,4 +616,14 @@ impl Turns {
             }
         }
     }
+}
+
+/// What the core wants to know of its events.
+async fn events_out(store: &Store, shop: &ShopId, wanted: &EventsWanted) -> Result<Vec<EventOutRow>, String> {
+    let rows = match wanted {
+        EventsWanted::Waiting { endpoint } => store.events_waiting(shop, endpoint).await,
+        EventsWanted::One { id, .. } => store.event_out(shop, id).await.map(|row| row.into_iter().collect()),
+        EventsWanted::Dead { since, .. } => store.events_dead(shop, *since).await,
+    };
+    rows.map_err(|error| error.to_string())
 }

@@ -84,6 +84,9 @@ pub struct Conversation {
     /// When the person last wrote by WhatsApp.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whatsapp: Option<Wall>,
+    /// Until then the person knows that the shop is closed, or has somebody who answers all the same.
+    #[serde(default)]
+    pub closed_until: Option<Wall>,
 }
 
 /// What is to be done with a text, or with the conversation as it stands.

@@ -92,6 +92,10 @@ impl Applier {
             }
             Op::PutCursor(row) => upstream::put_cursor(conn, row),
             Op::PutMedia(row) => upstream::put_media(conn, row),
+            Op::AddEventOut(row) => upstream::add_event_out(conn, row),
+            Op::DropEventsOut(shop, delivered, dead) => {
+                upstream::drop_events_out(conn, shop, *delivered, *dead)
+            }
             Op::PutEventOut(row) => upstream::put_event_out(conn, row),
             Op::PutSetting(row) => put_setting(conn, row),
             Op::PutFlow(row) => put_flow(conn, row),

@@ -13,14 +13,17 @@ use super::codec::{
 use super::upstream::{self, CONSENT_ENTRY, CURSOR, EVENT_OUT, MEDIA, SIDS_KEPT};
 use super::{
     BindingsRow, ConsentEntryRow, ConsentKept, ConsentRow, ConversationRow, CursorRow, EventOutRow,
-    ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow, SettingRow,
-    StoreError, TimerRow,
+    EventsStand, ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow,
+    SettingRow, StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};
 
 /// How long a status report of a sent part is waited for.
 pub const REPORT_WAIT: Duration = Duration::from_secs(3 * 24 * 3600);
+
+/// Events that wait, of one endpoint, that are kept at hand; the others are read when there is room.
+pub const EVENTS_AT_HAND: u32 = 256;
 
 /// No day's caps let more calls out than this.
 const CHARGED_MOST: u32 = 10_000;
@@ -84,8 +87,10 @@ pub struct Snapshot {
     /// The ids at upstreams of all texts, in and out, of [`SIDS_KEPT`] before now, before the oldest cursor and before the
     /// oldest text that is with a line.
     pub sids: Vec<(ShopId, String)>,
-    /// Events of the box's own that are still to be delivered. Oldest first.
+    /// Events of the box's own that are still to be delivered, the first [`EVENTS_AT_HAND`] of each endpoint in order.
     pub events_waiting: Vec<EventOutRow>,
+    /// How the events of each endpoint stand.
+    pub events: Vec<EventsStand>,
     /// True when this start put a copy in the place of a damaged database: what the rows say was current when the
     /// copy was made. Unsent messages are `unknown` already; orders and waits are the daemon's to judge.
     pub restored: bool,
@@ -317,7 +322,13 @@ fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Resu
     let since = oldest.map_or(since, |oldest| since.min(Wall(oldest.0.saturating_sub(kept))));
     let sql = "SELECT shop_id, upstream_sid FROM message WHERE upstream_sid IS NOT NULL AND created >= ?1";
     snapshot.sids = load.rows("message", sql, params![since], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let sql = format!("SELECT {EVENT_OUT} FROM event_out WHERE state = 'waiting' ORDER BY created, id");
-    snapshot.events_waiting = load.rows("event_out", &sql, [], upstream::event_out)?;
+    let sql = format!(
+        "SELECT {EVENT_OUT} FROM (SELECT *, row_number() OVER (PARTITION BY shop_id, endpoint ORDER BY seq) AS place
+             FROM event_out WHERE state = 'waiting') WHERE place <= ?1 ORDER BY shop_id, endpoint, seq"
+    );
+    snapshot.events_waiting = load.rows("event_out", &sql, params![EVENTS_AT_HAND], upstream::event_out)?;
+    let sql = "SELECT shop_id, endpoint, max(seq), sum(state = 'waiting'), sum(state = 'dead') FROM event_out
+         GROUP BY shop_id, endpoint";
+    snapshot.events = load.rows("event_out", sql, [], upstream::events_stand)?;
     Ok(())
 }

@@ -36,7 +36,7 @@ mod tests;
 pub use calls::CallFilter;
 pub use disk::DiskState;
 pub use error::{Notice, QueueFull, StoreError};
-pub use load::{REPORT_WAIT, Snapshot};
+pub use load::{EVENTS_AT_HAND, REPORT_WAIT, Snapshot};
 pub use read::{MessageFilter, StatusCount};
 pub use reader::Reader;
 pub use rows::*;
@@ -111,8 +111,13 @@ pub enum Op {
     PutCursor(CursorRow),
     /// Insert or replace by (shop, message, number).
     PutMedia(MediaRow),
+    /// Insert by (shop, id); one that is there already stays as it is.
+    AddEventOut(EventOutRow),
     /// Insert or replace by (shop, id).
     PutEventOut(EventOutRow),
+    /// Drop a shop's events that were delivered before the first time, and dead ones that are older than the second:
+    /// the oldest 1000 each. The newest of each endpoint stays, so that numbers go on.
+    DropEventsOut(ShopId, Wall, Wall),
     /// Insert or replace by (shop, key); the audit row beside it is made from it. The value that it has already
     /// changes nothing.
     PutSetting(SettingRow),
@@ -376,6 +381,46 @@ impl Store {
     pub async fn cached(&self, shop: &ShopId, key: &str) -> Result<Option<CachedRow>, StoreError> {
         let (shop, key) = (shop.clone(), key.to_owned());
         self.read_after_writes(move |reader| reader.cached(&shop, &key)).await
+    }
+
+    /// The first [`EVENTS_AT_HAND`] events that wait, of one endpoint, as of everything submitted before.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn events_waiting(
+        &self,
+        shop: &ShopId,
+        endpoint: &str,
+    ) -> Result<Vec<EventOutRow>, StoreError> {
+        let (shop, endpoint) = (shop.clone(), endpoint.to_owned());
+        self.read_after_writes(move |reader| reader.events_waiting(&shop, &endpoint, EVENTS_AT_HAND)).await
+    }
+
+    /// One outgoing event, as of everything submitted before.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn event_out(&self, shop: &ShopId, id: &str) -> Result<Option<EventOutRow>, StoreError> {
+        let (shop, id) = (shop.clone(), id.to_owned());
+        self.read_after_writes(move |reader| reader.event_out(&shop, &id)).await
+    }
+
+    /// The newest 1000 outgoing events that were given up, none that happened before `since`.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn events_dead(
+        &self,
+        shop: &ShopId,
+        since: Option<Wall>,
+    ) -> Result<Vec<EventOutRow>, StoreError> {
+        let shop = shop.clone();
+        self.read_after_writes(move |reader| {
+            let mut rows = reader.events_out(&shop, Some(EventOutState::Dead), None, 1000)?;
+            rows.retain(|row| since.is_none_or(|since| row.created >= since));
+            Ok(rows)
+        })
+        .await
     }
 
     /// The snapshot again, as of everything submitted before.

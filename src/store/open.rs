@@ -44,8 +44,8 @@ pub(super) fn open(options: &Options, now: Now) -> Result<Opened, StoreError> {
     }
     make_file(&path)?;
     let (conn, boot_number, mut snapshot) = match begin(options, &path, restored, now, &mut notices) {
-        // A bit of a table's own definition fell over: every page is in order, and no query fits any more. Or a query met
-        // what the check at the start does not look at.
+        // A bit of a table's own definition fell over: every page is in order, and no query fits any more. Or of an
+        // index, which the quick check does not hold against its table.
         Err(StoreError::Sqlite(error)) if !restored && (names_nothing(&error) || is_damage(&error)) => {
             restored = replace(directory, &error.to_string(), now.wall, &mut notices)?;
             make_file(&path)?;

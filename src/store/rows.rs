@@ -201,6 +201,10 @@ pub struct EventOutRow {
     pub attempts: u32,
     /// Why the last try failed.
     pub note: Option<String>,
+    /// Its number among the events of its endpoint, from 1.
+    pub seq: u64,
+    /// When the day began for which it is tried; `None` when that clock was not sure.
+    pub since: Option<Wall>,
     /// When it happened.
     pub created: Wall,
     /// Last change.
@@ -216,6 +220,21 @@ pub enum EventOutState {
     Delivered,
     /// Given up: to be replayed by a person.
     Dead,
+}
+
+/// How the events for one endpoint stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventsStand {
+    /// Whose.
+    pub shop: ShopId,
+    /// The endpoint as the configuration names it, or named it once.
+    pub endpoint: String,
+    /// The number of the newest event.
+    pub newest: u64,
+    /// To be delivered.
+    pub waiting: u64,
+    /// Given up.
+    pub dead: u64,
 }
 
 /// Where one PDU of an outgoing message stands.

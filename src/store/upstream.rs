@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params};
 
 use super::codec::bad_column;
 use super::{
-    ConsentEntryRow, CursorRow, EventOutRow, EventOutState, MediaRow, MessageRow, Reader, StoreError, codec,
+    ConsentEntryRow, CursorRow, EventOutRow, EventOutState, EventsStand, MediaRow, MessageRow, Reader,
+    StoreError, codec,
 };
 use crate::messaging::ledger::{self, Act, Entry, Link, Scope, Statement};
 use crate::types::{MessageId, Now, ShopId, Wall};
@@ -183,7 +184,18 @@ pub(super) fn all_consent(conn: &Connection) -> Result<(Vec<ConsentEntryRow>, bo
 }
 
 pub(super) const EVENT_OUT: &str =
-    "shop_id, id, endpoint, kind, body, state, attempts, note, created, updated";
+    "shop_id, id, endpoint, kind, body, state, attempts, note, seq, since, created, updated";
+
+pub(super) fn events_stand(row: &Row<'_>) -> Result<EventsStand> {
+    let count = |index: usize| -> Result<u64> { Ok(u64::try_from(row.get::<_, i64>(index)?).unwrap_or(0)) };
+    Ok(EventsStand {
+        shop: row.get(0)?,
+        endpoint: row.get(1)?,
+        newest: count(2)?,
+        waiting: count(3)?,
+        dead: count(4)?,
+    })
+}
 
 pub(super) fn event_out(row: &Row<'_>) -> Result<EventOutRow> {
     Ok(EventOutRow {
@@ -195,18 +207,32 @@ pub(super) fn event_out(row: &Row<'_>) -> Result<EventOutRow> {
         state: row.get(5)?,
         attempts: row.get(6)?,
         note: row.get(7)?,
-        created: row.get(8)?,
-        updated: row.get(9)?,
+        seq: u64::try_from(row.get::<_, i64>(8)?).unwrap_or(0),
+        since: row.get(9)?,
+        created: row.get(10)?,
+        updated: row.get(11)?,
     })
 }
 
+/// Events of one step again (a batch that is retried) are nothing new.
+pub(super) fn add_event_out(conn: &Connection, row: &EventOutRow) -> Result<()> {
+    write_event_out(conn, row, "DO NOTHING")
+}
+
 pub(super) fn put_event_out(conn: &Connection, row: &EventOutRow) -> Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO event_out (shop_id, id, endpoint, kind, body, state, attempts, note, created, updated)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
-         ON CONFLICT DO UPDATE SET state = excluded.state, attempts = excluded.attempts, note = excluded.note,
-             updated = excluded.updated",
-    )?
+    write_event_out(
+        conn,
+        row,
+        "DO UPDATE SET state = excluded.state, attempts = excluded.attempts, note = excluded.note,
+             since = excluded.since, updated = excluded.updated",
+    )
+}
+
+fn write_event_out(conn: &Connection, row: &EventOutRow, conflict: &str) -> Result<()> {
+    conn.prepare_cached(&format!(
+        "INSERT INTO event_out ({EVENT_OUT}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (shop_id, id) {conflict}"
+    ))?
     .execute(params![
         row.shop,
         row.id,
@@ -216,9 +242,24 @@ pub(super) fn put_event_out(conn: &Connection, row: &EventOutRow) -> Result<()> 
         row.state,
         row.attempts,
         row.note,
+        codec::signed(row.seq),
+        row.since,
         row.created,
         row.updated
     ])?;
+    Ok(())
+}
+
+/// In small portions: the writer has more to do.
+pub(super) fn drop_events_out(conn: &Connection, shop: &ShopId, delivered: Wall, dead: Wall) -> Result<()> {
+    for (state, before) in [(EventOutState::Delivered, delivered), (EventOutState::Dead, dead)] {
+        conn.prepare_cached(
+            "DELETE FROM event_out WHERE rowid IN (SELECT rowid FROM event_out e WHERE shop_id = ?1 AND state = ?2
+                 AND created < ?3 AND seq < (SELECT max(seq) FROM event_out n
+                     WHERE n.shop_id = e.shop_id AND n.endpoint = e.endpoint) LIMIT 1000)",
+        )?
+        .execute(params![shop, state, before])?;
+    }
     Ok(())
 }
 
@@ -279,7 +320,7 @@ impl Reader {
         Ok(self.one(sql, params![shop, message, number], |r| r.get::<_, Option<Vec<u8>>>(0))?.flatten())
     }
 
-    /// Outgoing events that stand so, oldest first; created before `before` for the next page.
+    /// Outgoing events that stand so, newest first; created before `before` for the next page.
     ///
     /// # Errors
     /// [`StoreError::Sqlite`].
@@ -295,6 +336,23 @@ impl Reader {
                  AND (?3 IS NULL OR created < ?3) ORDER BY created DESC, id LIMIT ?4"
         );
         self.list(&sql, params![shop, state, before, limit], event_out)
+    }
+
+    /// The events of one endpoint that are to be delivered, in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn events_waiting(
+        &self,
+        shop: &ShopId,
+        endpoint: &str,
+        limit: u32,
+    ) -> Result<Vec<EventOutRow>, StoreError> {
+        let sql = format!(
+            "SELECT {EVENT_OUT} FROM event_out WHERE shop_id = ?1 AND endpoint = ?2 AND state = 'waiting'
+                 ORDER BY seq LIMIT ?3"
+        );
+        self.list(&sql, params![shop, endpoint, limit], event_out)
     }
 
     /// One outgoing event.

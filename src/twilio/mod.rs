@@ -3,18 +3,32 @@
 //! [`crate::types::LineEvent::Text`]). The box needs no public address: it polls; where there is one, webhooks come as
 //! well, and the text's sid keeps the two from being told twice.
 
+mod ask;
+mod chance;
+mod check;
 mod client;
 pub mod desk;
+mod driver;
+pub mod fields;
+mod line;
+mod posting;
+mod reading;
 pub mod recordings;
 mod rest;
 pub mod setup;
+pub mod signature;
 pub mod studio;
+mod sweep;
+mod track;
 pub mod usage;
+pub mod webhook;
 
-pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
-pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};
 #[cfg(test)]
 mod account_tests;
-pub mod fields;
-pub mod signature;
-pub mod webhook;
+#[cfg(test)]
+mod tests;
+
+pub use check::{Finding, check};
+pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+pub use driver::run;
+pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};

@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::client::{Answer, ApiError, Client, Product, RequestError, moment};
+use super::webhook::status_path;
 use crate::config::UpstreamLine;
 use crate::types::{
     Channel, Delivery, FoundPost, MediaLink, Post, PostResult, PostStatus, UpstreamText, Wall,
@@ -131,7 +132,7 @@ pub fn plain(address: &str) -> (Channel, &str) {
 /// Where the upstream calls when a text of this line moved on; `None` when it cannot reach the box.
 #[must_use]
 pub fn status_url(line: &UpstreamLine) -> Option<String> {
-    line.public_url.as_ref().map(|url| format!("{url}/twilio/{}/status", line.id))
+    line.public_url.as_ref().map(|url| format!("{url}{}", status_path(&line.id)))
 }
 
 impl Message {

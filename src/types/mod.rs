@@ -1,6 +1,7 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
+pub mod base64;
 mod call;
 mod deadlines;
 mod dtmf;
@@ -14,6 +15,7 @@ mod order;
 mod phone;
 mod time;
 mod upstream;
+mod webhook;
 
 pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
@@ -38,3 +40,4 @@ pub use upstream::{
     Channel, Delivery, FoundPost, MediaLink, MediaResult, Post, PostResult, PostStatus, PostsFound,
     UpstreamText,
 };
+pub use webhook::EventAnswer;

@@ -30,7 +30,7 @@ use super::wire::{Bounds, Door, Peer};
 use crate::config::{Config, Secret};
 use crate::daemon::core::Command;
 use crate::daemon::{Front, Handle};
-use crate::twilio::fields::Fields;
+use crate::twilio::fields::{BadFields, Fields};
 use crate::twilio::signature::{self, Payload, is_genuine};
 use crate::twilio::webhook;
 use crate::types::{LineEvent, LineId, ShopId};
@@ -47,8 +47,9 @@ const LATER: &str = "30";
 #[derive(Clone, Copy, Debug)]
 struct Limits {
     door: Bounds,
-    /// Requests at a time that have been let in; one more hears 503.
-    requests: usize,
+    /// Requests at a time whose parameters are read and checked; one more hears 503. Genuine ones that wait for a slow
+    /// disk are not among them: connections are their bound.
+    readings: usize,
     /// For a body, once its head is there.
     body: Duration,
     /// For the box to have it on disk.
@@ -59,9 +60,8 @@ impl Limits {
     /// Twilio waits 15 s in all, and keeps connections for a while.
     fn new(max_body: usize) -> Self {
         let (request, idle) = (Duration::from_secs(15), Duration::from_secs(60));
-        let octets = max_body.saturating_add(64 << 10);
-        let door = Bounds { connections: 128, request, idle, octets };
-        Self { door, requests: 64, body: Duration::from_secs(5), commit: Duration::from_secs(8) }
+        let door = Bounds { connections: 512, request, idle, head: 32 << 10, body: max_body };
+        Self { door, readings: 64, body: Duration::from_secs(5), commit: Duration::from_secs(8) }
     }
 }
 
@@ -72,7 +72,7 @@ const TWIML: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response/>";
 struct Counters {
     /// Said something new, and are durable.
     accepted: AtomicU64,
-    /// Genuine, and known before.
+    /// Genuine, and nothing new: told before, or of a text that nobody knows.
     repeated: AtomicU64,
     /// Genuine, of a state that is not known: they change nothing.
     ignored: AtomicU64,
@@ -114,7 +114,6 @@ struct Hook {
 /// All that handlers share.
 struct Shared {
     hooks: BTreeMap<String, Hook>,
-    max_body: usize,
     limits: Limits,
     slots: Semaphore,
     counters: Arc<Counters>,
@@ -141,12 +140,19 @@ impl Complaint {
 /// What serves the webhooks of the configuration's lines. `None`: nothing is to listen.
 #[must_use]
 pub fn front(config: &Config) -> Option<Front> {
+    for line in config.upstreams.iter().filter(|line| line.public_url.is_some()) {
+        let id = &line.id;
+        if config.web.listen.is_none() {
+            tracing::warn!(line = %id, "it has a `public_url`, and [web] does not listen: webhooks go nowhere");
+        }
+        if line.auth_token.is_none() {
+            tracing::warn!(line = %id, "it has a `public_url`, and no `auth_token_file`: its webhooks are refused");
+        }
+    }
     let listen = config.web.listen?;
     let shared = Arc::new(Shared::new(config, Limits::new(config.web.max_body)));
     if shared.hooks.is_empty() {
-        tracing::warn!(
-            "[web] listens, and no line has a `public_url` and an `auth_token_file`: no webhook is taken"
-        );
+        tracing::warn!("[web] listens, and no line has a `public_url` and an `auth_token_file`");
     }
     if listen.ip().is_unspecified() {
         tracing::warn!(%listen, "[web] listens on every address in plain HTTP: keep the Internet away from it");
@@ -210,7 +216,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, handle: Handle) {
 type Here = State<(Arc<Shared>, Handle)>;
 
 fn router(shared: Arc<Shared>, handle: Handle) -> Router {
-    let limit = DefaultBodyLimit::max(shared.max_body);
+    let limit = DefaultBodyLimit::max(shared.limits.door.body);
     Router::new()
         .route("/twilio/{line}/message", any(message))
         .route("/twilio/{line}/status", any(status))
@@ -304,9 +310,8 @@ impl Shared {
         });
         Self {
             hooks: hooks.collect(),
-            max_body: config.web.max_body,
             limits,
-            slots: Semaphore::new(limits.requests),
+            slots: Semaphore::new(limits.readings),
             counters: Arc::default(),
             forgeries: Complaint::default(),
             oddities: Complaint::default(),
@@ -321,7 +326,6 @@ impl Shared {
         request: Request,
     ) -> Result<(), Refusal> {
         let hook = self.hooks.get(line).ok_or(Refusal::NoSuchPlace)?;
-        let _slot = self.slot()?;
         let fields = self.genuine(hook, peer, request).await?;
         let text = webhook::text(&fields).map_err(|error| self.odd(hook, error.to_string()))?;
         // The core remembers the last days; what is older is known to the store alone.
@@ -337,17 +341,12 @@ impl Shared {
 
     async fn status(&self, handle: &Handle, peer: Peer, line: &str, request: Request) -> Result<(), Refusal> {
         let hook = self.hooks.get(line).ok_or(Refusal::NoSuchPlace)?;
-        let _slot = self.slot()?;
         let fields = self.genuine(hook, peer, request).await?;
         match webhook::status(&fields).map_err(|error| self.odd(hook, error.to_string()))? {
             Some(status) => self.tell(handle, hook, LineEvent::Status(status)).await?,
             None => add(&self.counters.ignored),
         }
         Ok(())
-    }
-
-    fn slot(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Refusal> {
-        self.slots.try_acquire().map_err(|_| Refusal::Unavailable("too many requests at a time".to_owned()))
     }
 
     /// Hands it to the box and waits until it is durable.
@@ -365,7 +364,9 @@ impl Shared {
 
     /// The request's parameters, when the line's token signed them.
     async fn genuine(&self, hook: &Hook, Peer(peer): Peer, request: Request) -> Result<Fields, Refusal> {
-        let bad = |error: crate::twilio::fields::BadFields| Refusal::Malformed(error.to_string());
+        let busy = |_| Refusal::Unavailable("too many requests at a time".to_owned());
+        let _slot = self.slots.try_acquire().map_err(busy)?;
+        let bad = |error: BadFields| Refusal::Malformed(error.to_string());
         let (uri, headers) = (request.uri().clone(), request.headers().clone());
         let path = uri.path_and_query().map_or(uri.path(), |whole| whole.as_str());
         let url = format!("{}{path}", hook.public_url);
@@ -400,7 +401,7 @@ impl Shared {
 
     async fn body(&self, request: Request) -> Result<Bytes, Refusal> {
         let told = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-        if told.and_then(|told| told.parse::<usize>().ok()).is_some_and(|told| told > self.max_body) {
+        if told.and_then(|told| told.parse::<usize>().ok()).is_some_and(|told| told > self.limits.door.body) {
             return Err(Refusal::TooLarge);
         }
         match tokio::time::timeout(self.limits.body, Bytes::from_request(request, &())).await {

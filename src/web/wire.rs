@@ -18,6 +18,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep};
 
+/// For the lengths of chunks, beyond the body. A body over its limit is refused by who reads it, in words.
+const CHUNKING: usize = 64 << 10;
+
 /// What a connection is granted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -27,8 +30,10 @@ pub(super) struct Bounds {
     pub(super) request: Duration,
     /// Without a request.
     pub(super) idle: Duration,
-    /// Octets of a request, with its head.
-    pub(super) octets: usize,
+    /// Octets of a request's head.
+    pub(super) head: usize,
+    /// Octets of its body.
+    pub(super) body: usize,
 }
 
 /// Who is at the other end of a connection: a tunnel or a proxy, as a rule.
@@ -66,7 +71,7 @@ impl Listener for Door {
             tracing::debug!(%error, "a connection is gone already");
         }
         let until = Box::pin(tokio::time::sleep(self.bounds.idle));
-        (Wire { stream, until, octets: 0, bounds: self.bounds, _slot: slot }, peer)
+        (Wire { stream, until, so_far: Reading::default(), bounds: self.bounds, _slot: slot }, peer)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -74,11 +79,40 @@ impl Listener for Door {
     }
 }
 
+/// What was read of the request that is under way.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    octets: usize,
+    /// How much of the empty line that ends a head came last; 4: the head is over.
+    end: usize,
+}
+
+impl Reading {
+    /// False: the head or the body is too long. A head whose lines end otherwise than RFC 9112 §2.1 says never ends
+    /// here, so that its body counts as head.
+    fn takes(&mut self, octets: &[u8], bounds: &Bounds) -> bool {
+        const END: &[u8; 4] = b"\r\n\r\n";
+        for octet in octets.iter().take_while(|_| self.octets <= bounds.head) {
+            if self.end == END.len() {
+                break;
+            }
+            let wanted = END.get(self.end);
+            self.end = match (wanted == Some(octet), octet) {
+                (true, _) => self.end + 1,
+                (false, b'\r') => 1,
+                (false, _) => 0,
+            };
+        }
+        self.octets = self.octets.saturating_add(octets.len());
+        let body = if self.end == END.len() { bounds.body.saturating_add(CHUNKING) } else { 0 };
+        self.octets <= bounds.head.saturating_add(body)
+    }
+}
+
 /// One connection.
 pub(super) struct Wire {
     stream: TcpStream,
-    /// Read so far of the request that is under way.
-    octets: usize,
+    so_far: Reading,
     until: Pin<Box<Sleep>>,
     bounds: Bounds,
     _slot: Option<OwnedSemaphorePermit>,
@@ -92,15 +126,14 @@ impl Wire {
         }
     }
 
-    fn read(&mut self, octets: usize) -> io::Result<()> {
-        if octets > 0 && self.octets == 0 {
+    fn read(&mut self, octets: &[u8]) -> io::Result<()> {
+        if !octets.is_empty() && self.so_far.octets == 0 {
             self.until.as_mut().reset(Instant::now() + self.bounds.request);
         }
-        self.octets = self.octets.saturating_add(octets);
-        if self.octets > self.bounds.octets {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the request is too long"));
+        if self.so_far.takes(octets, &self.bounds) {
+            return Ok(());
         }
-        Ok(())
+        Err(io::Error::new(io::ErrorKind::InvalidData, "the request is too long"))
     }
 }
 
@@ -113,7 +146,7 @@ impl AsyncRead for Wire {
         self.in_time(cx)?;
         let before = buf.filled().len();
         match Pin::new(&mut self.stream).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) => Poll::Ready(self.read(buf.filled().len() - before)),
+            Poll::Ready(Ok(())) => Poll::Ready(self.read(buf.filled().get(before..).unwrap_or_default())),
             other => other,
         }
     }
@@ -124,7 +157,7 @@ impl AsyncWrite for Wire {
         self.in_time(cx)?;
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
         if let Poll::Ready(Ok(_)) = &written {
-            self.octets = 0;
+            self.so_far = Reading::default();
             let idle = Instant::now() + self.bounds.idle;
             self.until.as_mut().reset(idle);
         }
@@ -137,5 +170,36 @@ impl AsyncWrite for Wire {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds =
+        Bounds { connections: 1, request: Duration::ZERO, idle: Duration::ZERO, head: 100, body: 1000 };
+
+    /// How much is taken of an endless repetition that comes so many octets at a time.
+    fn taken(begin: &[u8], then: &[u8], at_a_time: usize) -> usize {
+        let (mut reading, mut taken) = (Reading::default(), 0);
+        let endless: Vec<u8> = begin.iter().chain(then.iter().cycle().take(100_000)).copied().collect();
+        for some in endless.chunks(at_a_time) {
+            if !reading.takes(some, &BOUNDS) {
+                break;
+            }
+            taken += some.len();
+        }
+        taken
+    }
+
+    #[test]
+    fn a_head_has_a_bound_and_a_body_has_another() {
+        for at_a_time in [1, 2, 3, 4, 50] {
+            assert_eq!(taken(b"", b"X: y\r\n", at_a_time) / at_a_time, 100 / at_a_time);
+            assert_eq!(taken(b"", b"\n", at_a_time) / at_a_time, 100 / at_a_time);
+            let with_body = taken(b"POST / HTTP/1.1\r\nX: \r\r\n\r\n", b"x", at_a_time);
+            assert!((1100 + CHUNKING - at_a_time..=1100 + CHUNKING).contains(&with_body), "{with_body}");
+        }
     }
 }

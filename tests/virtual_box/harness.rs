@@ -8,158 +8,28 @@ use std::time::Duration;
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, LineSetup, ShopSetup, Takes};
+use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
-use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
+use backroom::dealer::{DealerCommand, DealerEvent};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
-    Address, BootId, Capabilities, Channel, Delivery, DeviceId, EventId, LegCommand, LegEvent, LegId,
-    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
-    PostResult, PostsFound, SendResult, ShopId, Slot, UpstreamText, Via, Wall,
+    Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
+    LineCommand, LineEvent, LineId, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
+    ShopId, Slot, UpstreamText, Via, Wall,
 };
+use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use super::dealer_sim::{DealerMood, SimDealer, profile};
+
+use super::upstream_sim::SimUpstream;
 
 /// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
 pub(crate) const BEGIN: i64 = 1_795_197_600_000;
 pub(crate) const SHOP_NUMBER: &str = "+12065550100";
-
-/// How the simulated dealer behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DealerMood {
-    Up,
-    /// Nobody answers: connection refused.
-    Down,
-    /// Takes the order and dies before he answers.
-    TakesAndDies,
-    /// 422.
-    Refuses,
-    /// Answers nothing until told otherwise.
-    Silent,
-}
-
-/// A dealer in memory: outlives the box.
-pub(crate) struct SimDealer {
-    pub(crate) mood: DealerMood,
-    pub(crate) capabilities: Capabilities,
-    pub(crate) orders: Vec<(String, Map<String, Value>)>,
-    profiles: BTreeMap<String, Value>,
-}
-
-impl SimDealer {
-    fn handle(&mut self, command: DealerCommand) -> Option<DealerEvent> {
-        let down = matches!(self.mood, DealerMood::Down);
-        if self.mood == DealerMood::Silent {
-            return None;
-        }
-        Some(match command {
-            DealerCommand::Fetch { shop, id, path } => {
-                let result = if down {
-                    FetchResult::Unreachable { why: "connection refused".into() }
-                } else {
-                    self.fetch(&path)
-                };
-                DealerEvent::Fetched { shop, id, result }
-            }
-            DealerCommand::Request { shop, id, .. } => DealerEvent::Fetched {
-                shop,
-                id,
-                result: FetchResult::Unreachable { why: "no such host".into() },
-            },
-            DealerCommand::Place { shop, order, body, .. } => {
-                let result = self.place(order.as_str(), body);
-                DealerEvent::Placed { shop, order, result }
-            }
-            DealerCommand::LookUp { shop, order, .. } => {
-                let found = self.orders.iter().position(|(id, _)| id == order.as_str());
-                let result = match (down, found) {
-                    (true, _) => LookUpResult::Unreachable { why: "connection refused".into() },
-                    (false, Some(at)) => LookUpResult::Found(answer(at)),
-                    (false, None) => LookUpResult::Absent,
-                };
-                DealerEvent::LookedUp { shop, order, result }
-            }
-            DealerCommand::Probe { shop } => DealerEvent::Probed {
-                shop,
-                reached: !down,
-                capabilities: (!down).then_some(self.capabilities),
-                customers: Vec::new(),
-            },
-        })
-    }
-
-    fn place(&mut self, id: &str, body: Map<String, Value>) -> PlaceResult {
-        if let (true, Some(at)) =
-            (self.capabilities.idempotency_key, self.orders.iter().position(|(known, _)| known == id))
-        {
-            return PlaceResult::Confirmed(answer(at));
-        }
-        match self.mood {
-            DealerMood::Down => PlaceResult::NotSent { why: "connection refused".into(), retry_after: None },
-            DealerMood::Refuses => PlaceResult::Refused { status: 422, message: "no".into() },
-            DealerMood::TakesAndDies => {
-                self.orders.push((id.to_owned(), body));
-                PlaceResult::Unknown { why: "the connection broke".into() }
-            }
-            DealerMood::Up | DealerMood::Silent => {
-                self.orders.push((id.to_owned(), body));
-                PlaceResult::Confirmed(answer(self.orders.len() - 1))
-            }
-        }
-    }
-
-    fn fetch(&self, path: &str) -> FetchResult {
-        let bare = path.split('?').next().unwrap_or_default().replace("%2B", "+");
-        let body = if let Some(phone) = bare.strip_prefix("/api/customers/by-phone/") {
-            self.profiles.get(phone).cloned()
-        } else {
-            Some(json!({ "service_orders": [], "parts_orders": [], "invoices": [] }))
-        };
-        let (status, body) = body.map_or((404, "{}".to_owned()), |b| (200, b.to_string()));
-        FetchResult::Answered { status, content_type: "application/json".into(), body }
-    }
-}
-
-fn answer(at: usize) -> Map<String, Value> {
-    let id = 1001 + at;
-    json!({
-        "order_id": format!("SO-{id}"),
-        "status": "confirmed",
-        "total": "24.95",
-        "estimated_delivery": "2026-11-27",
-        "invoice_url": format!("https://pay.example/i/{id}"),
-        "payment_url": format!("https://pay.example/p/{id}"),
-    })
-    .as_object()
-    .cloned()
-    .unwrap()
-}
-
-/// A customer whose equipment is named after the number, so that a mix-up shows.
-pub(crate) fn profile(phone: &str) -> Value {
-    let tail = &phone[phone.len() - 4..];
-    let mut equipment = vec![json!({
-        "equipment_id": format!("EQ{tail}"), "make": "Honda", "model": format!("HRX{tail}"), "unit_type": "Mower",
-        "serial_number": format!("MZCG-{tail}"), "sku": format!("SKU{tail}"), "status": "Active",
-        "resources": { "tutorial_video_url": "https://v.example/1", "owners_manual_url": "https://m.example/1" },
-        "parts_catalog": [
-            { "part_number": format!("P-{tail}"), "description": format!("Blade {tail}"), "price": 24.95,
-              "availability": "In stock", "popularity": 1 },
-        ],
-    })];
-    equipment.push(json!({
-        "equipment_id": format!("EX{tail}"), "make": "Stihl", "model": "MS 170", "unit_type": "Saw",
-        "serial_number": format!("ST-{tail}"), "sku": "MS170", "status": "Active",
-        "resources": {}, "parts_catalog": [],
-    }));
-    json!({
-        "customer_id": format!("C{tail}"), "name": format!("Customer {tail}"), "phone": phone,
-        "equipment": equipment,
-        "addresses": { "primary": { "street": "12 Oak Street", "city": "Seattle", "state": "WA", "zip": "98101" } },
-    })
-}
 
 /// What one shop of the box is made of.
 #[derive(Clone)]
@@ -168,42 +38,57 @@ pub(crate) struct ShopPlan {
     pub(crate) line: LineId,
     /// Used when `line` cannot be.
     pub(crate) second_line: Option<LineId>,
-    /// A line at an upstream, and its number.
-    pub(crate) upstream: Option<(LineId, PhoneNumber)>,
+    /// Numbers at an upstream; one that `line` names is no modem.
+    pub(crate) upstreams: Vec<LineSetup>,
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
+    pub(crate) endpoints: Vec<EndpointSetup>,
     pub(crate) settings: Map<String, Value>,
 }
 
 impl ShopPlan {
-    fn setups(&self) -> Vec<LineSetup> {
-        let modems = (0..).zip(self.lines()).map(|(at, line)| LineSetup::modem(line, at));
-        let upstream = self.upstream.clone().map(|(id, number)| LineSetup {
-            id,
-            takes: Takes::Whole,
-            channel: Channel::Sms,
-            priority: 9,
-            cost: 1000,
-            number: Some(number),
-        });
-        modems.chain(upstream).collect()
+    fn lines(&self) -> Vec<LineId> {
+        let modems = std::iter::once(&self.line).chain(&self.second_line);
+        modems.filter(|id| self.upstreams.iter().all(|u| u.id != **id)).cloned().collect()
     }
 
-    fn lines(&self) -> Vec<LineId> {
-        std::iter::once(&self.line).chain(&self.second_line).cloned().collect()
+    fn text_lines(&self) -> Vec<LineSetup> {
+        let modems = (0..).zip(self.lines()).map(|(at, line)| LineSetup::modem(line, at));
+        modems.chain(self.upstreams.iter().cloned()).collect()
     }
 }
 
 pub(crate) fn shop(id: &str) -> ShopPlan {
-    let settings = json!({ "shop.name": format!("Shop {id}"), "shop.phone": SHOP_NUMBER });
+    // The upstream here says nothing by itself.
+    let settings = json!({
+        "shop.name": format!("Shop {id}"), "shop.phone": SHOP_NUMBER, "consent.upstream_answers": false,
+    });
     ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
         second_line: None,
-        upstream: None,
+        upstreams: Vec::new(),
         has_dealer: true,
         calls: None,
+        endpoints: Vec::new(),
         settings: settings.as_object().cloned().unwrap(),
+    }
+}
+
+/// A shop with a number at an upstream and no modem.
+pub(crate) fn shop_upstream(id: &str) -> ShopPlan {
+    let line = LineId(format!("{id}-up"));
+    ShopPlan { line: line.clone(), upstreams: vec![upstream(&line.0, Channel::Sms)], ..shop(id) }
+}
+
+pub(crate) fn upstream(id: &str, channel: Channel) -> LineSetup {
+    LineSetup {
+        id: LineId::from(id),
+        takes: Takes::Whole,
+        channel,
+        priority: u16::MAX,
+        cost: 1000,
+        number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
     }
 }
 
@@ -222,6 +107,8 @@ struct Machine {
     requests: mpsc::Sender<Request>,
     lines: BTreeMap<LineId, mpsc::Receiver<LineCommand>>,
     dealer: mpsc::Receiver<DealerCommand>,
+    webhooks: mpsc::Receiver<WebhookCommand>,
+    webhook_events: mpsc::Sender<WebhookEvent>,
     store: Store,
     trunk_events: mpsc::Sender<TrunkEvent>,
     trunk_lives: mpsc::Sender<TrunkLife>,
@@ -244,6 +131,8 @@ struct SimModem {
     /// The power fails before it gets to deleting.
     keeps: bool,
     refuses: usize,
+    /// Never asks for a PDU.
+    asks_not: bool,
     pub(crate) frees: usize,
 }
 
@@ -254,6 +143,7 @@ pub(crate) struct VirtualBox {
     boot: BootId,
     machine: Option<Machine>,
     modems: BTreeMap<LineId, SimModem>,
+    pub(crate) upstreams: BTreeMap<LineId, SimUpstream>,
     pub(crate) dealer: SimDealer,
     carried: Vec<Carried>,
     read: BTreeMap<String, usize>,
@@ -271,13 +161,22 @@ pub(crate) struct VirtualBox {
     /// What the edge that signals was told, in order.
     pub(crate) told: Vec<(LegId, LegCommand)>,
     pub(crate) sound: Vec<MediaCommand>,
-    /// Whom the upstream was asked to text, whatever came of it.
-    pub(crate) tried: Vec<(LineId, String)>,
-    /// Who opted out at the upstream.
-    pub(crate) opted_out: std::collections::BTreeSet<String>,
     /// STOP comes from this person when the modem next asks for a text to them.
     pub(crate) stop_at_prompt: Option<(LineId, String)>,
     sids: u32,
+    /// What all endpoints answer; `None`: nothing.
+    pub(crate) endpoint_says: Option<u16>,
+    /// Everything that came to any endpoint, also what it did not take.
+    pub(crate) delivered: Vec<Delivered>,
+}
+
+/// What came to an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Delivered {
+    pub(crate) endpoint: String,
+    pub(crate) id: String,
+    pub(crate) taken: bool,
+    pub(crate) body: Value,
 }
 
 impl VirtualBox {
@@ -291,6 +190,7 @@ impl VirtualBox {
             boot: BootId("boot-1".into()),
             machine: None,
             modems,
+            upstreams: BTreeMap::new(),
             dealer: SimDealer {
                 mood: DealerMood::Up,
                 capabilities: Capabilities { idempotency_key: true, client_reference: true },
@@ -309,10 +209,10 @@ impl VirtualBox {
             taken: 0,
             told: Vec::new(),
             sound: Vec::new(),
-            tried: Vec::new(),
-            opted_out: std::collections::BTreeSet::new(),
             stop_at_prompt: None,
             sids: 0,
+            endpoint_says: Some(200),
+            delivered: Vec::new(),
         };
         this.start().await;
         this
@@ -343,8 +243,9 @@ impl VirtualBox {
         snapshot.restored |= self.restored;
         let setups = self.plans.iter().map(|plan| ShopSetup {
             id: plan.id.clone(),
-            lines: plan.setups(),
+            lines: plan.text_lines(),
             calls: plan.calls.clone(),
+            endpoints: plan.endpoints.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
             fixed: plan.settings.clone(),
         });
@@ -356,6 +257,8 @@ impl VirtualBox {
         let (dealer_events, dealer_rx) = mpsc::channel(10_000);
         let (requests, request_rx) = mpsc::channel(16);
         let (dealer_tx, dealer) = mpsc::channel(10_000);
+        let (webhook_events, webhook_event_rx) = mpsc::channel(10_000);
+        let (webhook_tx, webhooks) = mpsc::channel(10_000);
         let (trunk_events, trunk_event_rx) = mpsc::channel(100_000);
         let (trunk_lives, trunk_life_rx) = mpsc::channel(4);
         let (media_tx, media) = std::sync::mpsc::channel();
@@ -363,8 +266,7 @@ impl VirtualBox {
         trunk_lives.try_send(TrunkLife::Began(trunk_tx)).unwrap();
         let mut line_tx = BTreeMap::new();
         let mut lines = BTreeMap::new();
-        let upstreams = self.plans.iter().flat_map(|p| &p.upstream).map(|(line, _)| line.clone());
-        for line in self.plans.iter().flat_map(ShopPlan::lines).chain(upstreams) {
+        for line in self.plans.iter().flat_map(ShopPlan::text_lines).map(|l| l.id) {
             let (tx, rx) = mpsc::channel(10_000);
             line_tx.insert(line.clone(), tx);
             lines.insert(line, rx);
@@ -375,6 +277,8 @@ impl VirtualBox {
             requests: request_rx,
             lines: line_tx,
             dealer: dealer_tx,
+            webhook_events: webhook_event_rx,
+            webhooks: webhook_tx,
             calls: CallEnds {
                 trunk_events: trunk_event_rx,
                 trunk_lives: trunk_life_rx,
@@ -391,6 +295,8 @@ impl VirtualBox {
             requests,
             lines,
             dealer,
+            webhooks,
+            webhook_events,
             store,
             trunk_events,
             trunk_lives,
@@ -402,8 +308,12 @@ impl VirtualBox {
         for line in trunks {
             self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
         }
-        let upstreams = self.plans.iter().flat_map(|p| &p.upstream).map(|(line, _)| line.clone());
-        let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).chain(upstreams).collect();
+        for line in self.plans.iter().flat_map(|p| &p.upstreams) {
+            let up = self.upstreams.entry(line.id.clone()).or_default();
+            up.number.clone_from(&line.number);
+            up.forget_box();
+        }
+        let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
         ids.retain(|id| !self.unplugged.contains(id));
         for id in &ids {
             self.line_up(id);
@@ -414,7 +324,18 @@ impl VirtualBox {
     /// SIGTERM, as `daemon::run` goes about it. `last` is what the lines say while they end.
     pub(crate) async fn stop_in_order(&mut self, last: Vec<(LineId, LineEvent)>) {
         let Some(machine) = self.machine.take() else { return };
-        let Machine { mut turns, line_events, dealer_events, requests, store, lines, dealer, .. } = machine;
+        let Machine {
+            mut turns,
+            line_events,
+            dealer_events,
+            requests,
+            store,
+            lines,
+            dealer,
+            webhooks,
+            webhook_events,
+            ..
+        } = machine;
         let (_stop, stopped) = tokio::sync::watch::channel(true);
         turns.run(stopped, |_| {}).await;
         for event in last {
@@ -427,7 +348,7 @@ impl VirtualBox {
                 dealer_events.try_send(DealerEvent::Placed { shop, order, result }).unwrap();
             }
         }
-        drop((line_events, dealer_events, requests, lines, dealer));
+        drop((line_events, dealer_events, requests, lines, dealer, webhooks, webhook_events));
         turns.last_words().await;
         drop(turns);
         store.close().unwrap();
@@ -439,8 +360,13 @@ impl VirtualBox {
     }
 
     pub(crate) fn plug_in(&mut self, line: &LineId) {
-        if self.unplugged.remove(line) {
-            self.line_up(line);
+        if !self.unplugged.remove(line) {
+            return;
+        }
+        let now = self.clock.now();
+        match self.upstreams.get_mut(line).map(|up| up.come_up(now)) {
+            Some(events) => events.into_iter().for_each(|event| self.tell(line, event)),
+            None => self.line_up(line),
         }
     }
 
@@ -456,12 +382,6 @@ impl VirtualBox {
     }
 
     pub(crate) fn line_up(&mut self, id: &LineId) {
-        if self.plans.iter().flat_map(|p| &p.upstream).any(|(line, _)| line == id) {
-            let identity = format!("account-{id}");
-            self.tell(id, LineEvent::Up { identity, sim: None, number: None });
-            self.tell(id, LineEvent::Swept);
-            return;
-        }
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
             sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
@@ -515,16 +435,17 @@ impl VirtualBox {
                 if let Ok(command) = commands.try_recv() {
                     moved = true;
                     self.taken += 1;
-                    let answer = match (self.unplugged.contains(id), self.modems.get_mut(id)) {
-                        (true, _) => unplugged(command),
-                        (false, Some(modem)) => modem.handle(id, command, &mut self.carried),
-                        (false, None) => {
-                            self.sids += 1;
-                            let opted_out = &self.opted_out;
-                            let said = upstream(id, command, self.sids, opted_out, &mut self.tried);
-                            self.carried.extend(said.0);
-                            said.1
+                    let away = self.unplugged.contains(id);
+                    if let Some(up) = self.upstreams.get_mut(id) {
+                        for event in up.handle(id, command, away, self.clock.now(), &mut self.carried) {
+                            machine.line_events.try_send((id.clone(), event)).unwrap();
                         }
+                        continue;
+                    }
+                    let modem = self.modems.get_mut(id).unwrap();
+                    let answer = match away {
+                        true => unplugged(command),
+                        false => modem.handle(id, command, &mut self.carried),
                     };
                     let asked = matches!(answer, Some(LineEvent::Prompted { .. }));
                     if let Some((_, who)) = self.stop_at_prompt.take_if(|(line, who)| {
@@ -559,11 +480,42 @@ impl VirtualBox {
                     machine.dealer_events.try_send(event).unwrap();
                 }
             }
+            if let Ok(command) = machine.webhooks.try_recv() {
+                moved = true;
+                self.taken += 1;
+                let event = self.endpoint(command);
+                machine.webhook_events.try_send(event).unwrap();
+            }
             self.machine = Some(machine);
             if !moved {
                 return;
             }
         }
+    }
+
+    pub(crate) fn clock_wall(&self) -> i64 {
+        self.clock.now().wall.0
+    }
+
+    fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {
+        let WebhookCommand { shop, endpoint, id, body, .. } = command;
+        let taken = self.endpoint_says.is_some_and(|status| (200..300).contains(&status));
+        let body = serde_json::from_str(&body).unwrap();
+        self.delivered.push(Delivered { endpoint: endpoint.clone(), id: id.clone(), taken, body });
+        let answer = match self.endpoint_says {
+            Some(status) => EventAnswer::Answered { status, retry_after: None, said: String::new() },
+            None => EventAnswer::NoAnswer { why: "nobody is there".into() },
+        };
+        WebhookEvent { shop, endpoint, id, answer }
+    }
+
+    /// The kinds of the events that an endpoint took, in order, each once.
+    pub(crate) fn taken_by(&self, endpoint: &str) -> Vec<String> {
+        let mut seen = std::collections::BTreeSet::new();
+        let its = self.delivered.iter().filter(|d| d.endpoint == endpoint && d.taken);
+        its.filter(|d| seen.insert(d.id.clone()))
+            .map(|d| d.body["type"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub(crate) async fn advance(&mut self, by: Duration) {
@@ -613,12 +565,16 @@ impl VirtualBox {
         self.clock.set(Now { wall_sure: true, ..self.clock.now() });
     }
 
-    pub(crate) fn clock_wall(&self) -> Wall {
-        self.clock.now().wall
-    }
-
     /// The network puts a text on the SIM, whether the box is on or not.
     pub(crate) fn drop_in(&mut self, line: &LineId, from: &str, body: &str) {
+        let now = self.clock.now();
+        if let Some(up) = self.upstreams.get_mut(line) {
+            let text = up.arrive(from, body, now);
+            if !self.unplugged.contains(line) {
+                self.tell(line, LineEvent::Text(Box::new(text)));
+            }
+            return;
+        }
         let from =
             PhoneNumber::parse(from, None).map_or_else(|_| Address::Alpha(from.to_owned()), Address::Phone);
         let options = DeliverOptions {
@@ -640,6 +596,11 @@ impl VirtualBox {
             return;
         }
         self.tell(line, LineEvent::Received { slot: Slot { mem: Mem::SM, index }, pdu });
+    }
+
+    /// The modem is told of PDUs and asks for none, from now on.
+    pub(crate) fn ask_not(&mut self, line: &LineId) {
+        self.modems.get_mut(line).unwrap().asks_not = true;
     }
 
     /// The modem takes PDUs and says nothing, from now on.
@@ -733,10 +694,16 @@ impl VirtualBox {
     }
 
     pub(crate) async fn ask(&mut self, command: Command) -> Result<Value, String> {
-        let (answer, mut reply) = oneshot::channel();
-        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        let mut reply = self.asking(command);
         self.pump().await;
         reply.try_recv().unwrap()
+    }
+
+    /// Where the answer comes, once the box has been let run.
+    pub(crate) fn asking(&mut self, command: Command) -> oneshot::Receiver<Result<Value, String>> {
+        let (answer, reply) = oneshot::channel();
+        self.machine.as_ref().unwrap().requests.try_send(Request { command, answer }).unwrap();
+        reply
     }
 }
 
@@ -747,55 +714,8 @@ fn unplugged(command: LineCommand) -> Option<LineEvent> {
             part,
             result: SendResult::NotTried { why: "the line is not up".into() },
         }),
-        LineCommand::Post(post) => Some(LineEvent::Posted {
-            message: post.message,
-            attempt: post.attempt,
-            result: PostResult::NotTried { why: "the line is not up".into() },
-        }),
-        LineCommand::Find { message, .. } => Some(LineEvent::Found {
-            message,
-            found: PostsFound::Unreachable { why: "the line is not up".into() },
-        }),
-        LineCommand::Proceed { .. }
-        | LineCommand::Free { .. }
-        | LineCommand::Resume(_)
-        | LineCommand::Track { .. } => None,
+        LineCommand::Proceed { .. } | LineCommand::Free { .. } => None,
         other => panic!("a modem is told {other:?}"),
-    }
-}
-
-/// What the upstream carries, and answers.
-fn upstream(
-    id: &LineId,
-    command: LineCommand,
-    sid: u32,
-    opted_out: &std::collections::BTreeSet<String>,
-    tried: &mut Vec<(LineId, String)>,
-) -> (Option<Carried>, Option<LineEvent>) {
-    match command {
-        LineCommand::Post(post) => {
-            tried.push((id.clone(), post.to.clone()));
-            let refused = opted_out.contains(&post.to);
-            let result = match refused {
-                true => PostResult::Rejected {
-                    code: Some(21610),
-                    why: "the recipient opted out".into(),
-                    temporary: false,
-                    retry_after: None,
-                },
-                false => {
-                    PostResult::Accepted { sid: format!("SM{sid:032x}"), status: Delivery::Sent, at: None }
-                }
-            };
-            let answer = LineEvent::Posted { message: post.message, attempt: post.attempt, result };
-            let carried = Carried { line: id.clone(), to: post.to, body: post.body };
-            ((!refused).then_some(carried), Some(answer))
-        }
-        LineCommand::Find { message, .. } => {
-            (None, Some(LineEvent::Found { message, found: PostsFound::These(Vec::new()) }))
-        }
-        LineCommand::Resume(_) | LineCommand::Track { .. } => (None, None),
-        other => panic!("an upstream is told {other:?}"),
     }
 }
 
@@ -843,6 +763,9 @@ impl SimModem {
                     return Some(LineEvent::SendDone { part, result });
                 }
                 self.prompted = Some((pdu, length));
+                if self.asks_not {
+                    return None;
+                }
                 Some(LineEvent::Prompted { part, attempt: 1 })
             }
             LineCommand::Proceed { part, .. } => {

@@ -4,8 +4,14 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness that cannot go on fails its test")]
 
 mod calls;
+mod cloud;
 mod consent;
 mod conversations;
+mod dealer_sim;
+mod events;
 mod harness;
 mod hostile;
 mod properties;
+mod upstream;
+mod upstream_sim;
+mod webhooks;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Inbound, Number, Options, Plan, Settings, Status, Twilio};
+use super::{Bulk, Forged, Inbound, Number, Options, Plan, Service, Settings, Status, Twilio};
 
 /// `hil twilio`.
 #[derive(Clone, Debug, clap::Args)]
@@ -36,6 +37,9 @@ pub struct Args {
     /// Test credentials, which take magic numbers and send nothing: AC…:TOKEN
     #[arg(long, value_parser = key)]
     test_account: Option<(String, String)>,
+    /// PEM file of the authority that https webhooks trust
+    #[arg(long)]
+    webhook_ca: Option<PathBuf>,
     /// One of the account's numbers; may be repeated
     #[arg(long, default_value = "+12065550199")]
     number: Vec<String>,
@@ -69,6 +73,7 @@ async fn serve(args: Args) -> io::Result<()> {
         auth_token: args.auth_token,
         api_key: args.api_key,
         test_account: args.test_account,
+        webhook_ca: args.webhook_ca.map(std::fs::read_to_string).transpose()?,
         numbers: args.number,
         seed: args.seed,
         url: String::new(),
@@ -91,6 +96,14 @@ fn router(twilio: Arc<Twilio>) -> Router {
         .route("/_sim/settings", get(settings).post(set))
         .route("/_sim/numbers", post(number))
         .route("/_sim/inbound", post(inbound))
+        .route("/_sim/bulk", post(bulk))
+        .route("/_sim/replay", post(replay))
+        .route("/_sim/forged", post(forged))
+        .route("/_sim/services", post(service))
+        .route("/_sim/templates", post(template))
+        .route("/_sim/outbound", get(async |State(twilio): Sim| Json(twilio.outbound())))
+        .route("/_sim/replies", get(async |State(twilio): Sim| Json(twilio.replies())))
+        .route("/_sim/sends", get(sends))
         .route("/_sim/recordings", post(recording))
         .route("/_sim/webhook", post(webhook))
         .route("/_sim/blocks", get(blocks).post(block))
@@ -125,6 +138,45 @@ async fn number(State(twilio): Sim, Json(number): Json<Number>) -> Json<Number> 
 
 async fn inbound(State(twilio): Sim, Json(all): Json<Vec<Inbound>>) -> Json<Vec<String>> {
     Json(all.into_iter().map(|one| twilio.receive(one)).collect())
+}
+
+async fn bulk(State(twilio): Sim, Json(bulk): Json<Bulk>) -> StatusCode {
+    twilio.receive_bulk(bulk);
+    StatusCode::NO_CONTENT
+}
+
+#[derive(Deserialize)]
+struct Which {
+    sid: String,
+}
+
+async fn replay(State(twilio): Sim, Json(which): Json<Which>) -> Json<usize> {
+    Json(twilio.replay(&which.sid))
+}
+
+async fn forged(State(twilio): Sim, Json(all): Json<Vec<Forged>>) -> Json<Vec<String>> {
+    Json(all.into_iter().map(|one| twilio.forge(one)).collect())
+}
+
+async fn service(State(twilio): Sim, Json(service): Json<Service>) -> Json<Service> {
+    Json(twilio.set_service(service))
+}
+
+#[derive(Deserialize)]
+struct Template {
+    #[serde(default)]
+    sid: String,
+    body: String,
+}
+
+async fn template(State(twilio): Sim, Json(template): Json<Template>) -> Json<String> {
+    Json(twilio.set_template(&template.sid, &template.body))
+}
+
+async fn sends(State(twilio): Sim) -> Json<Vec<Value>> {
+    let all = twilio.sends().into_iter();
+    let entry = |((to, body), count)| json!({ "to": to, "body": body, "count": count });
+    Json(all.map(entry).collect())
 }
 
 #[derive(Deserialize)]

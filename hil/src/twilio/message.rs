@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::sim::Fate;
+
 /// `Fri, 20 Nov 2026 08:00:00 +0000`, as the 2010 API writes times.
 pub(super) fn rfc2822(at: Timestamp) -> String {
     at.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
@@ -77,7 +79,9 @@ impl Status {
             Self::Queued => Some(Self::Sending),
             Self::Sending => Some(Self::Sent),
             Self::Sent if outcome == Self::Sent => None,
+            Self::Sent if outcome == Self::Read => Some(Self::Delivered),
             Self::Sent => Some(outcome),
+            Self::Delivered if outcome == Self::Read => Some(Self::Read),
             Self::Receiving => Some(Self::Received),
             Self::Failed
             | Self::Delivered
@@ -107,12 +111,16 @@ pub(super) struct Message {
     pub(super) direction: &'static str,
     pub(super) status: Status,
     pub(super) error: Option<u32>,
+    /// How it will end, when that is its own.
+    pub(super) fate: Option<Fate>,
     pub(super) created: Timestamp,
     pub(super) updated: Timestamp,
     pub(super) sent: Option<Timestamp>,
     /// Lists show it from then on.
     pub(super) listed: Timestamp,
     pub(super) service: Option<String>,
+    /// `HX…`, of a message from a template.
+    pub(super) content: Option<String>,
     pub(super) callback: Option<String>,
     pub(super) media: Vec<Media>,
     pub(super) segments: usize,
@@ -179,6 +187,10 @@ fn explained(code: u32) -> &'static str {
         30006 => "Landline or unreachable carrier",
         30007 => "Message filtered",
         30034 => "Message from an unregistered number",
+        63016 => {
+            "Failed to send freeform message because you are outside the allowed window. If you are using WhatsApp, \
+             please use a Message Template."
+        }
         _ => "Unknown error",
     }
 }

@@ -1,6 +1,6 @@
 //! Twilio on loopback: one account's Messages, Calls, Recordings, numbers, SIP domains and usage over the REST API of
-//! 2010-04-01, its Studio flows (v2), and the signed webhooks that follow from them, with every fault that `backroom`
-//! must live with. Products are told apart by host (`api.`, `studio.`) and, on an address, by path.
+//! 2010-04-01, its Studio flows (v2) and Messaging Services (v1), and the signed webhooks that follow from them, with every fault that `backroom`
+//! must live with. Products are told apart by host (`api.`, `studio.`, `messaging.`) and, on an address, by path.
 //!
 //! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
 //! answers also while the API is down. Deliberately absent: running flows, SIP itself, and TwiML beyond `<Message>`.
@@ -17,9 +17,11 @@ mod message;
 mod number;
 mod resource;
 mod rest;
+mod service;
 mod sim;
 mod sip;
 mod studio;
+mod text;
 mod validate;
 mod webhook;
 mod wire;
@@ -29,12 +31,16 @@ pub use cli::{Args, run};
 pub use fault::{Fault, On, Plan};
 pub use message::Status;
 pub use number::Number;
-pub use sim::{Inbound, Settings, Stats};
+pub use service::Service;
+pub use sim::{Fate, Settings, Stats};
 pub use sip::SipUser;
+pub use text::{Bulk, Forged, Inbound, Text};
 pub use webhook::{Delivery, Forgery, signature};
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -43,7 +49,8 @@ use crate::serve::{self, Server};
 use call::Recording;
 use rest::Shared;
 use sim::{Job, Sim};
-use webhook::{Payload, Signing, Webhook, deliver, replies};
+use text::Stream;
+use webhook::{Payload, Signing, Webhook, deliver, replies, trusting};
 use wire::{Door, Wire};
 
 /// How to start Twilio.
@@ -61,6 +68,8 @@ pub struct Options {
     pub test_account: Option<(String, String)>,
     /// The account's numbers, E.164.
     pub numbers: Vec<String>,
+    /// PEM of the authority that https applications are certified by; without one, none is trusted.
+    pub webhook_ca: Option<String>,
     /// SIDs are the same for the same seed and history.
     pub seed: u64,
     /// Where the outside finds the API, for `MediaUrl0`; filled in at the start.
@@ -79,6 +88,7 @@ impl Default for Options {
                 "simulated-test-token".to_owned(),
             )),
             numbers: vec!["+12065550199".to_owned()],
+            webhook_ca: None,
             seed: 1,
             url: String::new(),
         }
@@ -95,11 +105,12 @@ impl Twilio {
     /// Listens with an empty account.
     ///
     /// # Errors
-    /// The port is taken.
+    /// The port is taken, or `webhook_ca` is no PEM.
     pub fn start(mut options: Options) -> io::Result<Self> {
+        let tls = trusting(options.webhook_ca.as_deref())?;
         let socket = serve::bind(options.listen)?;
         options.url = format!("http://{}", socket.local_addr()?);
-        let shared = Shared::new(Sim::new(options));
+        let shared = Shared::new(Sim::new(options), tls);
         let ours = shared.clone();
         let server = Server::start("twilio", socket, move |listener| {
             let app = rest::router(ours.clone()).into_make_service_with_connect_info::<Wire>();
@@ -148,6 +159,91 @@ impl Twilio {
         let sid = self.shared.lock().receive(inbound);
         self.shared.wake.notify_one();
         sid
+    }
+
+    /// The shortest way for a text to come in: to the account's first number.
+    #[must_use]
+    pub fn inbound(&self, from: &str, body: &str) -> String {
+        self.receive(Inbound { from: from.to_owned(), body: body.to_owned(), ..Inbound::default() })
+    }
+
+    /// Many texts come in, now and from now on, also while the API is down.
+    pub fn receive_bulk(&self, bulk: Bulk) {
+        self.shared.lock().later(Duration::ZERO, Job::Bulk(Stream::new(bulk)));
+        self.shared.wake.notify_one();
+    }
+
+    /// Sends every webhook about a message or call once more, as it was. How many.
+    #[must_use]
+    pub fn replay(&self, sid: &str) -> usize {
+        let count = self.shared.lock().replay(sid);
+        self.shared.wake.notify_one();
+        count
+    }
+
+    /// Announces a text that never was. The `MessageSid` that it claims.
+    #[must_use]
+    pub fn forge(&self, forged: Forged) -> String {
+        let sid = self.shared.lock().forge(forged);
+        self.shared.wake.notify_one();
+        sid
+    }
+
+    /// Adds a Messaging Service, or changes the one of that SID.
+    #[must_use]
+    pub fn set_service(&self, service: Service) -> Service {
+        self.shared.lock().set_service(service)
+    }
+
+    /// Adds a template, `Hello {{1}}`, or changes it. Its `HX…`: the one given, or a new one for an empty one.
+    #[must_use]
+    pub fn set_template(&self, sid: &str, body: &str) -> String {
+        let mut sim = self.shared.lock();
+        let sid = if sid.is_empty() { sim.sid("HX") } else { sid.to_owned() };
+        sim.templates.insert(sid.clone(), body.to_owned());
+        sid
+    }
+
+    /// What was created by the REST API, oldest first, also what was deleted.
+    #[must_use]
+    pub fn outbound(&self) -> Vec<Text> {
+        self.shared.lock().texts("outbound-api")
+    }
+
+    /// What Twilio answered by itself or by TwiML, oldest first.
+    #[must_use]
+    pub fn replies(&self) -> Vec<Text> {
+        self.shared.lock().texts("outbound-reply")
+    }
+
+    /// What came in, oldest first.
+    #[must_use]
+    pub fn inbounds(&self) -> Vec<Text> {
+        self.shared.lock().texts("inbound")
+    }
+
+    /// How often each body was sent to each person, by address and body.
+    #[must_use]
+    pub fn sends(&self) -> BTreeMap<(String, String), usize> {
+        self.shared.lock().sends()
+    }
+
+    /// Waits until something holds: it is looked at again after every request, status and webhook. False: it did not
+    /// in that time.
+    pub async fn until(&self, most: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let waiting = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                let mut changed = std::pin::pin!(changed);
+                // From here on nothing is missed.
+                changed.as_mut().enable();
+                if holds(self) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(most, waiting).await.is_ok()
     }
 
     /// A caller left a voicemail of so many seconds in a call. Its `RecordingSid`.
@@ -253,10 +349,13 @@ async fn work(shared: Shared) {
         for job in due {
             match job {
                 Job::Message(sid) => shared.lock().advance_message(&sid),
+                Job::Release(sid) => shared.lock().release_message(&sid),
                 Job::Call(sid) => shared.lock().advance_call(&sid),
+                Job::Bulk(stream) => shared.lock().receive_bulk(stream),
                 Job::Deliver(webhooks) => drop(tokio::spawn(post(shared.clone(), webhooks))),
             }
             shared.wake.notify_one();
+            shared.changed.notify_waiters();
         }
         match next {
             Some(next) => tokio::select! {
@@ -270,11 +369,14 @@ async fn work(shared: Shared) {
 
 async fn post(shared: Shared, webhooks: Vec<Webhook>) {
     for webhook in webhooks {
+        // Err: never, nobody closes it.
+        let _turn = shared.gate.acquire().await;
         let signing = {
             let sim = shared.lock();
             Signing {
                 auth_token: sim.options.auth_token.clone(),
                 without_port: sim.settings.sign_without_port,
+                tls: shared.tls.clone(),
             }
         };
         let (attempts, answer) = deliver(&webhook, &signing).await;
@@ -285,5 +387,6 @@ async fn post(shared: Shared, webhooks: Vec<Webhook>) {
         }
         drop(sim);
         shared.wake.notify_one();
+        shared.changed.notify_waiters();
     }
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::asked::{Asked, good, no_content};
 use super::call::CallStatus;
 use super::form;
-use super::list::{Between, page};
+use super::list::{Between, Wanted, framed, page};
 use super::message::{Refusal, Status, refused};
 use super::sim::Sim;
 
@@ -69,7 +69,7 @@ pub(super) fn messages(sim: &mut Sim, asked: &Asked, rest: &[&str]) -> Result<Re
                     if let Some(message) = sim.message_mut(rest[0]) {
                         message.media.retain(|one| one.sid != *sid);
                     }
-                    known.then(|| no_content()).ok_or_else(|| asked.missing())
+                    known.then(no_content).ok_or_else(|| asked.missing())
                 }
                 _ => Err(asked.missing()),
             }
@@ -94,21 +94,9 @@ fn update_message(sim: &mut Sim, asked: &Asked, sid: &str) -> Result<Response, R
 }
 
 fn list_messages(sim: &Sim, asked: &Asked) -> Result<Response, Refusal> {
-    let (now, query) = (sim.now(), &asked.query);
-    let (to, from) = (form::get(query, "To"), form::get(query, "From"));
-    let sent = Between::of(query, "DateSent", sim.settings.days_only)?;
-    let found: Vec<_> = sim
-        .messages
-        .iter()
-        .rev()
-        .filter(|one| !one.deleted && one.listed <= now)
-        .filter(|one| to.is_none_or(|to| one.to == to))
-        .filter(|one| from.is_none_or(|from| one.from.as_deref() == Some(from)))
-        .filter(|one| sent.holds(one.sent.unwrap_or(one.created)))
-        .collect();
-    let sids: Vec<&str> = found.iter().map(|one| one.sid.as_str()).collect();
-    let shown = |at: usize| found.get(at).map(|one| one.json(&sim.options.account));
-    page(asked, "messages", &sids, sim.settings.page_overlap, shown).map(|page| good(200, &page))
+    let wanted = Wanted::of(asked)?;
+    let shown = sim.list_messages(&wanted, &asked.query)?;
+    Ok(good(200, &framed(asked, &wanted, "messages", shown)))
 }
 
 pub(super) fn calls(sim: &mut Sim, asked: &Asked, rest: &[&str]) -> Result<Response, Refusal> {

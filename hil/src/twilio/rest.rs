@@ -9,13 +9,15 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio_rustls::rustls::ClientConfig;
 
 use super::asked::{Asked, Product, good, json_error};
-use super::fault::{self, Fault};
+use super::fault::{self, Fault, Met};
 use super::message::{Refusal, refused};
 use super::number::{bought_in_a_test, numbers};
 use super::resource::{Span, calls, file, messages, recordings, usage, wav};
+use super::service::services;
 use super::sim::Sim;
 use super::sip::sip;
 use super::studio::flows;
@@ -28,11 +30,26 @@ pub(super) struct Shared {
     sim: Arc<Mutex<Sim>>,
     /// Something may be due earlier than the loop thinks.
     pub(super) wake: Arc<Notify>,
+    /// Something was done that a test may wait for.
+    pub(super) changed: Arc<Notify>,
+    /// Webhooks leave over so many connections at once.
+    pub(super) gate: Arc<Semaphore>,
+    /// Whom https webhooks trust.
+    pub(super) tls: Arc<ClientConfig>,
 }
 
+/// Connections that webhooks take at most.
+const WEBHOOKS_AT_ONCE: usize = 100;
+
 impl Shared {
-    pub(super) fn new(sim: Sim) -> Self {
-        Self { sim: Arc::new(Mutex::new(sim)), wake: Arc::new(Notify::new()) }
+    pub(super) fn new(sim: Sim, tls: Arc<ClientConfig>) -> Self {
+        Self {
+            sim: Arc::new(Mutex::new(sim)),
+            wake: Arc::default(),
+            changed: Arc::default(),
+            gate: Arc::new(Semaphore::new(WEBHOOKS_AT_ONCE)),
+            tls,
+        }
     }
 
     /// A handler that died must not take the simulator with it.
@@ -76,8 +93,10 @@ async fn answer(
         *sim.stats.by_resource.entry(asked.resource()).or_default() += 1;
         *sim.stats.by_path.entry(asked.pattern()).or_default() += 1;
         let crowded = sim.settings.max_concurrent.is_some_and(|most| at_once > most);
+        let target = format!("{path}?{query}");
+        let met = Met { write, target: &target, values: [&asked.form, &asked.query] };
         let fault =
-            if crowded { Fault::TooMany { retry_after: 1 } } else { fault::take(&mut sim.plans, write) };
+            if crowded { Fault::TooMany { retry_after: 1 } } else { fault::take(&mut sim.plans, &met) };
         (fault, at_once, InFlight(shared.clone()))
     };
     let credentials = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
@@ -97,6 +116,8 @@ async fn answer(
         headers.insert(header::DATE, date);
     }
     headers.insert("twilio-concurrent-requests", HeaderValue::from(at_once));
+    drop(sim);
+    shared.changed.notify_waiters();
     response
 }
 
@@ -122,6 +143,8 @@ async fn before(fault: Fault, wire: &Wire) -> Option<Result<Response, Refusal>> 
         Fault::Unavailable => refusal(503, 20503, "Service Unavailable"),
         Fault::Error500 => refusal(500, 20500, "Internal Server Error"),
         Fault::WrongCredentials => Some(Err(unauthorized())),
+        Fault::Suspended => refusal(403, 20005, "Account not active"),
+        Fault::Status { status, code } => refusal(status, code, "A planned fault"),
         Fault::LostRequest => {
             wire.cut();
             Some(Ok(StatusCode::NO_CONTENT.into_response()))
@@ -135,7 +158,9 @@ async fn before(fault: Fault, wire: &Wire) -> Option<Result<Response, Refusal>> 
         | Fault::CommitThen500
         | Fault::LostAnswer
         | Fault::CommitThenSilence
-        | Fault::Truncated => None,
+        | Fault::Truncated
+        | Fault::CutBody
+        | Fault::SlowBody { .. } => None,
     }
 }
 
@@ -150,6 +175,18 @@ async fn after(fault: Fault, wire: &Wire, response: Response) -> Response {
             response
         }
         Fault::CommitThenSilence => std::future::pending().await,
+        Fault::CutBody | Fault::SlowBody { .. } => {
+            let (parts, body) = response.into_parts();
+            let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+            if let Fault::SlowBody { seconds } = fault {
+                // A head is some 300 bytes; ten pieces in all.
+                let pause = Duration::try_from_secs_f64(seconds / 10.0).unwrap_or_default();
+                wire.trickle((body.len() + 300) / 10, pause);
+            } else {
+                wire.cut_after(body.len() / 2);
+            }
+            Response::from_parts(parts, body.into())
+        }
         Fault::Truncated => {
             let (parts, body) = response.into_parts();
             let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -166,6 +203,8 @@ async fn after(fault: Fault, wire: &Wire, response: Response) -> Response {
         | Fault::LostRequest
         | Fault::Silence
         | Fault::WrongCredentials
+        | Fault::Suspended
+        | Fault::Status { .. }
         | Fault::Portal => response,
     }
 }
@@ -189,7 +228,8 @@ fn perform(sim: &mut Sim, asked: &Asked, credentials: Option<&str>) -> Result<Re
     match asked.product {
         Some(Product::Api) => perform_2010(sim, asked),
         Some(Product::Studio) => flows(sim, asked),
-        Some(Product::Messaging) | None => Err(asked.missing()),
+        Some(Product::Messaging) => services(sim, asked),
+        None => Err(asked.missing()),
     }
 }
 

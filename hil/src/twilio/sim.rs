@@ -1,4 +1,4 @@
-//! The account's state and what happens to it: messages, calls, recordings, opt-outs, and the webhooks that follow.
+//! The account's state, what is due in it and the webhooks that follow; calls are moved here, messages in `text`.
 //! No socket and no task: what is due is handed to the loop in `mod`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,13 +14,12 @@ use super::Options;
 use super::call::{Call, CallStatus, Recording, magic};
 use super::fault::Plan;
 use super::form::{self, Pairs};
-use super::message::{
-    Keyword, Media, Message, Refusal, Status, is_address, magic_recipient, magic_sender, refused, rfc2822,
-    segments,
-};
+use super::message::{Message, Refusal, Status, is_address, refused, rfc2822};
 use super::number::Number;
+use super::service::Service;
 use super::sip::Sip;
 use super::studio::Flow;
+use super::text::{Index, Stream};
 use super::webhook::{Delivery, Forgery, Payload, Webhook};
 use crate::emergency::is_emergency;
 
@@ -34,10 +33,16 @@ pub struct Settings {
     pub outcome: Status,
     /// With which error code, when they fail.
     pub error_code: u32,
+    /// How messages to some people end instead, by address.
+    pub fates: BTreeMap<String, Fate>,
     /// How calls end.
     pub call_outcome: CallStatus,
-    /// Lists show an inbound message this much late.
+    /// Lists show an inbound message this much late …
     pub list_lag_ms: u64,
+    /// … and by a pseudo-random time up to this more, so that they appear out of order.
+    pub list_spread_ms: u64,
+    /// Lists show a message that was sent this much late; fetching it by its SID does not wait.
+    pub own_list_lag_ms: u64,
     /// `DateSent` filters compare days only, as documented.
     pub days_only: bool,
     /// So many entries of a page come again on the next.
@@ -58,6 +63,8 @@ pub struct Settings {
     pub sign_without_port: bool,
     /// What is wrong with every signature.
     pub forgery: Forgery,
+    /// Twilio keeps the block list and confirms STOP, START and HELP. False: such words are texts like any other.
+    pub opt_out: bool,
     /// `OptOutType` on webhooks.
     pub advanced_opt_out: bool,
     /// SIP domains that other accounts have.
@@ -70,8 +77,11 @@ impl Default for Settings {
             step_ms: Some(20),
             outcome: Status::Delivered,
             error_code: 30003,
+            fates: BTreeMap::new(),
             call_outcome: CallStatus::Completed,
             list_lag_ms: 0,
+            list_spread_ms: 0,
+            own_list_lag_ms: 0,
             days_only: false,
             page_overlap: 0,
             max_concurrent: None,
@@ -82,29 +92,21 @@ impl Default for Settings {
             number_messages: false,
             sign_without_port: false,
             forgery: Forgery::None,
+            opt_out: true,
             advanced_opt_out: false,
             taken_domains: Vec::new(),
         }
     }
 }
 
-/// A text from outside.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Inbound {
-    /// E.164, or `whatsapp:+…`.
-    pub from: String,
-    /// The account's number; its first one when empty.
+/// How a message ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fate {
+    /// Its last status.
+    pub outcome: Status,
+    /// Why, when it fails.
     #[serde(default)]
-    pub to: String,
-    /// The words.
-    #[serde(default)]
-    pub body: String,
-    /// Content type and text of each file.
-    #[serde(default)]
-    pub media: Vec<(String, String)>,
-    /// Older than now by this many seconds.
-    #[serde(default)]
-    pub seconds_ago: i64,
+    pub error_code: Option<u32>,
 }
 
 /// What has been asked of the API.
@@ -126,7 +128,11 @@ pub struct Stats {
 #[derive(Debug)]
 pub(super) enum Job {
     Message(String),
+    /// A scheduled message's time has come.
+    Release(String),
     Call(String),
+    /// The next of many texts from outside.
+    Bulk(Stream),
     /// One after the other.
     Deliver(Vec<Webhook>),
 }
@@ -142,6 +148,10 @@ pub(super) struct Sim {
     pub(super) sip: Sip,
     pub(super) flows: Vec<Flow>,
     pub(super) started: Timestamp,
+    pub(super) services: Vec<Service>,
+    pub(super) templates: BTreeMap<String, String>,
+    /// When a person last wrote to an address of ours, by ours and theirs: WhatsApp's window.
+    pub(super) heard: BTreeMap<(String, String), Timestamp>,
     /// Sender of ours (number or service) and the person who does not want it.
     pub(super) blocks: BTreeSet<(String, String)>,
     pub(super) deliveries: Vec<Delivery>,
@@ -149,7 +159,10 @@ pub(super) struct Sim {
     pub(super) in_flight: usize,
     pub(super) due: BTreeMap<(Instant, u64), Job>,
     held: BTreeMap<String, Vec<Webhook>>,
-    by_sid: BTreeMap<String, usize>,
+    /// What was sent about a message or call, to send it again.
+    told: BTreeMap<String, Vec<Webhook>>,
+    pub(super) by_sid: BTreeMap<String, usize>,
+    pub(super) index: Index,
     counter: u64,
 }
 
@@ -166,13 +179,18 @@ impl Sim {
             sip: Sip::default(),
             flows: Vec::new(),
             started: Timestamp::now(),
+            services: Vec::new(),
+            templates: BTreeMap::new(),
+            heard: BTreeMap::new(),
             blocks: BTreeSet::new(),
             deliveries: Vec::new(),
             stats: Stats::default(),
             in_flight: 0,
             due: BTreeMap::new(),
             held: BTreeMap::new(),
+            told: BTreeMap::new(),
             by_sid: BTreeMap::new(),
+            index: Index::default(),
             counter: 0,
         };
         for number in sim.options.numbers.clone() {
@@ -200,7 +218,7 @@ impl Sim {
         format!("{prefix}{digits}")
     }
 
-    fn later(&mut self, wait: Duration, job: Job) {
+    pub(super) fn later(&mut self, wait: Duration, job: Job) {
         let key = (Instant::now() + wait, self.count());
         self.due.insert(key, job);
     }
@@ -223,12 +241,6 @@ impl Sim {
         number
     }
 
-    /// A test account owns the magic number alone.
-    fn owns(&self, from: &str, test: bool) -> bool {
-        let plain = from.strip_prefix("whatsapp:").unwrap_or(from);
-        plain == "+15005550006" || (!test && self.numbers.iter().any(|one| one.number == plain))
-    }
-
     pub(super) fn message(&self, sid: &str) -> Option<&Message> {
         self.messages.get(*self.by_sid.get(sid)?).filter(|message| !message.deleted)
     }
@@ -237,250 +249,10 @@ impl Sim {
         self.messages.get_mut(*self.by_sid.get(sid)?).filter(|message| !message.deleted)
     }
 
-    fn blank(&mut self, prefix: &str, direction: &'static str, status: Status) -> Message {
-        let now = self.now();
-        Message {
-            sid: self.sid(prefix),
-            from: None,
-            to: String::new(),
-            body: String::new(),
-            direction,
-            status,
-            error: None,
-            created: now,
-            updated: now,
-            sent: None,
-            listed: now,
-            service: None,
-            callback: None,
-            media: Vec::new(),
-            segments: 1,
-            callbacks: 0,
-            deleted: false,
-        }
-    }
-
-    fn keep(&mut self, mut message: Message) {
-        message.segments = segments(&message.body);
-        self.by_sid.insert(message.sid.clone(), self.messages.len());
-        self.messages.push(message);
-    }
-
-    /// POST Messages.json.
-    pub(super) fn create_message(&mut self, form: &Pairs) -> Result<&Message, Refusal> {
-        let message = self.draft_message(form, false)?;
-        let sid = message.sid.clone();
-        self.keep(message);
-        self.plan_step(Job::Message(sid));
-        self.messages.last().ok_or_else(|| refused(20500, "nothing kept"))
-    }
-
-    /// What would be sent, or why it is refused; of a test account if `test`.
-    pub(super) fn draft_message(&mut self, form: &Pairs, test: bool) -> Result<Message, Refusal> {
-        let field = |name| form::get(form, name).filter(|value| !value.is_empty());
-        let (to, from, service) = (field("To"), field("From"), field("MessagingServiceSid"));
-        let to = to.ok_or_else(|| refused(21604, "A 'To' phone number is required."))?;
-        let body = form::get(form, "Body").unwrap_or_default();
-        let files: Vec<&str> =
-            form.iter().filter(|(name, _)| name == "MediaUrl").map(|(_, url)| url.as_str()).collect();
-        if body.is_empty() && files.is_empty() && field("ContentSid").is_none() {
-            return Err(refused(21602, "Message body is required."));
-        }
-        if body.chars().count() > 1600 {
-            return Err(refused(21617, "The concatenated message body exceeds the 1600 character limit."));
-        }
-        let from = match (from, service) {
-            (Some(from), _) => Some(from),
-            (None, Some(_)) => None,
-            (None, None) => return Err(refused(21603, "A 'From' phone number is required.")),
-        };
-        if let Some(refusal) = from.and_then(magic_sender).or_else(|| magic_recipient(to)) {
-            return Err(refusal);
-        }
-        if !is_address(to) || is_emergency(to) {
-            return Err(refused(21211, format!("Invalid 'To' Phone Number: {to}")));
-        }
-        if let Some(from) = from.filter(|from| !self.owns(from, test)) {
-            let why = "is not a valid message-capable Twilio phone number";
-            return Err(refused(21606, format!("The 'From' phone number provided ({from}) {why}")));
-        }
-        if [from, service]
-            .into_iter()
-            .flatten()
-            .any(|by| self.blocks.contains(&(by.to_owned(), to.to_owned())))
-        {
-            return Err(refused(21610, "Attempt to send to unsubscribed recipient"));
-        }
-        let scheduled = field("ScheduleType") == Some("fixed");
-        if scheduled && (service.is_none() || field("SendAt").is_none()) {
-            return Err(refused(35111, "Scheduling needs SendAt and a MessagingServiceSid"));
-        }
-        let status = match (scheduled, from) {
-            (true, _) => Status::Scheduled,
-            (false, Some(_)) => Status::Queued,
-            (false, None) => Status::Accepted,
-        };
-        let mut message = self.blank(if files.is_empty() { "SM" } else { "MM" }, "outbound-api", status);
-        message.from = from.map(str::to_owned);
-        message.to = to.to_owned();
-        message.body = body.to_owned();
-        message.service = service.map(str::to_owned);
-        message.callback = field("StatusCallback").map(str::to_owned);
-        for _ in &files {
-            let sid = self.sid("ME");
-            message.media.push(Media { sid, content_type: "image/jpeg".to_owned(), bytes: Vec::new() });
-        }
-        Ok(message)
-    }
-
-    fn plan_step(&mut self, job: Job) {
+    pub(super) fn plan_step(&mut self, job: Job) {
         if let Some(step) = self.settings.step_ms {
             self.later(Duration::from_millis(step), job);
         }
-    }
-
-    /// A text comes in: kept, the sender's wish honoured, the number's webhook called.
-    pub(super) fn receive(&mut self, inbound: Inbound) -> String {
-        let prefix = if inbound.media.is_empty() { "SM" } else { "MM" };
-        let mut message = self.blank(prefix, "inbound", Status::Received);
-        let first = self.numbers.first().map(|one| one.number.clone()).unwrap_or_default();
-        message.to = if inbound.to.is_empty() { first } else { inbound.to };
-        message.from = Some(inbound.from.clone());
-        message.body = inbound.body;
-        let ago = SignedDuration::from_secs(inbound.seconds_ago);
-        message.created = message.created.saturating_sub(ago).unwrap_or(message.created);
-        message.sent = Some(message.created);
-        let lag = SignedDuration::from_millis(i64::try_from(self.settings.list_lag_ms).unwrap_or(i64::MAX));
-        message.listed = message.listed.saturating_add(lag).unwrap_or(Timestamp::MAX);
-        for (content_type, text) in inbound.media {
-            message.media.push(Media { sid: self.sid("ME"), content_type, bytes: text.into_bytes() });
-        }
-        let pair = (message.to.clone(), inbound.from);
-        let keyword = Keyword::of(&message.body, self.blocks.contains(&pair));
-        let sid = message.sid.clone();
-        let number =
-            self.numbers.iter().find(|one| pair.0.ends_with(&one.number)).cloned().unwrap_or_default();
-        let form = self.inbound_form(&message, keyword);
-        self.keep(message);
-        match keyword {
-            Some(Keyword::Stop) => drop(self.blocks.insert(pair.clone())),
-            Some(Keyword::Start) => drop(self.blocks.remove(&pair)),
-            Some(Keyword::Help) | None => {}
-        }
-        if let Some(keyword) = keyword {
-            self.reply(&pair, keyword.reply().to_owned());
-        }
-        if !number.sms_url.is_empty() {
-            let payload = if number.asks_with_get() { Payload::Query(form) } else { Payload::Form(form) };
-            let fallback = Some(number.sms_fallback_url).filter(|url| !url.is_empty());
-            let webhook = self.webhook(number.sms_url, fallback, payload, Some(sid.clone()));
-            self.send(webhook);
-        }
-        sid
-    }
-
-    fn reply(&mut self, (ours, theirs): &(String, String), body: String) {
-        let mut reply = self.blank("SM", "outbound-reply", Status::Queued);
-        reply.from = Some(ours.clone());
-        reply.to.clone_from(theirs);
-        reply.body = body;
-        let sid = reply.sid.clone();
-        self.keep(reply);
-        self.plan_step(Job::Message(sid));
-    }
-
-    /// TwiML's answer to an inbound message; nothing leaves to a blocked person.
-    pub(super) fn reply_by_twiml(&mut self, inbound: &str, bodies: Vec<String>) {
-        let Some(message) = self.message(inbound) else { return };
-        let pair = (message.to.clone(), message.from.clone().unwrap_or_default());
-        if !self.blocks.contains(&pair) {
-            bodies.into_iter().for_each(|body| self.reply(&pair, body));
-        }
-    }
-
-    fn inbound_form(&self, message: &Message, keyword: Option<Keyword>) -> Pairs {
-        let mut form = pairs(&[
-            ("MessageSid", &message.sid),
-            ("SmsSid", &message.sid),
-            ("SmsMessageSid", &message.sid),
-            ("AccountSid", &self.options.account),
-            ("From", message.from.as_deref().unwrap_or_default()),
-            ("To", &message.to),
-            ("Body", &message.body),
-            ("NumMedia", &message.media.len().to_string()),
-            ("NumSegments", &segments(&message.body).to_string()),
-            ("SmsStatus", "received"),
-            ("ApiVersion", "2010-04-01"),
-            ("FromCity", ""),
-            ("FromCountry", "US"),
-            ("ToCity", ""),
-            ("ToCountry", "US"),
-        ]);
-        let account = &self.options.account;
-        for (at, media) in message.media.iter().enumerate() {
-            let path = format!("/2010-04-01/Accounts/{account}/Messages/{}/Media/{}", message.sid, media.sid);
-            form.push((format!("MediaUrl{at}"), format!("{}{path}", self.options.url)));
-            form.push((format!("MediaContentType{at}"), media.content_type.clone()));
-        }
-        if let Some(number) = message.from.as_deref().and_then(|from| from.strip_prefix("whatsapp:+")) {
-            form.extend(pairs(&[("WaId", number), ("ProfileName", "A customer")]));
-        }
-        if let Some(keyword) = keyword.filter(|_| self.settings.advanced_opt_out) {
-            form.extend(pairs(&[("OptOutType", keyword.opt_out_type())]));
-        }
-        form
-    }
-
-    /// The next status of a message on its way; tells the callback.
-    pub(super) fn advance_message(&mut self, sid: &str) {
-        let outcome = self.settings.outcome;
-        let Some(next) = self.message(sid).and_then(|message| message.status.next(outcome)) else { return };
-        self.set_message_status(sid, next, None);
-        self.plan_step(Job::Message(sid.to_owned()));
-    }
-
-    /// Puts a message where the caller wants it. False: there is no such message.
-    pub(super) fn set_message_status(&mut self, sid: &str, status: Status, error: Option<u32>) -> bool {
-        let (now, settings) = (self.now(), self.settings.clone());
-        let account = self.options.account.clone();
-        let first = self.numbers.first().map(|one| one.number.clone());
-        let Some(message) = self.message_mut(sid) else { return false };
-        message.status = status;
-        message.updated = now;
-        if message.from.is_none() {
-            message.from = first;
-        }
-        if status == Status::Sent {
-            message.sent = Some(now);
-        }
-        if matches!(status, Status::Failed | Status::Undelivered) {
-            message.error = error.or(Some(settings.error_code));
-        }
-        let sequence = message.callbacks;
-        message.callbacks += 1;
-        let Some(url) = message.callback.clone() else { return true };
-        let mut form = pairs(&[
-            ("MessageSid", sid),
-            ("SmsSid", sid),
-            ("AccountSid", &account),
-            ("From", message.from.as_deref().unwrap_or_default()),
-            ("To", &message.to),
-            ("MessageStatus", status.as_str()),
-            ("SmsStatus", status.as_str()),
-            ("ApiVersion", "2010-04-01"),
-        ]);
-        if let Some(code) = message.error {
-            form.extend(pairs(&[("ErrorCode", &code.to_string())]));
-        }
-        if let Some(service) = &message.service {
-            form.extend(pairs(&[("MessagingServiceSid", service)]));
-        }
-        if settings.number_messages {
-            form.extend(pairs(&[("SequenceNumber", &sequence.to_string())]));
-        }
-        let end = status.next(settings.outcome).is_none();
-        self.callback(sid, url, form, end);
-        true
     }
 
     /// POST Calls.json.
@@ -600,7 +372,7 @@ impl Sim {
         self.callback(sid, url, form, end);
     }
 
-    fn callback(&mut self, sid: &str, url: String, form: Pairs, end: bool) {
+    pub(super) fn callback(&mut self, sid: &str, url: String, form: Pairs, end: bool) {
         let webhook = self.webhook(url, None, Payload::Form(form), None);
         if !self.settings.reverse_callbacks {
             return self.send(webhook);
@@ -625,12 +397,28 @@ impl Sim {
         Webhook { url, fallback, payload, forgery: self.settings.forgery, token, message }
     }
 
+    /// Evenly spread from 0 to `most`, the same every time.
+    pub(super) fn chance(&mut self, most: u64) -> u64 {
+        // Knuth's multiplicative hash.
+        let chance = self.count().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
+        chance % most.saturating_add(1)
+    }
+
+    /// Sends all that was sent about a message or call once more, bytes and signatures as they were. How many.
+    pub(super) fn replay(&mut self, sid: &str) -> usize {
+        let all = self.told.get(sid).cloned().unwrap_or_default();
+        let count = all.len();
+        self.later(Duration::ZERO, Job::Deliver(all));
+        count
+    }
+
     /// Now, or as late and as often as the settings say.
     pub(super) fn send(&mut self, webhook: Webhook) {
+        if let Some(sid) = webhook.payload.sid() {
+            self.told.entry(sid.to_owned()).or_default().push(webhook.clone());
+        }
         for _ in 0..=self.settings.webhook_copies {
-            // Knuth's multiplicative hash: spread evenly, the same every time.
-            let chance = self.count().wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 33;
-            let late = chance % (self.settings.webhook_spread_ms + 1);
+            let late = self.chance(self.settings.webhook_spread_ms);
             self.later(Duration::from_millis(late), Job::Deliver(vec![webhook.clone()]));
         }
     }
@@ -638,8 +426,10 @@ impl Sim {
     /// The loop's share: what is due, and when to come again.
     pub(super) fn take_due(&mut self) -> (Vec<Job>, Option<Instant>) {
         let now = Instant::now();
-        let later = self.due.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut self.due, later).into_values().collect();
+        let mut due = Vec::new();
+        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
+            due.push(first.remove());
+        }
         (due, self.due.keys().next().map(|(at, _)| *at))
     }
 
@@ -658,6 +448,6 @@ impl Sim {
     }
 }
 
-fn pairs(given: &[(&str, &str)]) -> Pairs {
+pub(super) fn pairs(given: &[(&str, &str)]) -> Pairs {
     given.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }

@@ -95,6 +95,7 @@ impl Flow {
         let mut body = json!({
             "sid": self.sid,
             "account_sid": account,
+            "author_sid": null,
             "friendly_name": one.friendly_name,
             "definition": one.definition,
             "status": if one.published { "published" } else { "draft" },

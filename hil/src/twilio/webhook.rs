@@ -1,15 +1,21 @@
 //! Requests to the application: signed as Twilio signs, fetched with Twilio's time limits and its one retry, and
-//! forged on demand. Plain HTTP only: what stands on loopback needs no TLS.
+//! forged on demand. Over https only applications are called whose certificate the given authority signed.
 
+use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::form::{self, Pairs};
 use crate::rtp::srtp::to_base64;
@@ -40,6 +46,20 @@ pub(super) enum Payload {
     Json(Vec<u8>),
 }
 
+impl Payload {
+    fn field(&self, names: &[&str]) -> Option<&str> {
+        match self {
+            Self::Form(pairs) | Self::Query(pairs) => names.iter().find_map(|name| form::get(pairs, name)),
+            Self::Json(_) => None,
+        }
+    }
+
+    /// Which message or call it tells of.
+    pub(super) fn sid(&self) -> Option<&str> {
+        self.field(&["MessageSid", "CallSid"])
+    }
+}
+
 /// A request that is due.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
@@ -67,7 +87,7 @@ pub struct Delivery {
     pub attempt: u32,
     /// The application's answer.
     pub answer: Option<u16>,
-    /// Twilio's code for what went wrong: 11200, 11205, 11210.
+    /// Twilio's code for what went wrong: 11200, 11205, 11210, 11220.
     pub error: Option<u32>,
     /// From connecting to the whole answer.
     pub milliseconds: u64,
@@ -97,6 +117,7 @@ struct Target {
     url: String,
     authority: String,
     path: String,
+    secure: bool,
 }
 
 impl Target {
@@ -105,8 +126,9 @@ impl Target {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
         let slash = if path.starts_with('/') { "" } else { "/" };
-        let fetched = scheme == "http" && !authority.is_empty();
+        let fetched = matches!(scheme, "http" | "https") && !authority.is_empty();
         fetched.then(|| Self {
+            secure: scheme == "https",
             url: url.to_owned(),
             authority: authority.to_owned(),
             path: format!("{slash}{path}"),
@@ -122,8 +144,17 @@ impl Target {
     }
 
     fn address(&self) -> String {
-        let port = if self.authority.contains(':') { "" } else { ":80" };
+        let port = match (self.authority.contains(':'), self.secure) {
+            (true, _) => "",
+            (false, true) => ":443",
+            (false, false) => ":80",
+        };
         format!("{}{port}", self.authority)
+    }
+
+    fn name(&self) -> Option<ServerName<'static>> {
+        let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
+        ServerName::try_from(host.to_owned()).ok()
     }
 }
 
@@ -152,7 +183,7 @@ impl Overrides {
 
     fn retry(&self, outcome: &Outcome) -> bool {
         let of = match outcome {
-            Outcome::NoConnection => "ct",
+            Outcome::NoConnection | Outcome::NoTrust => "ct",
             Outcome::NoAnswer => "rt",
             Outcome::Answer(400..=499, _) => "4xx",
             Outcome::Answer(500..=599, _) => "5xx",
@@ -165,6 +196,8 @@ impl Overrides {
 enum Outcome {
     Answer(u16, String),
     NoConnection,
+    /// TLS failed.
+    NoTrust,
     NoAnswer,
     BadUrl,
 }
@@ -173,6 +206,22 @@ enum Outcome {
 pub(super) struct Signing {
     pub(super) auth_token: String,
     pub(super) without_port: bool,
+    pub(super) tls: Arc<ClientConfig>,
+}
+
+/// Trusts the authorities in a PEM text, and nobody when there is none.
+///
+/// # Errors
+/// It holds something else.
+pub(super) fn trusting(pem: Option<&str>) -> io::Result<Arc<ClientConfig>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.unwrap_or_default().as_bytes()) {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    let ring = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(ring).with_safe_default_protocol_versions();
+    let config = builder.map_err(io::Error::other)?.with_root_certificates(roots).with_no_client_auth();
+    Ok(Arc::new(config))
 }
 
 /// Fetches, retries and falls back as Twilio does. Every attempt, and the body of a good answer.
@@ -212,22 +261,18 @@ fn failed(delivery: &Delivery) -> Option<u32> {
 }
 
 fn described(url: &str, payload: &Payload, forgery: Forgery, outcome: &Outcome) -> Delivery {
-    let field = |names: &[&str]| match payload {
-        Payload::Form(pairs) | Payload::Query(pairs) => {
-            names.iter().find_map(|name| form::get(pairs, name)).map(str::to_owned)
-        }
-        Payload::Json(_) => None,
-    };
+    let owned = |text: Option<&str>| text.map(str::to_owned);
     let (answer, error) = match outcome {
         Outcome::Answer(status @ 200..=299, _) => (Some(*status), None),
         Outcome::Answer(status, _) => (Some(*status), Some(11200)),
         Outcome::NoConnection | Outcome::NoAnswer => (None, Some(11205)),
+        Outcome::NoTrust => (None, Some(11220)),
         Outcome::BadUrl => (None, Some(11210)),
     };
     Delivery {
         url: url.to_owned(),
-        sid: field(&["MessageSid", "CallSid"]),
-        status: field(&["MessageStatus", "SmsStatus", "CallStatus"]),
+        sid: owned(payload.sid()),
+        status: owned(payload.field(&["MessageStatus", "SmsStatus", "CallStatus"])),
         attempt: 0,
         answer,
         error,
@@ -246,17 +291,33 @@ async fn fetch(
 ) -> Outcome {
     let Some((target, request)) = request(url, payload, webhook, signing) else { return Outcome::BadUrl };
     let connect = timeout(overrides.connect, TcpStream::connect(target.address()));
-    let Ok(Ok(Ok(mut stream))) = timeout_at(end, connect).await else { return Outcome::NoConnection };
-    let exchange = async {
-        stream.write_all(&request).await?;
-        let mut answer = Vec::new();
-        // TwiML is 64 kB at most.
-        (&mut stream).take(128 * 1024).read_to_end(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer)
+    let Ok(Ok(Ok(stream))) = timeout_at(end, connect).await else { return Outcome::NoConnection };
+    let answer = if target.secure {
+        let Some(name) = target.name() else { return Outcome::BadUrl };
+        let shake = TlsConnector::from(signing.tls.clone()).connect(name, stream);
+        let Ok(Ok(Ok(stream))) = timeout_at(end, timeout(overrides.connect, shake)).await else {
+            return Outcome::NoTrust;
+        };
+        timeout_at(end, timeout(overrides.read, exchange(stream, &request))).await
+    } else {
+        timeout_at(end, timeout(overrides.read, exchange(stream, &request))).await
     };
-    match timeout_at(end, timeout(overrides.read, exchange)).await {
+    match answer {
         Ok(Ok(Ok(answer))) => parsed(&answer).unwrap_or(Outcome::NoAnswer),
         Ok(Ok(Err(_)) | Err(_)) | Err(_) => Outcome::NoAnswer,
+    }
+}
+
+async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &[u8]) -> io::Result<Vec<u8>> {
+    stream.write_all(request).await?;
+    stream.flush().await?;
+    let mut answer = Vec::new();
+    // TwiML is 64 kB at most.
+    let read = (&mut stream).take(128 * 1024).read_to_end(&mut answer).await;
+    // Many servers end TLS by closing the connection.
+    match read {
+        Err(why) if why.kind() != io::ErrorKind::UnexpectedEof || answer.is_empty() => Err(why),
+        Ok(_) | Err(_) => Ok(answer),
     }
 }
 
@@ -361,7 +422,8 @@ mod tests {
         let target = Target::of("http://127.0.0.1:80/a:80/b?x=1:80").unwrap();
         assert_eq!(target.signed(true), "http://127.0.0.1/a:80/b?x=1:80");
         assert_eq!(target.signed(false), target.url);
-        assert!(Target::of("https://127.0.0.1/").is_none());
+        assert_eq!(Target::of("https://127.0.0.1/").unwrap().address(), "127.0.0.1:443");
+        assert!(Target::of("ftp://127.0.0.1/").is_none());
     }
 
     #[test]

@@ -14,8 +14,8 @@ pub(crate) const ACCOUNT_AUTH: &str =
     "QUMwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMTpzaW11bGF0ZWQtYXV0aC10b2tlbg==";
 /// `SK1:secret`, Base64.
 const KEY_AUTH: &str = "U0sxOnNlY3JldA==";
-const MESSAGES: &str = "/2010-04-01/Accounts/AC00000000000000000000000000000001/Messages";
-const SEND: &str = "To=%2B12065550100&From=%2B12065550199&Body=";
+pub(crate) const MESSAGES: &str = "/2010-04-01/Accounts/AC00000000000000000000000000000001/Messages";
+pub(crate) const SEND: &str = "To=%2B12065550100&From=%2B12065550199&Body=";
 
 pub(crate) struct Twilio(Program);
 
@@ -63,35 +63,35 @@ impl Twilio {
         self.as_whom(ACCOUNT_AUTH, "POST", path, form).unwrap()
     }
 
-    fn send(&self, form: &str) -> Answer {
+    pub(crate) fn send(&self, form: &str) -> Answer {
         self.post(&format!("{MESSAGES}.json"), form)
     }
 
-    fn inbound(&self, from: &str, body: &str) -> String {
+    pub(crate) fn inbound(&self, from: &str, body: &str) -> String {
         let sids = self.control("/_sim/inbound", &json!([{ "from": from, "body": body }]));
         sids[0].as_str().unwrap().to_owned()
     }
 }
 
 /// A shop's application: takes webhooks one by one and answers as told.
-struct Application(TcpListener);
+pub(crate) struct Application(TcpListener);
 
-struct Hook {
-    head: String,
-    body: String,
+pub(crate) struct Hook {
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Hook {
-    fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.body.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
-    fn signature(&self) -> Option<&str> {
+    pub(crate) fn signature(&self) -> Option<&str> {
         self.head.lines().find_map(|line| line.strip_prefix("X-Twilio-Signature: "))
     }
 
     /// What the signature should be, for bodies of plain characters and `%2B`.
-    fn expected(&self, url: &str) -> String {
+    pub(crate) fn expected(&self, url: &str) -> String {
         let plain = |text: &str| text.replace("%2B", "+").replace("%20", " ");
         let pairs: Vec<_> = self.body.split('&').map(|pair| pair.split_once('=').unwrap()).collect();
         let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| (plain(name), plain(value))).collect();
@@ -100,15 +100,15 @@ impl Hook {
 }
 
 impl Application {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.0.local_addr().unwrap())
     }
 
-    fn next(&self, status: u16, twiml: &str) -> Hook {
+    pub(crate) fn next(&self, status: u16, twiml: &str) -> Hook {
         let (mut stream, _) = self.0.accept().unwrap();
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut head = String::new();

@@ -207,13 +207,14 @@ def soak(proof, minutes):
     ]}
     box = Box(proof.arguments.backroom, folder, phones=50, plan=plan, priority=False)
     box.start()
-    box.register(folder)
-    box.register(folder, phone=1, port=PHONE_PORT + 10)
     users = box.users(first=2)
     began, seconds = time.monotonic(), minutes * 60
     failed, samples, played, lost, calls = 0, [], 0, 0, 0
     while (left := began + seconds - time.monotonic()) > 0:
         span = int(min(60, max(left, 10)))
+        # A registration ends after an hour.
+        box.register(folder)
+        box.register(folder, phone=1, port=PHONE_PORT + 10)
         far = Sipp(folder, "answer", PHONE, PHONE_PORT, 10 * span)
         listening(PHONE, PHONE_PORT)
         near = Sipp(folder, "call", TRUNK, 5060, 10 * span, far=f"{BOX}:5060", rate=10, hold_ms=3000)

@@ -204,6 +204,11 @@ impl Shop {
         self.carry_calls(cx);
     }
 
+    /// Which lines take calls, and why or why not.
+    pub(super) fn trunk_standings(&self) -> impl Iterator<Item = (&LineId, bool, &str)> {
+        self.calls.iter().flat_map(|c| &c.trunks).map(|(id, t)| (id, t.up, t.why.as_str()))
+    }
+
     /// The owner changed something that the plan follows from.
     pub(super) fn plan_changed(&mut self, plan: Plan) {
         if let Some(calls) = &mut self.calls {

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::consent::Why;
 use super::consent_commands::ConsentAsk;
+use super::events::EventsWanted;
 use super::offers::places_wrong;
 use super::script::Script;
 use super::shop::Shop;
@@ -111,6 +112,27 @@ pub enum Command {
         /// What the line's edge would say.
         event: Box<LineEvent>,
     },
+    /// Deliver one of the box's own events once more, also one that was delivered.
+    ReplayEvent {
+        /// Whose.
+        shop: ShopId,
+        /// EV…
+        event: String,
+    },
+    /// Deliver what was given up once more: the newest 1000.
+    ReplayDead {
+        /// Whose.
+        shop: ShopId,
+        /// Not what happened before.
+        since: Option<Wall>,
+    },
+    /// Send a `test.ping` to an endpoint and say what came back.
+    TestEndpoint {
+        /// Whose.
+        shop: ShopId,
+        /// As the configuration names it.
+        endpoint: String,
+    },
     /// How things stand.
     Status,
 }
@@ -143,6 +165,9 @@ impl Core {
             | Command::HangUp { shop, .. }
             | Command::PutFlow { shop, .. }
             | Command::Voicemail { shop, .. }
+            | Command::ReplayEvent { shop, .. }
+            | Command::ReplayDead { shop, .. }
+            | Command::TestEndpoint { shop, .. }
             | Command::Set { shop, .. } => shop.clone(),
             Command::Upstream { line, .. } => match self.line_shop.get(line) {
                 Some(shop) => shop.clone(),
@@ -152,7 +177,7 @@ impl Core {
                 }
             },
             Command::Status => {
-                let status = self.status();
+                let status = self.status(now.mono);
                 step.live.push(Effect::Reply(reply, Ok(status)));
                 return;
             }
@@ -162,6 +187,7 @@ impl Core {
             return;
         }
         self.with_shop(&shop, id, now, step, |s, cx| {
+            let wanted = |wanted| Effect::ReadEvents { shop: shop.clone(), wanted };
             let answer = match command {
                 Command::Send { to, body, .. } => {
                     s.send_command(cx, &to, body, Purpose::Informational, "", "")
@@ -177,6 +203,17 @@ impl Core {
                 Command::PutFlow { flow, .. } => s.put_flow(cx, flow),
                 Command::Voicemail { line, body, detail, .. } => Ok(s.voicemail(cx, &line, &body, detail)),
                 Command::Upstream { line, event } => Ok(s.upstream_says(cx, &line, *event)),
+                // These are answered when they have been read, or were tried.
+                Command::ReplayEvent { event, .. } => {
+                    return cx.after(wanted(EventsWanted::One { id: event, reply }));
+                }
+                Command::ReplayDead { since, .. } => {
+                    return cx.after(wanted(EventsWanted::Dead { since, reply }));
+                }
+                Command::TestEndpoint { endpoint, .. } => match s.test_endpoint(cx, reply, &endpoint) {
+                    Ok(()) => return,
+                    Err(why) => Err(why),
+                },
                 Command::Status => Ok(Value::Null),
             };
             cx.after(Effect::Reply(reply, answer));

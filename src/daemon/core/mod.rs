@@ -12,7 +12,10 @@ mod commands;
 mod consent;
 mod consent_commands;
 mod deliveries;
+mod events;
 mod fetching;
+mod happened;
+mod hours;
 mod inbound;
 mod lines;
 mod offers;
@@ -32,6 +35,7 @@ mod upstream;
 pub(super) use commands::VOICEMAIL;
 pub use commands::{Command, NewFlow};
 pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};
+pub use events::{EndpointSetup, EventsWanted};
 pub use lines::{LineSetup, Takes};
 pub use shop::{DealerSetup, ShopSetup};
 
@@ -44,11 +48,12 @@ use crate::call::CallRecord;
 use crate::dealer::{DealerCommand, DealerEvent};
 use crate::flow::Input;
 use crate::sip::agent::Binding;
-use crate::store::{Op, Snapshot, Transaction};
+use crate::store::{EventOutRow, Op, Snapshot, Transaction};
 use crate::types::{
     BootId, DeviceId, EndCause, EventId, ExecutionSid, LegCommand, LegEvent, LegId, LineCommand, LineEvent,
     LineId, MediaCommand, MediaEvent, MessageId, Mono, Now, Offer, ShopId, Via, derive_sid,
 };
+use crate::webhook::{WebhookCommand, WebhookEvent};
 
 use shop::Shop;
 use timers::Timers;
@@ -68,6 +73,17 @@ pub enum Event {
         id: u64,
         /// What is kept.
         kept: Option<Kept>,
+    },
+    /// The edge that delivers the box's own events reports.
+    Webhook(WebhookEvent),
+    /// The answer to [`Effect::ReadEvents`].
+    EventsRead {
+        /// Whose.
+        shop: ShopId,
+        /// As asked.
+        wanted: EventsWanted,
+        /// What is there.
+        rows: Result<Vec<EventOutRow>, String>,
     },
     /// [`Core::poll_timeout`] has passed.
     Due,
@@ -109,6 +125,15 @@ pub enum Effect {
         id: u64,
         /// Normalised path.
         key: String,
+    },
+    /// Deliver an event of the box's own.
+    Webhook(WebhookCommand),
+    /// Read events of the box's own; [`Event::EventsRead`] brings them.
+    ReadEvents {
+        /// Whose.
+        shop: ShopId,
+        /// Which.
+        wanted: EventsWanted,
     },
     /// Live: tell the edge that signals a leg.
     Leg(LegId, LegCommand),
@@ -253,6 +278,13 @@ impl Core {
             Event::Cached { shop, id: fetch, kept } => {
                 self.with_shop(&shop, id, now, &mut step, |s, cx| s.cache_read(cx, fetch, kept));
             }
+            Event::Webhook(event) => {
+                let shop = event.shop.clone();
+                self.with_shop(&shop, id, now, &mut step, |s, cx| s.webhook_event(cx, event));
+            }
+            Event::EventsRead { shop, wanted, rows } => {
+                self.with_shop(&shop, id, now, &mut step, |s, cx| s.events_read(cx, wanted, rows));
+            }
             Event::CallsDue => self.calls_due(id, now, &mut step),
             Event::Leg(leg, event) => self.leg_event(id, &leg, event, now, &mut step),
             Event::Media(event) => {
@@ -388,8 +420,8 @@ impl Core {
 
     /// How things stand, for `backroom doctor` and the console.
     #[must_use]
-    pub fn status(&self) -> Value {
-        Value::Object(self.shops.iter().map(|(id, s)| (id.to_string(), s.status())).collect())
+    pub fn status(&self, now: Mono) -> Value {
+        Value::Object(self.shops.iter().map(|(id, s)| (id.to_string(), s.status(now))).collect())
     }
 
     fn with_shop(
@@ -404,6 +436,7 @@ impl Core {
             step.alarms.push(format!("there is no shop {id}"));
             return;
         };
+        let from = step.transaction.ops.len();
         let mut cx = Cx {
             now,
             boot: &self.boot,
@@ -419,6 +452,7 @@ impl Core {
         };
         act(shop, &mut cx);
         shop.finish(&mut cx);
+        shop.tell_events(&mut cx, from);
         *step = cx.step;
     }
 }

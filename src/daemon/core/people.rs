@@ -78,6 +78,10 @@ impl Shop {
         self.store_text(cx, text, note);
         if turn == Turn::Relay {
             self.relay_to_staff(cx, person, &text.body);
+            self.say_closed(cx, person);
+        }
+        if matches!(turn, Turn::StartMain(_)) && self.settings.switch("hours.reply_menu") {
+            self.say_closed(cx, person);
         }
         self.take(cx, person, turn);
     }
@@ -125,6 +129,7 @@ impl Shop {
             (None, _) => self.say(cx, &staff, staff_help(&open), Source::Box),
             (Some(person), Some(words)) => {
                 self.relay_heard(cx, &person);
+                self.closed_known(cx, &person);
                 self.say(cx, &person, words.clone(), Source::Staff);
                 let ticket = self.people.get(&person).map_or(0, |t| t.ticket);
                 for other in self.staff().into_iter().filter(|s| *s != staff) {
@@ -171,6 +176,7 @@ impl Shop {
             );
             self.say(cx, &number, body, Source::Box);
         }
+        self.say_closed(cx, person);
     }
 
     fn relay_to_staff(&mut self, cx: &mut Cx<'_>, person: &str, body: &str) {

@@ -130,7 +130,7 @@ impl Shop {
         attempt: u32,
         result: PostResult,
     ) {
-        if !self.outgoing.get(id).is_some_and(|out| out.posting.is_some()) {
+        if self.outgoing.get(id).is_none_or(|out| out.posting.is_none()) {
             self.count("answers_to_no_question");
             return;
         }
@@ -186,7 +186,7 @@ impl Shop {
         let Some(posting) = out.posting.as_mut() else { return };
         let before = posting.clone();
         let action = posting.handle(input, cx.now, &policy);
-        if *posting == before {
+        if action.is_none() && *posting == before {
             self.count("answers_to_no_question");
             return;
         }

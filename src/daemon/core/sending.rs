@@ -259,7 +259,13 @@ impl Shop {
         row.updated = cx.now.wall;
         let formed = self.encode(&row);
         let Some(out) = self.outgoing.get_mut(id).filter(|out| out.is_untouched()) else { return false };
-        let Ok((parts, posting)) = formed else { return false };
+        let Ok((mut parts, mut posting)) = formed else { return false };
+        // The number of a try is never used again, and what was sent once more by itself is not a third time.
+        if let (Some(new), Some(old), Some(part)) = (&mut posting, &out.posting, parts.first_mut()) {
+            new.clone_from(old);
+            part.pdu = json!(new).to_string();
+            part.attempts = new.attempts;
+        }
         cx.put(Op::PutMessage(row.clone()));
         for part in &parts {
             cx.put(Op::PutPart(part.clone()));
@@ -345,10 +351,10 @@ impl Shop {
     /// The modem asks for the PDU: from the commit of this step on it may have left.
     pub(super) fn prompted(&mut self, cx: &mut Cx<'_>, line_id: &LineId, id: &PartId, attempt: u32) {
         let asked = self.lines.get(line_id).is_some_and(|l| l.in_flight.as_ref() == Some(id));
-        let wanted = self
-            .outgoing
-            .get(&id.message)
-            .is_some_and(|out| self.refused(&out.row, line_id, cx.now).is_none());
+        // A modem that fell silent may ask for a text that another line took meanwhile.
+        let here = |out: &&Outgoing| out.row.line.as_ref() == Some(line_id);
+        let out = self.outgoing.get(&id.message).filter(here);
+        let wanted = out.is_some_and(|out| self.refused(&out.row, line_id, cx.now).is_none());
         let go = asked && wanted && !self.stopping && !self.out_of_hours(&id.message, cx.now);
         cx.after(Effect::Line(line_id.clone(), LineCommand::Proceed { part: id.clone(), attempt, go }));
         let Some(out) = self.outgoing.get_mut(&id.message).filter(|_| go) else { return };
@@ -400,6 +406,9 @@ impl Shop {
             line.pauses = 0;
         }
         let Some(out) = self.outgoing.get_mut(&id.message) else { return };
+        if out.row.line.as_ref() != Some(line_id) {
+            return;
+        }
         let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
         part.updated = cx.now.wall;
         let mut pause = false;

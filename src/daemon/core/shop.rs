@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
 use super::consent::Consent;
+use super::events::{EndpointSetup, Events};
 use super::fetching::Fetch;
 use super::lines::{Line, LineSetup};
 use super::orders::Placed;
@@ -37,6 +38,8 @@ pub struct ShopSetup {
     pub lines: Vec<LineSetup>,
     /// Its dealer's API, if it has one.
     pub dealer: Option<DealerSetup>,
+    /// Who hears of its events.
+    pub endpoints: Vec<EndpointSetup>,
     /// What its dial plan follows from, if it has a trunk or a phone.
     pub calls: Option<PlanGround>,
     /// Settings that the technician fixed: they win over the owner's.
@@ -114,6 +117,7 @@ pub(super) struct Shop {
     pub(super) parts: HashMap<ConcatKey, BTreeMap<u8, ReceivedRow>>,
     pub(super) dealer: Dealer,
     pub(super) calls: Option<Calls>,
+    pub(super) events: Events,
     pub(super) bindings: BTreeMap<DeviceId, Vec<Binding>>,
     pub(super) concat_reference: u8,
     pub(super) counters: BTreeMap<&'static str, u64>,
@@ -158,6 +162,7 @@ impl Shop {
                 prefetch_due: None,
             },
             calls: None,
+            events: Events::default(),
             bindings: BTreeMap::new(),
             concat_reference: 0,
             counters: BTreeMap::new(),
@@ -199,6 +204,7 @@ impl Shop {
         self.load_orders(cx, snapshot);
         self.load_calls(cx, snapshot);
         self.load_bindings(cx, snapshot);
+        self.load_events(cx, snapshot);
         if self.setup.dealer.is_some() {
             cx.after(Effect::Dealer(DealerCommand::Probe { shop: self.id.clone() }));
             cx.timers.set(
@@ -368,10 +374,11 @@ impl Shop {
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
             TimerKey::ConsentAge(_) => self.consent_age(cx),
+            TimerKey::Events(_) => self.events_due(cx),
         }
     }
 
-    pub(super) fn status(&self) -> Value {
+    pub(super) fn status(&self, now: Mono) -> Value {
         let lines: Map<String, Value> =
             self.lines.iter().map(|(id, l)| (id.to_string(), l.status())).collect();
         let unknown = self.orders.values().filter(|o| o.is_unknown()).count();
@@ -393,6 +400,7 @@ impl Shop {
             "calls": self.call_status(),
             "phones": self.phone_status(),
             "consent": self.consent_status(),
+            "webhooks": self.events_status(now),
             "counters": self.counters,
         })
     }

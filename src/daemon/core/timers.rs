@@ -42,6 +42,8 @@ pub(super) enum TimerKey {
     CallClock(ShopId),
     /// Consent entries may be old enough to go.
     ConsentAge(ShopId),
+    /// Events of the box's own are to be delivered.
+    Events(ShopId),
 }
 
 impl TimerKey {
@@ -64,7 +66,8 @@ impl TimerKey {
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
             | Self::CallClock(shop)
-            | Self::ConsentAge(shop) => shop,
+            | Self::ConsentAge(shop)
+            | Self::Events(shop) => shop,
         }
     }
 
@@ -88,6 +91,7 @@ impl TimerKey {
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
             Self::ConsentAge(_) => "old consent entries",
+            Self::Events(_) => "events to be delivered",
         }
     }
 }

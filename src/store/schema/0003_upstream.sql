@@ -71,8 +71,14 @@ CREATE TABLE event_out (
     state    TEXT NOT NULL,
     attempts INTEGER NOT NULL,
     note     TEXT,
+    -- Its number among the events of its endpoint.
+    seq      INTEGER NOT NULL,
+    -- When the day began for which it is tried; null when that clock was not sure.
+    since    INTEGER,
     created  INTEGER NOT NULL,
     updated  INTEGER NOT NULL,
     PRIMARY KEY (shop_id, id)
 ) STRICT;
-CREATE INDEX event_out_open ON event_out (shop_id, id) WHERE state <> 'delivered';
+CREATE INDEX event_out_seq ON event_out (shop_id, endpoint, seq);
+CREATE INDEX event_out_waiting ON event_out (shop_id, endpoint, seq) WHERE state = 'waiting';
+CREATE INDEX event_out_dead ON event_out (shop_id, created) WHERE state = 'dead';

@@ -137,7 +137,7 @@ fn what_one_shop_deletes_publishes_or_frees_leaves_the_other_as_it_is() {
             Op::DeleteTimer(there.clone(), "exec/FN1/1".to_owned()),
             Op::DropCached(there.clone(), String::new()),
             Op::AddConsent(consent(&there, "+12065550101", false)),
-            Op::PutSetting(setting(&there, "name", serde_json::Value::Null)),
+            Op::PutSetting(setting(&there, "name", Value::Null)),
             Op::PutFlow(flow(&there, "Main_Menu", 2, true)),
             Op::PutReceived(freed),
             Op::PutReceived(received(&there, "R3", 1, "other", ReceivedKind::Text)),

@@ -227,7 +227,7 @@ pub(super) fn consent(shop: &ShopId, person: &str, blocked: bool) -> ConsentRow 
     }
 }
 
-pub(super) fn setting(shop: &ShopId, key: &str, value: serde_json::Value) -> SettingRow {
+pub(super) fn setting(shop: &ShopId, key: &str, value: Value) -> SettingRow {
     SettingRow { shop: shop.clone(), key: key.to_owned(), value, by: "owner".to_owned(), wall: NOW.wall }
 }
 
@@ -307,6 +307,6 @@ pub(super) fn ended(mut record: CallRecord, cause: EndCause) -> CallRecord {
     record
 }
 
-pub(super) fn bindings(shop: &ShopId, device: &str, contacts: serde_json::Value) -> BindingsRow {
+pub(super) fn bindings(shop: &ShopId, device: &str, contacts: Value) -> BindingsRow {
     BindingsRow { shop: shop.clone(), device: DeviceId::from(device), contacts, updated: NOW.wall }
 }

@@ -99,6 +99,8 @@ fn events_wait_until_they_are_delivered_or_given_up() {
         state,
         attempts: 1,
         note: Some("503".to_owned()),
+        seq: id[2..].parse().unwrap(),
+        since: None,
         created: NOW.wall,
         updated: NOW.wall,
     };
@@ -111,6 +113,70 @@ fn events_wait_until_they_are_delivered_or_given_up() {
     assert_eq!(wait(store.load(NOW)).unwrap().0.events_waiting, [rows[0].clone()]);
     let dead = wait(store.read(|r| r.events_out(&main_shop(), Some(EventOutState::Dead), None, 9))).unwrap();
     assert_eq!(dead, [rows[2].clone()]);
+    let stand = EventsStand { shop: main_shop(), endpoint: "crm".to_owned(), newest: 3, waiting: 1, dead: 1 };
+    assert_eq!(wait(store.load(NOW)).unwrap().0.events, [stand]);
+    put(&store, vec![Op::AddEventOut(row("EV3", EventOutState::Waiting))]);
+    let known = wait(store.read(|r| r.event_out(&main_shop(), "EV3"))).unwrap();
+    assert_eq!(known, Some(rows[2].clone()), "an event that is there stays as it is");
+}
+
+#[test]
+fn a_dead_endpoint_keeps_its_queue_on_disk_and_the_first_at_hand() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let row = |seq: u64, endpoint: &str| EventOutRow {
+        shop: main_shop(),
+        id: format!("EV{endpoint}{seq}"),
+        endpoint: endpoint.to_owned(),
+        kind: "message.received".to_owned(),
+        body: "{}".to_owned(),
+        state: EventOutState::Waiting,
+        attempts: 0,
+        note: None,
+        seq,
+        since: Some(NOW.wall),
+        created: NOW.wall,
+        updated: NOW.wall,
+    };
+    put(&store, (1..=400).rev().map(|seq| Op::AddEventOut(row(seq, "crm"))).collect());
+    put(&store, vec![Op::AddEventOut(row(1, "other"))]);
+    let loaded = wait(store.load(NOW)).unwrap().0.events_waiting;
+    assert_eq!(loaded.len(), EVENTS_AT_HAND as usize + 1);
+    assert_eq!((loaded[0].seq, loaded[255].seq), (1, 256));
+    let more = wait(store.read(|r| r.events_waiting(&main_shop(), "crm", 300))).unwrap();
+    assert_eq!((more.len(), more[299].seq), (300, 300));
+}
+
+#[test]
+fn old_events_leave_and_the_newest_of_each_endpoint_stays() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let row = |seq: u64, state| EventOutRow {
+        shop: main_shop(),
+        id: format!("EV{seq}"),
+        endpoint: "crm".to_owned(),
+        kind: "line.up".to_owned(),
+        body: "{}".to_owned(),
+        state,
+        attempts: 1,
+        note: None,
+        seq,
+        since: None,
+        created: Wall(i64::try_from(seq).unwrap()),
+        updated: NOW.wall,
+    };
+    let states = [
+        EventOutState::Delivered,
+        EventOutState::Dead,
+        EventOutState::Waiting,
+        EventOutState::Dead,
+        EventOutState::Delivered,
+    ];
+    let rows = (1..).zip(states).map(|(seq, state)| Op::AddEventOut(row(seq, state)));
+    put(&store, rows.collect());
+    put(&store, vec![Op::DropEventsOut(main_shop(), Wall(9), Wall(4))]);
+    let left = wait(store.read(|r| r.events_out(&main_shop(), None, None, 9))).unwrap();
+    assert_eq!(left.iter().map(|r| r.seq).collect::<Vec<_>>(), [5, 4, 3]);
 }
 
 #[test]

@@ -368,13 +368,26 @@ async fn a_box_that_takes_nothing_says_so_and_the_upstream_keeps_the_text() {
 }
 
 #[tokio::test]
-async fn no_more_requests_are_let_in_than_there_is_room_for() {
-    let mut world = World::with(Limits { requests: 1, ..Limits::new(4096) }).await;
+async fn no_more_bodies_are_read_at_a_time_than_there_is_room_for_and_waiting_for_the_disk_is_no_reading() {
+    let mut world = World::with(Limits { readings: 1, ..Limits::new(4096) }).await;
     let first = tokio::spawn(ask(world.address, genuine(MESSAGE, &TEXT)));
-    let (_, reply) = world.event().await;
+    let (_, first_reply) = world.event().await;
+    let second = tokio::spawn(ask(world.address, genuine(MESSAGE, &TEXT)));
+    let (_, second_reply) = world.event().await;
+    // Invited to send its body, and in no hurry.
+    let mut slow = TcpStream::connect(world.address).await.unwrap();
+    let head = format!(
+        "POST {MESSAGE} HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9\r\n{FORM}\r\n"
+    );
+    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut invited = [0; 12];
+    slow.read_exact(&mut invited).await.unwrap();
+    assert_eq!(&invited, b"HTTP/1.1 100");
     assert_eq!(ask(world.address, genuine(MESSAGE, &TEXT)).await.code, 503);
-    reply.send(new()).unwrap();
-    assert_eq!(first.await.unwrap().code, 200);
+    for (reply, answer) in [(first_reply, first), (second_reply, second)] {
+        reply.send(new()).unwrap();
+        assert_eq!(answer.await.unwrap().code, 200);
+    }
 }
 
 /// Waits until the far side ends the connection.
