@@ -71,15 +71,15 @@ enum Command {
         #[command(subcommand)]
         command: texts::Orders,
     },
-    /// Who may be texted, and what shows it
-    Consent {
-        #[command(subcommand)]
-        command: consent::Consent,
-    },
     /// The box's own events to the endpoints of `[[webhook]]`: list, replay, test
     Webhooks {
         #[command(subcommand)]
         command: webhooks::Webhooks,
+    },
+    /// Who may be texted, and what shows it
+    Consent {
+        #[command(subcommand)]
+        command: consent::Consent,
     },
     /// The owner's settings
     Settings {
@@ -167,8 +167,8 @@ pub fn main() -> ExitCode {
         Command::Sms { command } => with_config(&cli.config, |config| texts::sms(config, command)),
         Command::Calls(calls) => with_config(&cli.config, |config| calls::run(config, calls)),
         Command::Orders { command } => with_config(&cli.config, |config| texts::orders(config, command)),
-        Command::Consent { command } => with_config(&cli.config, |config| consent::run(config, command)),
         Command::Webhooks { command } => with_config(&cli.config, |config| webhooks::run(config, command)),
+        Command::Consent { command } => with_config(&cli.config, |config| consent::run(config, command)),
         Command::Settings { command } => with_config(&cli.config, |config| settings::run(config, command)),
         Command::Phone { command } => {
             with_config(&cli.config, |config| phone::run(&cli.config, config, command))

@@ -615,8 +615,8 @@ async fn happen(b: &mut VirtualBox, told: &mut Told, what: &Happens) {
         Happens::Minutes(n) => b.advance(minutes(*n)).await,
         Happens::OptsOut => drop(at_twilio(b).opted_out.insert(JANE.to_owned())),
         Happens::ImportBlock => {
-            let proof = format!("a list of {}", b.clock_wall());
-            let at = Wall(b.clock_wall());
+            let proof = format!("a list of {}", b.clock_wall().0);
+            let at = b.clock_wall();
             let (act, scope, words) = (Act::Block, Scope::Shop, String::new());
             let list = vec![Imported { subject: jane(), act, scope, words, proof, at }];
             let ask = ConsentAsk::Import(list);

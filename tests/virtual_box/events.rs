@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backroom::daemon::core::{Command, EndpointSetup};
 use backroom::store::EventOutState;
-use backroom::types::{LineId, ShopId, Wall};
+use backroom::types::{LineId, ShopId};
 use serde_json::{Value, json};
 
 use super::conversations::{JANE, TO_DROP_OFF};
@@ -99,7 +99,7 @@ async fn an_endpoint_that_is_dead_for_a_day_leaves_dead_letters_that_a_person_re
 
     b.endpoint_says = Some(200);
     let shop = ShopId::from("main");
-    let none = Command::ReplayDead { shop: shop.clone(), since: Some(Wall(b.clock_wall())) };
+    let none = Command::ReplayDead { shop: shop.clone(), since: Some(b.clock_wall()) };
     assert_eq!(b.ask(none).await.unwrap(), json!({ "found": 0, "replayed": 0 }));
     let one = Command::ReplayEvent { shop: shop.clone(), event: dead[1].id.clone() };
     assert_eq!(b.ask(one).await.unwrap()["replayed"], 1);

@@ -493,8 +493,8 @@ impl VirtualBox {
         }
     }
 
-    pub(crate) fn clock_wall(&self) -> i64 {
-        self.clock.now().wall.0
+    pub(crate) fn clock_wall(&self) -> Wall {
+        self.clock.now().wall
     }
 
     fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {

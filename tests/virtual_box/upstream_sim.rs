@@ -62,7 +62,7 @@ impl SimUpstream {
 
     /// Everything that is told when the line comes up: texts since the cursor and a quarter of an hour before it, newest
     /// first, as lists at Twilio are.
-    pub(crate) fn come_up(&mut self, now: Now) -> Vec<LineEvent> {
+    pub(crate) fn come_up(&self, now: Now) -> Vec<LineEvent> {
         let Some(from) = self.resumed else { return Vec::new() };
         let since = from.map_or(i64::MIN, |wall| wall.0 - 15 * 60 * 1000);
         let number = self.number.clone();

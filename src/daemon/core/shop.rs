@@ -373,8 +373,8 @@ impl Shop {
             TimerKey::Prefetch(_) => self.prefetch(cx),
             TimerKey::Relay(_, person) => self.relay_idle(cx, &person),
             TimerKey::CallClock(_) => self.call_clock(cx),
-            TimerKey::ConsentAge(_) => self.consent_age(cx),
             TimerKey::Events(_) => self.events_due(cx),
+            TimerKey::ConsentAge(_) => self.consent_age(cx),
         }
     }
 
@@ -399,8 +399,8 @@ impl Shop {
             },
             "calls": self.call_status(),
             "phones": self.phone_status(),
-            "consent": self.consent_status(),
             "webhooks": self.events_status(now),
+            "consent": self.consent_status(),
             "counters": self.counters,
         })
     }

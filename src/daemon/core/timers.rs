@@ -40,10 +40,10 @@ pub(super) enum TimerKey {
     Relay(ShopId, String),
     /// Business hours begin or end, and days, for calls.
     CallClock(ShopId),
-    /// Consent entries may be old enough to go.
-    ConsentAge(ShopId),
     /// Events of the box's own are to be delivered.
     Events(ShopId),
+    /// Consent entries may be old enough to go.
+    ConsentAge(ShopId),
 }
 
 impl TimerKey {
@@ -66,8 +66,8 @@ impl TimerKey {
             | Self::Prefetch(shop)
             | Self::Relay(shop, _)
             | Self::CallClock(shop)
-            | Self::ConsentAge(shop)
-            | Self::Events(shop) => shop,
+            | Self::Events(shop)
+            | Self::ConsentAge(shop) => shop,
         }
     }
 
@@ -90,8 +90,8 @@ impl TimerKey {
             Self::Prefetch(_) => "fetching known customers",
             Self::Relay(..) => "a silent hand-over",
             Self::CallClock(_) => "the hours of calls",
-            Self::ConsentAge(_) => "old consent entries",
             Self::Events(_) => "events to be delivered",
+            Self::ConsentAge(_) => "old consent entries",
         }
     }
 }
