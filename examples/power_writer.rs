@@ -2,10 +2,12 @@
 //! the power under, and checks afterwards.
 //!
 //! `power_writer write DIRECTORY FIRST` writes messages from number FIRST on, each with two parts, a conversation,
-//! an execution and a step, and prints `durable N` when everything up to N is and `stalled WHY` when the disk holds
+//! an execution, a step, and what a text by an upstream leaves (its id there, a file, the cursor, an entry of the consent
+//! ledger, an event of the box's own), and prints `durable N` when everything up to N is and `stalled WHY` when the disk holds
 //! the writer up, until it is killed or the writer ends.
 //! `power_writer check DIRECTORY N` reopens and says how many messages from 1 on are there without a gap; it fails
-//! when that is fewer than N, when a message lacks a part, or when SQLite finds a fault.
+//! when that is fewer than N, when a message lacks any of its rows, when the ledger's chain does not hold, or when
+//! SQLite finds a fault.
 //! `power_writer speed DIRECTORY SECONDS BATCH` prints steps a second and how long a commit took.
 
 use std::io::Write;
@@ -13,13 +15,15 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use backroom::messaging::ledger::Purpose;
+use backroom::messaging::ledger::{Act, Head, Origin, Purpose, Scope, Statement};
 use backroom::store::{
-    Carriage, Check, ConversationRow, Direction, ExecutionRow, MessageRow, MessageStatus, Notice, Op,
-    Options, PartRow, PartState, Source, StepRow, Store, Transaction,
+    Carriage, Check, ConsentEntryRow, ConversationRow, CursorRow, Direction, EventOutRow, EventOutState,
+    ExecutionRow, MediaRow, MediaState, MessageRow, MessageStatus, Notice, Op, Options, PartRow, PartState,
+    Reader, Snapshot, Source, StepRow, Store, StoreError, Transaction,
 };
 use backroom::types::{
-    BootId, ConversationId, ExecutionSid, LineId, MessageId, Mono, Now, PartId, ShopId, Wall,
+    BootId, Channel, ConversationId, ExecutionSid, LineId, MessageId, Mono, Now, PartId, PhoneNumber, ShopId,
+    Wall,
 };
 use serde_json::{Map, json};
 
@@ -61,14 +65,17 @@ fn wait<T>(future: impl Future<Output = T>) -> Result<T, std::io::Error> {
 }
 
 fn write(directory: &Path, first: u64) -> Outcome {
-    let (store, _, _) = backroom::store::open(&options(directory), NOW)?;
+    let (store, snapshot, _) = backroom::store::open(&options(directory), NOW)?;
     let mut watch = store.watch();
+    let mut head = snapshot.consent.last().map_or(Head::beginning(&shop()), |row| row.entry.head());
     let mut submitted = first - 1;
     let mut said = 0;
     loop {
         while store.room() > 900 {
             submitted += 1;
-            store.submit(event(submitted)).map_err(|e| e.to_string())?;
+            let mut all = event(submitted);
+            head = by_an_upstream(&mut all, submitted, head)?;
+            store.submit(all).map_err(|e| e.to_string())?;
         }
         wait(watch.changed())??;
         let state = watch.borrow_and_update().clone();
@@ -111,10 +118,18 @@ fn check(directory: &Path, count: u64) -> Outcome {
     for number in 1..=found {
         let id = message_id(number);
         let shop = shop.clone();
-        if wait(store.read(move |r| r.message(&shop, &id)))??.is_none() {
+        let sid = upstream_sid(number);
+        let whole = move |r: &Reader| {
+            let file =
+                r.media(&shop, &incoming_id(number))?.first().is_some_and(|m| m.state == MediaState::Kept);
+            let told = r.message_by_sid(&shop, &sid)?.is_some_and(|m| m.id == incoming_id(number));
+            Ok::<bool, StoreError>(r.message(&shop, &id)?.is_some() && told && file)
+        };
+        if !wait(store.read(whole))?? {
             missing += 1;
         }
     }
+    faults += stands(&snapshot, found);
     println!("found {found}");
     store.close()?;
     if found < count || whole != found || missing > 0 || faults > 0 {
@@ -123,6 +138,28 @@ fn check(directory: &Path, count: u64) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// Faults of what there is one of, after so many messages: ledger, cursor and events.
+fn stands(snapshot: &Snapshot, found: u64) -> u64 {
+    let mut head = Head::beginning(&shop());
+    let mut faults = 0;
+    let mut broken = |what: &str, is_so: bool| {
+        if is_so {
+            println!("broken {what}");
+            faults += 1;
+        }
+    };
+    for row in &snapshot.consent {
+        broken("a link of the ledger", head.append(row.entry.statement.clone()) != row.entry);
+        head = row.entry.head();
+    }
+    broken("the ledger's length", head.seq != found);
+    let cursor = snapshot.cursors.first().map_or(0, |row| row.at.0 - NOW.wall.0);
+    broken("the cursor", u64::try_from(cursor) != Ok(found));
+    let events = snapshot.events.first().map_or((0, 0), |e| (e.newest, e.waiting));
+    broken("the events", events != (found, found));
+    faults
 }
 
 fn speed(directory: &Path, seconds: &str, batch: &str) -> Outcome {
@@ -256,4 +293,87 @@ fn event(number: u64) -> Transaction {
             part(2),
         ],
     }
+}
+
+fn incoming_id(number: u64) -> MessageId {
+    MessageId(format!("SM{number:032x}"))
+}
+
+fn upstream_sid(number: u64) -> String {
+    format!("MM{number:032x}")
+}
+
+/// What the same text leaves beside, when it came by an upstream with a file. Where the ledger then stands.
+fn by_an_upstream(
+    all: &mut Transaction,
+    number: u64,
+    head: Head,
+) -> Result<Head, Box<dyn std::error::Error>> {
+    let person = format!("+1206555{:04}", number % 100);
+    let line = LineId::from("twilio");
+    let entry = head.append(Statement {
+        subject: PhoneNumber::parse(&person, None)?,
+        scope: Scope::Shop,
+        act: if number % 2 == 0 { Act::Block } else { Act::Unblock },
+        words: "STOP".to_owned(),
+        origin: Origin::Text,
+        proof: incoming_id(number).to_string(),
+        at: NOW.wall,
+        sure: true,
+    });
+    let head = entry.head();
+    all.ops.push(Op::PutMessage(MessageRow {
+        shop: shop(),
+        id: incoming_id(number),
+        conversation: ConversationId(format!("CH{:032x}", number % 100)),
+        direction: Direction::In,
+        line: Some(line.clone()),
+        peer: person,
+        body: "STOP".to_owned(),
+        status: MessageStatus::Received,
+        source: Source::Person,
+        note: None,
+        created: NOW.wall,
+        wall_sure: true,
+        updated: NOW.wall,
+        sent_at: Some(NOW.wall),
+        purpose: Purpose::Reply,
+        not_before: None,
+        carriage: Carriage {
+            channel: Channel::Sms,
+            sid: Some(upstream_sid(number)),
+            media: 1,
+            ..Carriage::default()
+        },
+    }));
+    all.ops.push(Op::PutMedia(MediaRow {
+        shop: shop(),
+        message: incoming_id(number),
+        number: 1,
+        line: line.clone(),
+        url: "https://api.example/media".to_owned(),
+        content_type: "image/png".to_owned(),
+        state: MediaState::Kept,
+        note: None,
+        bytes: Some(number.to_le_bytes().repeat(128)),
+        updated: NOW.wall,
+    }));
+    let at = Wall(NOW.wall.0 + i64::try_from(number)?);
+    all.ops.push(Op::PutCursor(CursorRow { shop: shop(), line, at }));
+    all.ops.push(Op::AddConsentEntry(ConsentEntryRow { shop: shop(), entry }));
+    all.ops.push(Op::AddEventOut(EventOutRow {
+        shop: shop(),
+        id: format!("EV{number:032x}"),
+        endpoint: "crm".to_owned(),
+        kind: "message.received".to_owned(),
+        body: json!({ "number": number }).to_string(),
+        state: EventOutState::Waiting,
+        attempts: 0,
+        note: None,
+        seq: number,
+        since: Some(NOW.wall),
+        created: NOW.wall,
+        updated: NOW.wall,
+    }));
+    Ok(head)
 }

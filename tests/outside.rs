@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hil::dealer::{self, Dealer, Fault, Kind, Mode};
 use hil::modem::{self, Modem, Submitted};
-use hil::text::{Customer, Installation, Plan, Port, Reaction, Running, Setup, visit};
+use hil::text::{Customer, Installation, Network, Plan, Port, Reaction, Running, Setup, visit};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::broadcast;
@@ -201,7 +201,8 @@ async fn ten_kills_among_five_customers_lose_double_and_mix_nothing() {
     shop.modem.fault(slow).await.unwrap();
     let plan = Plan { customers: 5, kills: 10, seed: 7, life_ms: 800, ..Plan::default() };
     let log = shop.dir.path().join("modem.log");
-    let evidence = visit(&plan, &shop.installed, &shop.modem, &shop.dealer, &log).await.unwrap();
+    let evidence =
+        visit(&plan, &shop.installed, Network::Modem(&shop.modem, &log), &shop.dealer).await.unwrap();
     assert_eq!(evidence.violations, [""; 0], "{evidence}");
     assert_eq!(evidence.kills, 10);
     assert!(evidence.conversations >= 5 && evidence.orders == 2 * evidence.conversations, "{evidence}");

@@ -1,8 +1,9 @@
-//! What must be true at the end, from three witnesses: the emulator's log, the dealer's books, the box's own lists.
+//! What must be true at the end, from three witnesses: the network's log, the dealer's books, the box's own lists.
 
 use super::Error;
 use super::customer::{Customer, Misfit, Talk};
 use super::installation::Installation;
+use super::network::Network;
 use crate::dealer::{Kind, Order};
 use crate::modem::Submitted;
 use serde_json::Value;
@@ -176,11 +177,15 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 const BOUND: Duration = Duration::from_secs(2);
 
 /// Hears the witnesses. The box must have ended.
-pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Result<Evidence, Error> {
+pub(super) async fn weigh(
+    found: Found,
+    box_: &Installation,
+    network: Network<'_>,
+) -> Result<Evidence, Error> {
     let rows = box_.rows(&["sms", "list", "--limit", "1000000"]).await?;
     let unknown_orders = box_.rows(&["orders", "unknown"]).await?;
     let told = std::fs::read(box_.log())?;
-    let entries = read_log(log)?;
+    let entries = network.entries()?;
     let mut evidence = Evidence {
         kills: found.lives.iter().filter(|l| l.killed).count(),
         conversations: found.customers.iter().map(|c| c.talks().len() - usize::from(!c.is_idle())).sum(),
@@ -200,11 +205,18 @@ pub(super) async fn weigh(found: Found, box_: &Installation, log: &Path) -> Resu
     timing(&found, &mut evidence);
     texts_in(&found, &rows, &mut evidence);
     texts_out(&found, &rows, &mut evidence);
-    parts_twice(&entries, &in_doubt_and_resent(&found, &rows, &told), &mut evidence);
+    let free = match network.is_upstream() {
+        true => whole_and_resent(&found, &rows),
+        false => in_doubt_and_resent(&found, &rows, &told),
+    };
+    parts_twice(&entries, &free, &mut evidence);
     complaints(&told, &mut evidence);
     orders(&found, &unknown_orders, &mut evidence);
     confirmations(&found, &rows, &mut evidence);
-    unknown(&found, &rows, &entries, &told, &mut evidence);
+    match network.is_upstream() {
+        true => unknown_at_upstream(&found, &rows, &mut evidence),
+        false => unknown(&found, &rows, &entries, &told, &mut evidence),
+    }
     Ok(evidence)
 }
 
@@ -293,6 +305,12 @@ fn in_doubt_and_resent<'a>(found: &Found, rows: &'a [Value], told: &[u8]) -> Vec
             numbers.map(move |(_, number)| (text(row, "person"), number.parse().ok(), text(row, "body")))
         })
         .collect()
+}
+
+/// Texts for an upstream that the staff sent again: they have one part, without a number.
+fn whole_and_resent<'a>(found: &Found, rows: &'a [Value]) -> Vec<Free<'a>> {
+    let resent = rows.iter().filter(|row| found.resent.iter().any(|id| id == text(row, "id")));
+    resent.map(|row| (text(row, "person"), None, text(row, "body"))).collect()
 }
 
 /// Between two texts of a customer no PDU goes out twice to that customer, unless the staff wanted it: then once more.
@@ -436,6 +454,18 @@ fn unknown(found: &Found, rows: &[Value], entries: &[Entry], told: &[u8], eviden
     }
 }
 
+/// Texts that stay unknown though they could be looked for: were they there?
+fn unknown_at_upstream(found: &Found, rows: &[Value], evidence: &mut Evidence) {
+    for row in rows.iter().filter(|row| text(row, "status") == "unknown") {
+        let (person, body) = (text(row, "person"), text(row, "body"));
+        let taken = found.submitted.iter().any(|t| t.to == person && t.text == body);
+        match taken {
+            true => evidence.unknown.sent += 1,
+            false => evidence.unknown.before_prompt += 1,
+        }
+    }
+}
+
 /// `… text SM…/1 is unknown: the box stopped …`
 fn marked(line: &str) -> Option<&str> {
     let (head, _) = line.split_once(" is unknown: the box stopped")?;
@@ -448,13 +478,13 @@ fn cut(entries: &[Entry], from_ms: f64, to_ms: f64) -> Option<&What> {
     within.filter(|e| matches!(e.what, What::Command | What::Submitted { .. })).map(|e| &e.what).next_back()
 }
 
-/// One entry of the emulator's log that matters here.
-struct Entry {
-    t_ms: f64,
-    what: What,
+/// One entry of the network's log that matters here.
+pub(super) struct Entry {
+    pub(super) t_ms: f64,
+    pub(super) what: What,
 }
 
-enum What {
+pub(super) enum What {
     Arrived {
         from: String,
     },
@@ -475,7 +505,8 @@ impl Entry {
     }
 }
 
-fn read_log(path: &Path) -> Result<Vec<Entry>, Error> {
+/// The emulator's log.
+pub(super) fn read_log(path: &Path) -> Result<Vec<Entry>, Error> {
     let all = std::fs::read_to_string(path)?;
     let mut entries = Vec::new();
     for line in all.lines() {

@@ -4,6 +4,7 @@
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Output, Stdio};
 use std::time::Duration;
@@ -17,6 +18,15 @@ pub enum Port {
     Path(PathBuf),
     /// By its IMEI, among names that match this pattern.
     Imei(String, String),
+    /// There is none: the line is a number at the simulated Twilio.
+    Upstream {
+        /// Twilio's address.
+        url: String,
+        /// The account, its token, and the number.
+        account: [String; 3],
+        /// Where the box takes webhooks.
+        web: SocketAddr,
+    },
 }
 
 /// A box that can be started. Several of its commands may run at once; the daemon once.
@@ -67,6 +77,15 @@ impl Installation {
         let port = match &setup.port {
             Port::Path(path) => format!("port = {path:?}"),
             Port::Imei(imei, pattern) => format!("imei = {imei:?}\ncandidates = [{pattern:?}]"),
+            Port::Upstream { url, account: [account, token, number], web } => {
+                let secret = dir.join("twilio-token");
+                fs::write(&secret, token)?;
+                format!(
+                    "kind = \"twilio\"\naccount = {account:?}\nauth_token_file = {secret:?}\nnumber = {number:?}\n\
+                     api_url = {url:?}\nstudio_url = {url:?}\npublic_url = \"http://{web}\"\npoll = 0.5\n\
+                     poll_idle = 0.5\n\n[web]\nlisten = \"{web}\""
+                )
+            }
         };
         let Setup { dealer, settings, order, low_water_mib, .. } = setup;
         let text = format!(

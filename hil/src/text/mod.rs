@@ -1,11 +1,12 @@
 //! `hil text`: customers in conversation with a box that is killed again and again, from outside.
 //!
-//! The box is a process of its own; the emulated modem and the dealer run here. Customers read what the box texts and
+//! The box is a process of its own; the emulated modem or the simulated Twilio ([`network`]), and the dealer, run here. Customers read what the box texts and
 //! answer it ([`customer`]); the box dies at random moments, often just when it sends or receives ([`town`]); in the
-//! end the emulator's log, the dealer's books and the box's own lists must tell the same story ([`evidence`]).
+//! end the network's log, the dealer's books and the box's own lists must tell the same story ([`evidence`]).
 //!
 //! What a kill may cost, and nothing else: the one text that was with the modem is `unknown`. A customer who hears
-//! nothing asks the shop; the staff look at `backroom sms unknown` and send that text again.
+//! nothing asks the shop; the staff look at `backroom sms unknown` and send that text again. Texts that were with Twilio
+//! the box looks up by itself.
 
 pub mod customer;
 pub mod disk;
@@ -13,12 +14,14 @@ pub mod evidence;
 pub mod installation;
 
 mod cli;
+mod network;
 mod town;
 
 pub use cli::{Args, run};
 pub use customer::{Customer, Misfit, Reaction};
 pub use evidence::{Evidence, Life, Unknown};
 pub use installation::{Installation, Port, Running, Setup};
+pub use network::Network;
 pub use town::{Plan, visit};
 
 /// Why a scenario could not be carried out; what it finds is in [`Evidence`].

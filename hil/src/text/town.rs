@@ -5,14 +5,13 @@
 use super::customer::{Customer, Misfit, Reaction};
 use super::evidence::{self, Evidence, Life};
 use super::installation::{Installation, Running};
+use super::network::Network;
 use super::{Chance, Error};
 use crate::dealer::{Dealer, Fault, Plan as FaultPlan};
-use crate::modem::{Modem, Submitted};
+use crate::modem::Submitted;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -95,7 +94,7 @@ struct Waiting {
 struct Town<'a> {
     plan: &'a Plan,
     box_: &'a Installation,
-    modem: &'a Modem,
+    network: Network<'a>,
     dealer: &'a Dealer,
     customers: Vec<Customer>,
     waiting: Vec<Waiting>,
@@ -116,16 +115,15 @@ struct Town<'a> {
     settled_since: Option<Instant>,
 }
 
-/// Carries out a plan, ends the box with SIGTERM and collects the evidence. `log` is the emulator's.
+/// Carries out a plan, ends the box with SIGTERM and collects the evidence.
 ///
 /// # Errors
 /// Something of the scenario itself does not work; what the box does wrong is in the evidence.
 pub async fn visit(
     plan: &Plan,
     box_: &Installation,
-    modem: &Modem,
+    network: Network<'_>,
     dealer: &Dealer,
-    log: &Path,
 ) -> Result<Evidence, Error> {
     let customers: Vec<Customer> =
         dealer.customers().iter().filter_map(Customer::new).take(plan.customers).collect();
@@ -136,7 +134,7 @@ pub async fn visit(
     let mut town = Town {
         plan,
         box_,
-        modem,
+        network,
         dealer,
         waiting: customers
             .iter()
@@ -159,7 +157,7 @@ pub async fn visit(
         settled_since: None,
     };
     town.live(staff).await?;
-    town.close(log).await
+    town.close().await
 }
 
 impl Town<'_> {
@@ -169,7 +167,7 @@ impl Town<'_> {
     }
 
     async fn live(&mut self, mut staff: mpsc::Receiver<Staff>) -> Result<(), Error> {
-        let mut submitted = self.modem.submitted();
+        let mut submitted = self.network.listen();
         for customer in 0..self.customers.len() {
             let pause = self.chance.ms(0, self.plan.think_ms);
             self.after(pause, Due::Begin(customer));
@@ -183,13 +181,7 @@ impl Town<'_> {
             let next = self.queue.first_key_value().map(|((at, _), _)| *at);
             tokio::select! {
                 biased;
-                text = submitted.recv() => match text {
-                    Ok(text) => self.heard(&text),
-                    Err(RecvError::Lagged(missed)) => {
-                        return Err(Error::Box(format!("the scenario missed {missed} texts")));
-                    }
-                    Err(RecvError::Closed) => return Err(crate::modem::Error::Stopped.into()),
-                },
+                text = submitted.next() => self.heard(&text?),
                 Some(did) = staff.recv() => {
                     self.resent.extend(did.resent);
                     let generation = self.waiting.get(did.customer).map_or(0, |w| w.generation);
@@ -307,7 +299,7 @@ impl Town<'_> {
 
     async fn say(&mut self, customer: usize, text: String) -> Result<(), Error> {
         let Some(who) = self.customers.get(customer) else { return Ok(()) };
-        self.modem.deliver(&who.phone, &text).await?;
+        self.network.deliver(&who.phone, &text).await?;
         *self.said.entry((who.phone.clone(), text)).or_default() += 1;
         if self.running.is_none() {
             self.texted_the_dead.insert(customer);
@@ -415,7 +407,7 @@ impl Town<'_> {
         self.misfits.iter().any(|(who, _)| Some(who) == phone)
     }
 
-    async fn close(mut self, log: &Path) -> Result<Evidence, Error> {
+    async fn close(mut self) -> Result<Evidence, Error> {
         let Some(running) = self.running.take() else {
             return Err(Error::Box("the box is dead at the end".to_owned()));
         };
@@ -431,10 +423,10 @@ impl Town<'_> {
             stuck: self.stuck,
             resent: self.resent,
             lives: self.lives,
-            submitted: self.modem.submitted_since(0).await?,
+            submitted: self.network.submitted().await?,
             term,
         };
-        evidence::weigh(found, self.box_, log).await
+        evidence::weigh(found, self.box_, self.network).await
     }
 }
 

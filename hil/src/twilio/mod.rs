@@ -210,6 +210,14 @@ impl Twilio {
         self.shared.lock().texts("outbound-api")
     }
 
+    /// How many were created by the REST API after the first so many.
+    #[must_use]
+    pub fn sent_after(&self, first: usize) -> usize {
+        let sim = self.shared.lock();
+        let sent = sim.messages.iter().filter(|one| one.direction == "outbound-api").count();
+        sent.saturating_sub(first)
+    }
+
     /// What Twilio answered by itself or by TwiML, oldest first.
     #[must_use]
     pub fn replies(&self) -> Vec<Text> {

@@ -101,6 +101,15 @@ impl Queue {
         }
     }
 
+    /// A text that waits goes before all others.
+    pub(super) fn bring_forward(&mut self, id: &MessageId) {
+        if let Some(at) = self.order.iter().position(|(m, _)| m == id)
+            && let Some(entry) = self.order.remove(at)
+        {
+            self.order.push_front(entry);
+        }
+    }
+
     /// This person's texts behind all others, in their order.
     fn step_back(&mut self, person: &str) {
         let (back, mut front): (VecDeque<_>, VecDeque<_>) =

@@ -360,6 +360,11 @@ impl Shop {
             Pause::None => {
                 self.go_by_a_line_that_lives(cx, id);
                 self.enqueue(cx, id);
+                // What was said to this person since has waited for it.
+                let line = self.outgoing.get(id).and_then(|out| out.row.line.as_ref());
+                if let Some(line) = line.and_then(|line| self.lines.get_mut(line)) {
+                    line.queue.bring_forward(id);
+                }
             }
             Pause::Line | Pause::Asked(_) => {
                 if let Some(l) = self.lines.get_mut(line) {

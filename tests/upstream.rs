@@ -1,0 +1,365 @@
+//! A shop whose number is at Twilio, as people have it: the daemon as a process that is killed and started again, the
+//! simulated Twilio over real sockets, an emulated modem beside it. `scripts/prove upstream` does the same at length,
+//! with a network that is cut.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use backroom::daemon::control::{self, Ask};
+use backroom::store::{Direction, MediaState, MessageFilter, MessageRow, MessageStatus, Reader};
+use backroom::types::ShopId;
+use hil::modem::{self, Modem};
+use hil::twilio::{Bulk, Fault, Inbound, Number, On, Options, Plan, Settings, Twilio};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+const NUMBER: &str = "+12065550199";
+/// For anything that must happen: far beyond what it takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What a shop is promised about a line that is gone.
+const TAKEN_OVER: Duration = Duration::from_secs(10);
+const QUICK: &str = "sms.pace = 0.001\nsms.burst = 1000\nsms.replies = 1000\nsms.settle = 0.2\nsms.look_again = 0.5\n\
+                     sms.retry_first = 0.1\nsms.retry_most = 1\n";
+
+/// Waits for what other processes do; how long it took.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) -> Duration {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    begun.elapsed()
+}
+
+/// A shop's box and its Twilio.
+struct Shop {
+    dir: tempfile::TempDir,
+    twilio: Twilio,
+    running: Option<Child>,
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            drop(running.kill());
+            drop(running.wait());
+        }
+    }
+}
+
+impl Shop {
+    /// `settings` goes into `[shop.settings]`, `lines` before the line at Twilio, `more` into that.
+    fn open(settings: &str, lines: &str, more: &str) -> Shop {
+        let twilio = Twilio::start(Options::default()).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let web = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let token = dir.path().join("token");
+        std::fs::write(&token, Options::default().auth_token).unwrap();
+        let sms_url = format!("http://{web}/twilio/twilio/message");
+        let _known = twilio.set_number(Number { number: NUMBER.into(), sms_url, ..Number::default() });
+        let (url, account) = (twilio.url(), Options::default().account);
+        let config = format!(
+            "[storage]\npath = {:?}\n[[shop]]\nid = \"main\"\n[shop.settings]\nshop.name = \"Green Valley\"\n\
+             {QUICK}{settings}\n{lines}\n[[line]]\nid = \"twilio\"\nkind = \"twilio\"\naccount = {account:?}\n\
+             auth_token_file = {token:?}\nnumber = {NUMBER:?}\napi_url = {url:?}\nstudio_url = {url:?}\n\
+             public_url = \"http://{web}\"\npoll = 0.5\npoll_idle = 0.5\n{more}\n[web]\nlisten = \"{web}\"\n",
+            dir.path().join("data"),
+        );
+        std::fs::write(dir.path().join("backroom.toml"), config).unwrap();
+        let mut shop = Shop { dir, twilio, running: None };
+        shop.start();
+        shop
+    }
+
+    fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("log")
+    }
+
+    fn start(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log()).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_backroom"))
+            .arg("--config")
+            .arg(self.dir.path().join("backroom.toml"))
+            .arg("run")
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        self.running = Some(child);
+        until("the box answers", || self.told().is_some());
+    }
+
+    fn end(&mut self, signal: Signal) {
+        let mut child = self.running.take().unwrap();
+        let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let ended = child.wait().unwrap();
+        assert_eq!(ended.success(), signal == Signal::TERM, "{ended}");
+    }
+
+    fn told(&self) -> Option<Value> {
+        control::ask(&self.data(), &Ask::Status).ok().flatten()
+    }
+
+    fn line(&self, line: &str) -> Value {
+        self.told().unwrap()["shops"]["main"]["lines"][line].clone()
+    }
+
+    fn send(&self, to: &str, body: &str) {
+        let ask = Ask::Send { shop: "main".into(), to: to.into(), body: body.into() };
+        control::ask(&self.data(), &ask).unwrap().unwrap();
+    }
+
+    fn rows(&self, direction: Direction) -> Vec<MessageRow> {
+        let filter = MessageFilter { direction: Some(direction), limit: 100_000, ..MessageFilter::default() };
+        Reader::open(&self.data()).unwrap().messages(&ShopId::from("main"), &filter).unwrap()
+    }
+
+    /// Until nothing is on its way.
+    fn settle(&self) {
+        let waits = |row: &MessageRow| matches!(row.status, MessageStatus::Queued | MessageStatus::Sending);
+        until("all has left", || !self.rows(Direction::Out).iter().any(waits));
+    }
+
+    /// Each text that the box has sent is at Twilio once, and nothing else is.
+    fn same_at_twilio(&self) {
+        let rows = self.rows(Direction::Out);
+        let mut here: Vec<_> = rows.iter().map(|row| row.carriage.sid.clone().unwrap_or_default()).collect();
+        let mut there: Vec<_> = self.twilio.outbound().into_iter().map(|text| text.sid).collect();
+        here.sort();
+        there.sort();
+        assert_eq!(here, there);
+    }
+}
+
+fn every(on: On, fault: Fault, requests: u32) -> Plan {
+    Plan::new(on, fault).every(requests)
+}
+
+#[test]
+fn three_hundred_texts_come_in_once_each_through_two_kills_a_restart_and_a_bad_network() {
+    let mut shop = Shop::open("", "", "");
+    shop.twilio.set(Settings {
+        list_spread_ms: 1500,
+        webhook_copies: 1,
+        webhook_spread_ms: 500,
+        page_overlap: 3,
+        ..Settings::default()
+    });
+    shop.twilio.set_faults(&[
+        every(On::Reads, Fault::TooMany { retry_after: 1 }, 7),
+        every(On::Reads, Fault::LostAnswer, 9),
+        every(On::Reads, Fault::Truncated, 11),
+    ]);
+    let bulk = Bulk { count: 300, per_second: 60.0, people: 60, media_every: 100, ..Bulk::default() };
+    shop.twilio.receive_bulk(bulk);
+    for (after, signal) in [(60, Signal::KILL), (140, Signal::TERM), (220, Signal::KILL)] {
+        until("texts come", || shop.twilio.inbounds().len() >= after);
+        shop.end(signal);
+        // What comes now comes while nobody is there.
+        until("more texts come", || shop.twilio.inbounds().len() >= after + 20);
+        shop.start();
+    }
+    until("all are there", || shop.rows(Direction::In).len() >= 300);
+    shop.settle();
+    let mut here = BTreeMap::new();
+    for row in shop.rows(Direction::In) {
+        *here.entry((row.carriage.sid.unwrap(), row.peer, row.body)).or_insert(0) += 1;
+    }
+    let there: BTreeMap<_, _> = shop
+        .twilio
+        .inbounds()
+        .into_iter()
+        .map(|text| ((text.sid, text.from.unwrap(), text.body), 1))
+        .collect();
+    assert_eq!(there.len(), 300);
+    assert_eq!(here, there);
+    shop.same_at_twilio();
+}
+
+#[test]
+fn two_hundred_sends_leave_once_each_though_answers_are_lost_and_the_box_is_killed() {
+    let mut shop = Shop::open("", "", "");
+    // Twilio shows what it was just given late.
+    shop.twilio.set(Settings { own_list_lag_ms: 400, ..Settings::default() });
+    shop.twilio.set_faults(&[
+        every(On::Writes, Fault::LostAnswer, 7),
+        every(On::Writes, Fault::CommitThen500, 11),
+        every(On::Writes, Fault::LostRequest, 13),
+        every(On::Writes, Fault::TooMany { retry_after: 1 }, 67),
+        every(On::Writes, Fault::Truncated, 29),
+        Plan::next(1, On::Writes, Fault::CommitThenSilence).after(20),
+    ]);
+    let mut wanted = BTreeMap::new();
+    for number in 0..200 {
+        let to = format!("+1206557{:04}", number % 50);
+        // A fifth says the same to the same person.
+        let body = if number % 50 < 10 { "Ready.".to_owned() } else { format!("Order {number} is ready.") };
+        shop.send(&to, &body);
+        *wanted.entry((to, body)).or_insert(0) += 1;
+        if number == 120 {
+            shop.end(Signal::KILL);
+            shop.start();
+        }
+    }
+    shop.settle();
+    assert_eq!(shop.twilio.sends(), wanted);
+    shop.same_at_twilio();
+}
+
+#[test]
+fn a_text_that_was_lost_on_the_way_is_sent_again_before_the_next_one_to_that_person() {
+    let shop = Shop::open("", "", "");
+    shop.twilio.set_faults(&[Plan::next(1, On::Writes, Fault::LostRequest).with("Body", "first")]);
+    let bodies = ["first", "second", "third"];
+    for body in bodies {
+        shop.send("+12065558001", body);
+    }
+    shop.settle();
+    let sent: Vec<String> = shop.twilio.outbound().into_iter().map(|text| text.body).collect();
+    assert_eq!(sent, bodies);
+}
+
+/// A modem on a thread of its own, for as long as the sender is there.
+fn emulated(link: &Path) -> (Modem, oneshot::Sender<()>) {
+    let options = modem::Options { link: Some(link.to_owned()), ..modem::Options::default() };
+    let (stop, stopped) = oneshot::channel();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            tell.send(Modem::start(options).await.unwrap()).unwrap();
+            drop(stopped.await);
+        });
+    });
+    (told.recv().unwrap(), stop)
+}
+
+/// How long until a text to this person leaves by the way that is asked about, one being sent every half second.
+fn leaves(shop: &Shop, to: &str, by: impl Fn(&str) -> bool) -> Duration {
+    let begun = Instant::now();
+    let mut sent: Vec<String> = Vec::new();
+    until("a text leaves by this way", || {
+        if begun.elapsed() >= Duration::from_millis(500) * u32::try_from(sent.len()).unwrap() {
+            let body = format!("{to} {:?}", begun.elapsed());
+            shop.send(to, &body);
+            sent.push(body);
+        }
+        sent.iter().any(|body| by(body))
+    })
+}
+
+#[test]
+fn texts_leave_by_the_line_that_lives_within_ten_seconds_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let link = dir.path().join("modem0");
+    let tasks = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (modem, _until_dropped) = emulated(&link);
+    // Who is in the middle of a conversation stays with the line that took over; here, they are over soon.
+    let shop = Shop::open("silence = 1\n", &format!("[[line]]\nid = \"sim1\"\nport = {link:?}\n"), "");
+    until("both lines are up", || ["sim1", "twilio"].iter().all(|line| shop.line(line)["up"] == true));
+    let (anna, ben) = ("+12065558001", "+12065558002");
+    tasks.block_on(modem.deliver(anna, "hello")).unwrap();
+    let _sid = shop.twilio.inbound(ben, "hello");
+    until("both are heard", || shop.rows(Direction::In).len() == 2);
+    until("their conversations are over", || shop.told().unwrap()["shops"]["main"]["conversations"] == 0);
+
+    let by_modem = |body: &str| {
+        let texts = tasks.block_on(modem.submitted_since(0)).unwrap();
+        texts.iter().any(|text| text.text == body)
+    };
+    let by_twilio = |body: &str| shop.twilio.outbound().iter().any(|text| text.body == body);
+    assert!(leaves(&shop, anna, by_modem) < TAKEN_OVER);
+    assert!(leaves(&shop, ben, by_twilio) < TAKEN_OVER);
+    tasks.block_on(modem.unplug(None, None)).unwrap();
+    assert!(leaves(&shop, anna, by_twilio) < TAKEN_OVER, "the modem is gone");
+    tasks.block_on(modem.replug(None)).unwrap();
+    assert!(leaves(&shop, anna, by_modem) < TAKEN_OVER, "the modem is back");
+    shop.twilio.stop_listening().unwrap();
+    assert!(leaves(&shop, ben, by_modem) < TAKEN_OVER, "Twilio is gone");
+    shop.twilio.resume().unwrap();
+    assert!(leaves(&shop, ben, by_twilio) < TAKEN_OVER, "Twilio is back");
+    shop.settle();
+    let mut bodies: Vec<String> = shop.twilio.outbound().into_iter().map(|text| text.body).collect();
+    bodies.extend(tasks.block_on(modem.submitted_since(0)).unwrap().into_iter().map(|text| text.text));
+    let mut rows: Vec<String> = shop.rows(Direction::Out).into_iter().map(|row| row.body).collect();
+    bodies.sort();
+    rows.sort();
+    assert_eq!(bodies, rows);
+}
+
+#[test]
+fn wrong_credentials_are_one_alarm_and_not_a_storm() {
+    let mut shop = Shop::open("", "", "");
+    until("the line is up", || shop.line("twilio")["up"] == true);
+    shop.twilio.set_faults(&[Plan::new(On::All, Fault::WrongCredentials)]);
+    until("the line is down", || shop.line("twilio")["up"] == false);
+    for number in 0..20 {
+        shop.send("+12065558001", &format!("text {number}"));
+    }
+    let before = shop.twilio.stats().requests;
+    std::thread::park_timeout(Duration::from_secs(3));
+    assert_eq!(shop.twilio.stats().requests, before, "it is not asked again for minutes");
+    let needs = shop.line("twilio")["needs"].as_str().unwrap().to_owned();
+    assert!(needs.contains("refuses the credentials"), "{needs}");
+    shop.end(Signal::TERM);
+    let log = std::fs::read_to_string(shop.log()).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains(" ERROR ")).count(), 1, "{log}");
+    assert!(log.lines().count() < 10, "{log}");
+    assert!(!log.contains(&Options::default().auth_token));
+    // Nothing is lost by it.
+    shop.twilio.set_faults(&[]);
+    shop.start();
+    shop.settle();
+    assert_eq!(shop.twilio.outbound().len(), 20);
+}
+
+#[test]
+fn files_of_a_text_are_kept_though_fetching_them_fails_first() {
+    let shop = Shop::open("", "", "");
+    shop.twilio.set_faults(&[Plan::next(1, On::Reads, Fault::CutBody).at("/Media/")]);
+    let media =
+        vec![("image/png".to_owned(), "a mower".to_owned()), ("text/plain".to_owned(), "b".to_owned())];
+    let text = Inbound { from: "+12065558001".into(), body: "see".into(), media, ..Inbound::default() };
+    let sid = shop.twilio.receive(text);
+    until("the text is there", || shop.rows(Direction::In).len() == 1);
+    let row = shop.rows(Direction::In).remove(0);
+    assert_eq!((row.carriage.sid.as_deref(), row.carriage.media), (Some(sid.as_str()), 2));
+    let reader = Reader::open(&shop.data()).unwrap();
+    let main = ShopId::from("main");
+    let kept =
+        || reader.media(&main, &row.id).unwrap().into_iter().filter(|m| m.state == MediaState::Kept).count();
+    until("both files are kept", || kept() == 2);
+    assert_eq!(reader.media_bytes(&main, &row.id, 1).unwrap().unwrap(), b"a mower");
+}
+
+#[test]
+fn whatsapp_comes_in_and_is_answered_by_whatsapp() {
+    let shop = Shop::open("", "", "channel = \"whatsapp\"");
+    let from = "whatsapp:+12065558001".to_owned();
+    let to = format!("whatsapp:{NUMBER}");
+    let _sid = shop.twilio.receive(Inbound { from, to, body: "hello".into(), ..Inbound::default() });
+    until("it is answered", || !shop.twilio.outbound().is_empty());
+    let heard = shop.rows(Direction::In).remove(0);
+    assert_eq!((heard.peer.as_str(), heard.body.as_str()), ("+12065558001", "hello"));
+    let answer = shop.twilio.outbound().remove(0);
+    assert_eq!(answer.to, "whatsapp:+12065558001");
+    assert_eq!(answer.from.unwrap(), format!("whatsapp:{NUMBER}"));
+    // Who has not written by WhatsApp within a day gets no free words by it.
+    let ask = Ask::Send { shop: "main".into(), to: "+12065558002".into(), body: "hi".into() };
+    let refused = control::ask(&shop.data(), &ask).unwrap_err();
+    assert!(refused.contains("24 hours"), "{refused}");
+    assert_eq!(shop.twilio.outbound().len(), 1);
+}
