@@ -314,7 +314,7 @@ fn by_an_upstream(
     let entry = head.append(Statement {
         subject: PhoneNumber::parse(&person, None)?,
         scope: Scope::Shop,
-        act: if number % 2 == 0 { Act::Block } else { Act::Unblock },
+        act: if number.is_multiple_of(2) { Act::Block } else { Act::Unblock },
         words: "STOP".to_owned(),
         origin: Origin::Text,
         proof: incoming_id(number).to_string(),
