@@ -182,8 +182,15 @@ fn run(config: &Path, dir: &Path) -> Child {
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
 }
 
+/// Free for both transports.
 fn free_port() -> u16 {
-    UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+    loop {
+        let udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
+        let port = udp.local_addr().unwrap().port();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 fn describe(dir: &Path, address: SocketAddr, wanted: &Wanted, trunks: &[Trunk]) -> String {

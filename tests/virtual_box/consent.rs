@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backroom::daemon::core::{Command, ConsentAsk, Imported, LineSetup, Takes};
+use backroom::daemon::core::{Command, ConsentAsk, Imported, LineSetup};
 use backroom::messaging::ledger::{Act, Exempt, Origin, Purpose, Scope, Topic};
 use backroom::store::{FlowRow, MessageFilter, MessageRow, MessageStatus, Op, Transaction};
 use backroom::types::{Channel, EndCause, LegEvent, LineId, MessageId, PhoneNumber, ShopId, Wall};
@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::calls::{from_outside, with_calls};
 use super::conversations::{JANE, TO_DROP_OFF};
 use super::harness::*;
+use super::upstream_sim::SimUpstream;
 
 const STAFF: &str = "+12065550190";
 const JOE: &str = "+12065550155";
@@ -39,6 +40,10 @@ fn twilio() -> LineId {
     LineId::from("main-twilio")
 }
 
+fn at_twilio(b: &mut VirtualBox) -> &mut SimUpstream {
+    b.upstreams.get_mut(&twilio()).unwrap()
+}
+
 fn jane() -> PhoneNumber {
     PhoneNumber::parse(JANE, None).unwrap()
 }
@@ -47,14 +52,9 @@ fn jane() -> PhoneNumber {
 async fn whole_shop() -> VirtualBox {
     let mut plan = with_calls("main");
     plan.second_line = Some(two());
-    plan.upstreams.push(LineSetup {
-        id: twilio(),
-        takes: Takes::Whole,
-        channel: Channel::Sms,
-        priority: 9,
-        cost: 1000,
-        number: PhoneNumber::parse(UPSTREAM, None).ok(),
-    });
+    plan.settings.insert("consent.upstream_answers".into(), json!(true));
+    let number = PhoneNumber::parse(UPSTREAM, None).ok();
+    plan.upstreams = vec![LineSetup { number, ..upstream("main-twilio", Channel::Sms) }];
     let mut b = VirtualBox::new(vec![plan]).await;
     b.knows(JANE);
     let row = FlowRow {
@@ -257,27 +257,27 @@ async fn staff_who_said_stop_get_no_notices_and_the_status_says_so() {
 #[tokio::test]
 async fn an_opt_out_at_the_upstream_is_that_numbers_and_start_says_where_else_to_text() {
     let mut b = whole_shop().await;
-    b.opted_out.insert(JANE.to_owned());
+    at_twilio(&mut b).opted_out.insert(JANE.to_owned());
     b.upstream_text(&twilio(), JANE, "hi", None).await;
     b.advance(minutes(1)).await;
     let number = Scope::Number(PhoneNumber::parse(UPSTREAM, None).unwrap());
     assert_eq!(acts(&b).await, [(Act::Block, number.clone(), Origin::Upstream)]);
-    let tries = b.tried.len();
+    let tries = at_twilio(&mut b).tried.len();
     b.ask(send("by the SIM", Purpose::Informational)).await.unwrap();
     b.advance(minutes(1)).await;
     assert!(b.heard(JANE).contains(&"by the SIM".to_owned()), "another number may be used");
-    assert_eq!(b.tried.len(), tries, "that one may not");
+    assert_eq!(at_twilio(&mut b).tried.len(), tries, "that one may not");
     b.text(JANE, "STOP").await;
     b.text(JANE, "START").await;
     let heard = b.heard(JANE).concat();
     assert!(heard.contains("For texts from (206) 555-0111 too, text START to that number."), "{heard}");
     assert_eq!(acts(&b).await.last().unwrap().1, number, "it is not lifted from here");
-    b.opted_out.clear();
+    at_twilio(&mut b).opted_out.clear();
     b.upstream_text(&twilio(), JANE, "START", Some("START")).await;
     assert_eq!(b.heard(JANE), [""; 0], "the upstream has confirmed it");
     assert_eq!(acts(&b).await.last().unwrap().0, Act::Unblock);
     b.upstream_text(&twilio(), JANE, "hello", None).await;
-    assert!(b.tried.len() > tries);
+    assert!(at_twilio(&mut b).tried.len() > tries);
 }
 
 #[tokio::test]
@@ -539,10 +539,10 @@ async fn happen(b: &mut VirtualBox, told: &mut Told, what: &Happens) {
         Happens::Text(line, _) | Happens::Unplug(line) if told.out.contains(line) => {}
         Happens::Text(2, words) => {
             if matches!(*words, "START" | "yes") {
-                b.opted_out.remove(JANE);
+                at_twilio(b).opted_out.remove(JANE);
             }
             if matches!(*words, "STOP" | "stop." | "END") {
-                b.opted_out.insert(JANE.to_owned());
+                at_twilio(b).opted_out.insert(JANE.to_owned());
             }
             told.hears(2, words);
             b.upstream_text(&twilio(), JANE, words, None).await;
@@ -613,7 +613,7 @@ async fn happen(b: &mut VirtualBox, told: &mut Told, what: &Happens) {
             b.power_back(Duration::from_secs(5), true).await;
         }
         Happens::Minutes(n) => b.advance(minutes(*n)).await,
-        Happens::OptsOut => drop(b.opted_out.insert(JANE.to_owned())),
+        Happens::OptsOut => drop(at_twilio(b).opted_out.insert(JANE.to_owned())),
         Happens::ImportBlock => {
             let proof = format!("a list of {}", b.clock_wall().0);
             let at = b.clock_wall();
@@ -641,12 +641,13 @@ proptest! {
             b.text(JANE, "hi").await;
             let mut told = Told::default();
             for (at, what) in story.iter().enumerate() {
-                let (seen, tried) = (b.order_of_texts().len(), b.tried.len());
+                let (seen, tried) = (b.order_of_texts().len(), at_twilio(&mut b).tried.len());
                 happen(&mut b, &mut told, what).await;
-                for (line, to) in &b.tried[tried..] {
-                    let knew = told.jane_at_upstream && to == JANE && *line == twilio();
+                let upstream = at_twilio(&mut b);
+                for to in &upstream.tried[tried..] {
+                    let knew = told.jane_at_upstream && to == JANE;
                     prop_assert!(!knew, "{at} {what:?}: tried at the upstream after 21610");
-                    told.jane_at_upstream |= b.opted_out.contains(JANE) && to == JANE;
+                    told.jane_at_upstream |= upstream.opted_out.contains(JANE) && to == JANE;
                 }
                 for text in &b.order_of_texts()[seen..] {
                     let blocked = match text.to.as_str() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use backroom::daemon::core::{Command, EndpointSetup};
 use backroom::store::EventOutState;
-use backroom::types::{LineId, ShopId, Wall};
+use backroom::types::{LineId, ShopId};
 use serde_json::{Value, json};
 
 use super::conversations::{JANE, TO_DROP_OFF};

@@ -10,159 +10,26 @@ use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
 use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
-use backroom::dealer::{DealerCommand, DealerEvent, FetchResult};
+use backroom::dealer::{DealerCommand, DealerEvent};
 use backroom::sip::agent::Binding;
 use backroom::store::{self, Options, Store};
 use backroom::trunk::{TrunkCommand, TrunkEvent};
 use backroom::types::{
     Address, BootId, Capabilities, Channel, DeviceId, EventAnswer, EventId, LegCommand, LegEvent, LegId,
-    LineCommand, LineEvent, LineId, LookUpResult, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult,
-    SendResult, ShopId, Slot, UpstreamText, Via, Wall,
+    LineCommand, LineEvent, LineId, MediaCommand, Mem, Now, PartId, PhoneNumber, PlaceResult, SendResult,
+    ShopId, Slot, UpstreamText, Via, Wall,
 };
 use backroom::webhook::{WebhookCommand, WebhookEvent};
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 
-use super::upstream_sim::{Fate, SimUpstream};
+pub(crate) use super::dealer_sim::{DealerMood, SimDealer, profile};
+
+use super::upstream_sim::SimUpstream;
 
 /// 2026-11-20T18:00:00Z, a Friday morning in Los Angeles.
 pub(crate) const BEGIN: i64 = 1_795_197_600_000;
 pub(crate) const SHOP_NUMBER: &str = "+12065550100";
-
-/// How the simulated dealer behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DealerMood {
-    Up,
-    /// Nobody answers: connection refused.
-    Down,
-    /// Takes the order and dies before he answers.
-    TakesAndDies,
-    /// 422.
-    Refuses,
-    /// Answers nothing until told otherwise.
-    Silent,
-}
-
-/// A dealer in memory: outlives the box.
-pub(crate) struct SimDealer {
-    pub(crate) mood: DealerMood,
-    pub(crate) capabilities: Capabilities,
-    pub(crate) orders: Vec<(String, Map<String, Value>)>,
-    profiles: BTreeMap<String, Value>,
-}
-
-impl SimDealer {
-    fn handle(&mut self, command: DealerCommand) -> Option<DealerEvent> {
-        let down = matches!(self.mood, DealerMood::Down);
-        if self.mood == DealerMood::Silent {
-            return None;
-        }
-        Some(match command {
-            DealerCommand::Fetch { shop, id, path } => {
-                let result = if down {
-                    FetchResult::Unreachable { why: "connection refused".into() }
-                } else {
-                    self.fetch(&path)
-                };
-                DealerEvent::Fetched { shop, id, result }
-            }
-            DealerCommand::Request { shop, id, .. } => DealerEvent::Fetched {
-                shop,
-                id,
-                result: FetchResult::Unreachable { why: "no such host".into() },
-            },
-            DealerCommand::Place { shop, order, body, .. } => {
-                let result = self.place(order.as_str(), body);
-                DealerEvent::Placed { shop, order, result }
-            }
-            DealerCommand::LookUp { shop, order, .. } => {
-                let found = self.orders.iter().position(|(id, _)| id == order.as_str());
-                let result = match (down, found) {
-                    (true, _) => LookUpResult::Unreachable { why: "connection refused".into() },
-                    (false, Some(at)) => LookUpResult::Found(answer(at)),
-                    (false, None) => LookUpResult::Absent,
-                };
-                DealerEvent::LookedUp { shop, order, result }
-            }
-            DealerCommand::Probe { shop } => DealerEvent::Probed {
-                shop,
-                reached: !down,
-                capabilities: (!down).then_some(self.capabilities),
-                customers: Vec::new(),
-            },
-        })
-    }
-
-    fn place(&mut self, id: &str, body: Map<String, Value>) -> PlaceResult {
-        if let (true, Some(at)) =
-            (self.capabilities.idempotency_key, self.orders.iter().position(|(known, _)| known == id))
-        {
-            return PlaceResult::Confirmed(answer(at));
-        }
-        match self.mood {
-            DealerMood::Down => PlaceResult::NotSent { why: "connection refused".into(), retry_after: None },
-            DealerMood::Refuses => PlaceResult::Refused { status: 422, message: "no".into() },
-            DealerMood::TakesAndDies => {
-                self.orders.push((id.to_owned(), body));
-                PlaceResult::Unknown { why: "the connection broke".into() }
-            }
-            DealerMood::Up | DealerMood::Silent => {
-                self.orders.push((id.to_owned(), body));
-                PlaceResult::Confirmed(answer(self.orders.len() - 1))
-            }
-        }
-    }
-
-    fn fetch(&self, path: &str) -> FetchResult {
-        let bare = path.split('?').next().unwrap_or_default().replace("%2B", "+");
-        let body = if let Some(phone) = bare.strip_prefix("/api/customers/by-phone/") {
-            self.profiles.get(phone).cloned()
-        } else {
-            Some(json!({ "service_orders": [], "parts_orders": [], "invoices": [] }))
-        };
-        let (status, body) = body.map_or((404, "{}".to_owned()), |b| (200, b.to_string()));
-        FetchResult::Answered { status, content_type: "application/json".into(), body }
-    }
-}
-
-fn answer(at: usize) -> Map<String, Value> {
-    let id = 1001 + at;
-    json!({
-        "order_id": format!("SO-{id}"),
-        "status": "confirmed",
-        "total": "24.95",
-        "estimated_delivery": "2026-11-27",
-        "invoice_url": format!("https://pay.example/i/{id}"),
-        "payment_url": format!("https://pay.example/p/{id}"),
-    })
-    .as_object()
-    .cloned()
-    .unwrap()
-}
-
-/// A customer whose equipment is named after the number, so that a mix-up shows.
-pub(crate) fn profile(phone: &str) -> Value {
-    let tail = &phone[phone.len() - 4..];
-    let mut equipment = vec![json!({
-        "equipment_id": format!("EQ{tail}"), "make": "Honda", "model": format!("HRX{tail}"), "unit_type": "Mower",
-        "serial_number": format!("MZCG-{tail}"), "sku": format!("SKU{tail}"), "status": "Active",
-        "resources": { "tutorial_video_url": "https://v.example/1", "owners_manual_url": "https://m.example/1" },
-        "parts_catalog": [
-            { "part_number": format!("P-{tail}"), "description": format!("Blade {tail}"), "price": 24.95,
-              "availability": "In stock", "popularity": 1 },
-        ],
-    })];
-    equipment.push(json!({
-        "equipment_id": format!("EX{tail}"), "make": "Stihl", "model": "MS 170", "unit_type": "Saw",
-        "serial_number": format!("ST-{tail}"), "sku": "MS170", "status": "Active",
-        "resources": {}, "parts_catalog": [],
-    }));
-    json!({
-        "customer_id": format!("C{tail}"), "name": format!("Customer {tail}"), "phone": phone,
-        "equipment": equipment,
-        "addresses": { "primary": { "street": "12 Oak Street", "city": "Seattle", "state": "WA", "zip": "98101" } },
-    })
-}
 
 /// What one shop of the box is made of.
 #[derive(Clone)]
@@ -192,7 +59,10 @@ impl ShopPlan {
 }
 
 pub(crate) fn shop(id: &str) -> ShopPlan {
-    let settings = json!({ "shop.name": format!("Shop {id}"), "shop.phone": SHOP_NUMBER });
+    // The upstream here says nothing by itself.
+    let settings = json!({
+        "shop.name": format!("Shop {id}"), "shop.phone": SHOP_NUMBER, "consent.upstream_answers": false,
+    });
     ShopPlan {
         id: ShopId::from(id),
         line: LineId(format!("{id}-sim")),
@@ -291,17 +161,13 @@ pub(crate) struct VirtualBox {
     /// What the edge that signals was told, in order.
     pub(crate) told: Vec<(LegId, LegCommand)>,
     pub(crate) sound: Vec<MediaCommand>,
+    /// STOP comes from this person when the modem next asks for a text to them.
+    pub(crate) stop_at_prompt: Option<(LineId, String)>,
+    sids: u32,
     /// What all endpoints answer; `None`: nothing.
     pub(crate) endpoint_says: Option<u16>,
     /// Everything that came to any endpoint, also what it did not take.
     pub(crate) delivered: Vec<Delivered>,
-    /// Whom an upstream was asked to text, whatever came of it.
-    pub(crate) tried: Vec<(LineId, String)>,
-    /// Who opted out at the upstreams.
-    pub(crate) opted_out: std::collections::BTreeSet<String>,
-    /// STOP comes from this person when the modem next asks for a text to them.
-    pub(crate) stop_at_prompt: Option<(LineId, String)>,
-    sids: u32,
 }
 
 /// What came to an endpoint.
@@ -343,12 +209,10 @@ impl VirtualBox {
             taken: 0,
             told: Vec::new(),
             sound: Vec::new(),
-            endpoint_says: Some(200),
-            delivered: Vec::new(),
-            tried: Vec::new(),
-            opted_out: std::collections::BTreeSet::new(),
             stop_at_prompt: None,
             sids: 0,
+            endpoint_says: Some(200),
+            delivered: Vec::new(),
         };
         this.start().await;
         this
@@ -445,7 +309,9 @@ impl VirtualBox {
             self.trunk(TrunkEvent::Line { line, up: true, why: "registered".into() });
         }
         for line in self.plans.iter().flat_map(|p| &p.upstreams) {
-            self.upstreams.entry(line.id.clone()).or_default().forget_box();
+            let up = self.upstreams.entry(line.id.clone()).or_default();
+            up.number.clone_from(&line.number);
+            up.forget_box();
         }
         let mut ids: Vec<LineId> = self.plans.iter().flat_map(ShopPlan::lines).collect();
         ids.retain(|id| !self.unplugged.contains(id));
@@ -516,12 +382,6 @@ impl VirtualBox {
     }
 
     pub(crate) fn line_up(&mut self, id: &LineId) {
-        if let Some(up) = self.upstreams.get(id) {
-            for event in up.come_up(self.clock.now()) {
-                self.tell(id, event);
-            }
-            return;
-        }
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
             sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
@@ -577,12 +437,6 @@ impl VirtualBox {
                     self.taken += 1;
                     let away = self.unplugged.contains(id);
                     if let Some(up) = self.upstreams.get_mut(id) {
-                        if let LineCommand::Post(post) = &command {
-                            self.tried.push((id.clone(), post.to.clone()));
-                            if self.opted_out.contains(&post.to) {
-                                up.fates.push_front(Fate::Refused(21_610));
-                            }
-                        }
                         for event in up.handle(id, command, away, self.clock.now(), &mut self.carried) {
                             machine.line_events.try_send((id.clone(), event)).unwrap();
                         }
@@ -637,6 +491,10 @@ impl VirtualBox {
                 return;
             }
         }
+    }
+
+    pub(crate) fn clock_wall(&self) -> Wall {
+        self.clock.now().wall
     }
 
     fn endpoint(&mut self, command: WebhookCommand) -> WebhookEvent {
@@ -698,7 +556,6 @@ impl VirtualBox {
             sent: Some(self.clock.now().wall),
             parameters: parameters.into_iter().collect(),
         };
-        let text = self.upstreams.entry(line.clone()).or_default().bring(text);
         self.tell(line, LineEvent::Text(Box::new(text)));
         self.pump().await;
     }
@@ -706,10 +563,6 @@ impl VirtualBox {
     /// Somebody sets the clock.
     pub(crate) fn clock_is_sure(&self) {
         self.clock.set(Now { wall_sure: true, ..self.clock.now() });
-    }
-
-    pub(crate) fn clock_wall(&self) -> Wall {
-        self.clock.now().wall
     }
 
     /// The network puts a text on the SIM, whether the box is on or not.

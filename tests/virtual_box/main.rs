@@ -7,6 +7,7 @@ mod calls;
 mod cloud;
 mod consent;
 mod conversations;
+mod dealer_sim;
 mod events;
 mod harness;
 mod hostile;

@@ -45,6 +45,12 @@ pub(crate) struct SimUpstream {
     pub(crate) tracked: BTreeSet<String>,
     /// What is behind an address of a file; `None`: later.
     pub(crate) files: BTreeMap<String, Option<Vec<u8>>>,
+    /// Ours there.
+    pub(crate) number: Option<PhoneNumber>,
+    /// Who opted out there: 21610.
+    pub(crate) opted_out: BTreeSet<String>,
+    /// Whom it was asked to text, whatever came of it.
+    pub(crate) tried: Vec<String>,
     resumed: Option<Option<Wall>>,
 }
 
@@ -59,11 +65,8 @@ impl SimUpstream {
     pub(crate) fn come_up(&self, now: Now) -> Vec<LineEvent> {
         let Some(from) = self.resumed else { return Vec::new() };
         let since = from.map_or(i64::MIN, |wall| wall.0 - 15 * 60 * 1000);
-        let up = LineEvent::Up {
-            identity: "AC1".into(),
-            sim: None,
-            number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
-        };
+        let number = self.number.clone();
+        let up = LineEvent::Up { identity: "AC1".into(), sim: None, number };
         let texts = self.inbound.iter().rev().filter(|t| t.sent.is_none_or(|sent| sent.0 >= since));
         let texts: Vec<LineEvent> = texts.map(|t| LineEvent::Text(Box::new(t.clone()))).collect();
         [vec![up], texts, vec![LineEvent::Swept, LineEvent::Cursor(now.wall)]].concat()
@@ -153,6 +156,10 @@ impl SimUpstream {
         carried: &mut Vec<Carried>,
     ) -> Option<PostResult> {
         let why = || "no answer came".to_owned();
+        self.tried.push(post.to.clone());
+        if self.opted_out.contains(&post.to) {
+            self.fates.push_front(Fate::Refused(21610));
+        }
         match self.fates.pop_front() {
             None => {
                 let sid = self.take(line, post, now, carried);
