@@ -2,6 +2,9 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use toml::de::DeTable;
 
 use super::file::ShopConfig;
@@ -9,7 +12,6 @@ use super::reader::{Reader, place};
 use super::secret::Secret;
 use super::settings;
 use super::upstream::Endpoint;
-use crate::types::base64;
 
 /// All kinds of events that the box tells.
 pub const EVENT_KINDS: &[&str] = &[
@@ -137,14 +139,20 @@ impl Reader<'_> {
     }
 }
 
+const WITH_OR_WITHOUT_PADDING: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
 /// What the secret's text stands for: `whsec_` and base64 as in Standard Webhooks, or the text itself.
 ///
 /// # Errors
 /// What is wrong with it, as the end of a sentence; without the secret.
 pub fn secret_bytes(text: &str) -> Result<Vec<u8>, String> {
     let bytes = match text.strip_prefix("whsec_") {
-        Some(encoded) => base64::decode(encoded)
-            .ok_or_else(|| "begins with whsec_ and is not base64 after it".to_owned())?,
+        Some(encoded) => WITH_OR_WITHOUT_PADDING
+            .decode(encoded)
+            .map_err(|_| "begins with whsec_ and is not base64 after it".to_owned())?,
         None => text.as_bytes().to_vec(),
     };
     if bytes.len() < SECRET_LEAST {

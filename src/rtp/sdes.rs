@@ -3,11 +3,11 @@
 
 use std::fmt;
 
+use base64::prelude::*;
 use thiserror::Error;
 
 /// Bytes of a master key and of its salt together.
 const MATERIAL: usize = 30;
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 /// Ciphers and tags, RFC 4568 §6.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +113,8 @@ impl Crypto {
             return Err(SdesError::Malformed);
         }
         let mut parts = info.split('|');
-        let key = parts.next().and_then(decode).ok_or(SdesError::Key)?;
+        let key = parts.next().and_then(|text| BASE64_STANDARD.decode(text).ok()).ok_or(SdesError::Key)?;
+        let key: [u8; MATERIAL] = key.try_into().map_err(|_| SdesError::Key)?;
         for part in parts {
             // A lifetime of 2^48 packets or less is not reached in a call: 2^20 last six hours.
             if part.contains(':') || part.contains(';') {
@@ -132,40 +133,8 @@ impl Crypto {
         let mut material = [0; MATERIAL];
         let bytes = self.key.key.iter().chain(&self.key.salt);
         material.iter_mut().zip(bytes).for_each(|(place, byte)| *place = *byte);
-        format!("{} {} inline:{}", self.tag, self.suite.name(), encode(&material))
+        format!("{} {} inline:{}", self.tag, self.suite.name(), BASE64_STANDARD.encode(material))
     }
-}
-
-fn encode(bytes: &[u8; MATERIAL]) -> String {
-    let (groups, _) = bytes.as_chunks::<3>();
-    let mut text = String::with_capacity(40);
-    for [a, b, c] in groups {
-        let word = u32::from_be_bytes([0, *a, *b, *c]);
-        for shift in [18, 12, 6, 0] {
-            let index = usize::try_from(word >> shift & 63).unwrap_or(0);
-            text.push(char::from(ALPHABET[index & 63]));
-        }
-    }
-    text
-}
-
-fn decode(text: &str) -> Option<[u8; MATERIAL]> {
-    let (groups, rest) = text.as_bytes().as_chunks::<4>();
-    if groups.len() * 3 != MATERIAL || !rest.is_empty() {
-        return None;
-    }
-    let mut bytes = [0; MATERIAL];
-    let (places, _) = bytes.as_chunks_mut::<3>();
-    for (place, group) in places.iter_mut().zip(groups) {
-        let mut word = 0;
-        for letter in group {
-            let value = ALPHABET.iter().position(|a| a == letter)?;
-            word = word << 6 | u32::try_from(value).ok()?;
-        }
-        let [_, a, b, c] = word.to_be_bytes();
-        *place = [a, b, c];
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use base64::prelude::*;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -101,38 +102,8 @@ fn names_body(url: &str, body: &[u8]) -> bool {
     same && digits.next().is_none()
 }
 
-/// Base64 of 20 octets: 27 digits and one `=`.
 fn decode(text: &[u8]) -> Option<[u8; 20]> {
-    let (digits, [b'=']) = text.split_at_checked(27)? else { return None };
-    let mut octets = [0; 20];
-    let mut places = octets.iter_mut();
-    for group in digits.chunks(4) {
-        let mut bits: u32 = 0;
-        for digit in group {
-            bits = bits << 6 | u32::from(sextet(*digit)?);
-        }
-        // The last group is three digits: two octets and two bits that are nothing.
-        let group_octets = if group.len() == 3 { bits << 6 } else { bits };
-        let [_, a, b, c] = group_octets.to_be_bytes();
-        for octet in [a, b, c].into_iter().take(group.len() - 1) {
-            *places.next()? = octet;
-        }
-        if group.len() == 3 && bits & 0b11 != 0 {
-            return None;
-        }
-    }
-    Some(octets)
-}
-
-fn sextet(digit: u8) -> Option<u8> {
-    Some(match digit {
-        b'A'..=b'Z' => digit - b'A',
-        b'a'..=b'z' => digit - b'a' + 26,
-        b'0'..=b'9' => digit - b'0' + 52,
-        b'+' => 62,
-        b'/' => 63,
-        _ => return None,
-    })
+    BASE64_STANDARD.decode(text).ok()?.try_into().ok()
 }
 
 #[cfg(test)]

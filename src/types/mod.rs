@@ -1,7 +1,6 @@
 //! Values that all rooms share, a file a type. Owns no behaviour beyond parsing, printing and arithmetic of its
 //! own value; knows no room.
 
-pub mod base64;
 mod call;
 mod deadlines;
 mod dtmf;

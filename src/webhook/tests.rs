@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use base64::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -127,7 +128,7 @@ fn openssl(text: &str) -> Option<String> {
         .ok()?;
     program.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let out = program.wait_with_output().unwrap();
-    Some(format!("v1,{}", crate::types::base64::encode(&out.stdout)))
+    Some(format!("v1,{}", BASE64_STANDARD.encode(&out.stdout)))
 }
 
 #[tokio::test]

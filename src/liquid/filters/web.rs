@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use base64::prelude::*;
+
 use super::super::budget::Fault;
 use super::super::run::Shared;
 use super::super::value::Value;
@@ -129,11 +131,8 @@ fn hex(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-const URL_SAFE: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 pub(super) fn base64_encode<'v>(input: &Value<'v>, _: &Arguments<'v>, shared: &mut Shared<'v>) -> Result<'v> {
-    encode(input, shared, BASE64)
+    encode(input, shared, &BASE64_STANDARD)
 }
 
 pub(super) fn base64_url_safe_encode<'v>(
@@ -141,22 +140,12 @@ pub(super) fn base64_url_safe_encode<'v>(
     _: &Arguments<'v>,
     shared: &mut Shared<'v>,
 ) -> Result<'v> {
-    encode(input, shared, URL_SAFE)
+    encode(input, shared, &BASE64_URL_SAFE)
 }
 
-fn encode<'v>(input: &Value<'v>, shared: &mut Shared<'v>, alphabet: &[u8; 64]) -> Result<'v> {
+fn encode<'v>(input: &Value<'v>, shared: &mut Shared<'v>, engine: &impl Engine) -> Result<'v> {
     let text = text_of(input, shared)?;
-    let mut out = String::with_capacity(text.len() / 3 * 4 + 4);
-    for chunk in text.as_bytes().chunks(3) {
-        let byte = |index: usize| u32::from(chunk.get(index).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for place in 0..4_usize {
-            let index = usize::try_from(bits >> (18 - 6 * place) & 63).unwrap_or(0);
-            let digit = alphabet.get(index).copied().unwrap_or(b'=');
-            out.push(if place <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    built(out, shared)
+    built(engine.encode(text.as_bytes()), shared)
 }
 
 /// Both alphabets, with or without padding.
