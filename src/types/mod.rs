@@ -2,6 +2,7 @@
 //! own value; knows no room.
 
 mod call;
+mod chance;
 mod deadlines;
 mod dtmf;
 pub mod gsm7;
@@ -20,6 +21,7 @@ pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
     NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
 };
+pub use chance::SplitMix64;
 pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
 pub use id::{
