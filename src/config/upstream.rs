@@ -1,6 +1,6 @@
 //! `[[line]]` of kind `twilio`, `[web]` for its webhooks, and `[[webhook]]`: who hears of the box's own events.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::file::ShopConfig;
 use super::reader::{Reader, place};
 use super::secret::Secret;
-use crate::types::{Channel, LineId, PhoneNumber, ShopId};
+use crate::types::{Channel, LineId, PhoneNumber, ShopId, is_this_machine};
 
 /// `[[line]]` of kind `twilio`: a number at Twilio, or at a carrier that speaks as Twilio does.
 #[derive(Clone, Debug)]
@@ -188,14 +188,9 @@ impl Reader<'_> {
             (None, None) => ("", false),
         };
         let authority = rest.split('/').next().unwrap_or_default();
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => host,
-            Some(_) | None => authority,
-        };
-        let host = host.trim_matches(['[', ']']);
-        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let nobody = authority.is_empty() || authority.starts_with(':') || authority.starts_with("[]");
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '@' | '"' | '\\');
-        if host.is_empty() || rest.contains(odd) || !(secure || here) {
+        if nobody || rest.contains(odd) || !(secure || is_this_machine(authority)) {
             let text =
                 format!("`{key}` must begin with https:// (http:// only on this machine) and end before ?");
             self.fault(place(at, table, key), text);

@@ -1,7 +1,5 @@
 //! `[[webhook]]`: the endpoints that hear of the box's own events, and the kinds of events that there are.
 
-use std::net::IpAddr;
-
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -12,6 +10,7 @@ use super::reader::{Reader, place};
 use super::secret::Secret;
 use super::settings;
 use super::upstream::Endpoint;
+use crate::types::is_this_machine;
 
 /// All kinds of events that the box tells.
 pub const EVENT_KINDS: &[&str] = &[
@@ -171,11 +170,9 @@ fn check_url(text: &str, allow_http: bool) -> Result<(), String> {
     if url.fragment().is_some() {
         return Err("`url` has a # in it: nobody would hear what is after it".to_owned());
     }
-    let bare = host.trim_matches(['[', ']']);
-    let here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     match url.scheme() {
         "https" => Ok(()),
-        "http" if here || allow_http => Ok(()),
+        "http" if is_this_machine(host) || allow_http => Ok(()),
         _ => Err("`url` must begin with https:// (http:// only on this machine, or with allow_http = true)"
             .to_owned()),
     }

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 
 use crate::config::{Secret, UpstreamLine};
 use crate::http::{self, reason};
-use crate::types::{Redacted, Wall};
+use crate::types::{Redacted, Wall, is_this_machine};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(30);
@@ -351,8 +351,7 @@ fn elsewhere() -> RequestError {
 }
 
 fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    url.host_str().is_some_and(is_this_machine)
 }
 
 /// A base URL: https, or plain http on this machine; credentials travel in every request.

@@ -33,7 +33,7 @@ pub use media::{
     AudioCodec, AudioFormat, CryptoLine, LocalMedia, MediaPorts, MediaRefused, MediaStream, OtherFormat,
 };
 pub use money::Cents;
-pub use network::{Network, NetworkError};
+pub use network::{Network, NetworkError, is_this_machine};
 pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};
