@@ -15,7 +15,9 @@ use super::secret::Secret;
 use super::settings;
 use super::sip::{MediaSection, SipSection};
 use super::trunk::TrunkLine;
-use super::upstream::{Endpoint, UpstreamLine, WebSection};
+use super::upstream::UpstreamLine;
+use super::web::WebSection;
+use super::webhook::Endpoint;
 use crate::types::{LineId, ShopId, is_this_machine};
 
 /// Where the file is looked for when none is named.

@@ -1,6 +1,6 @@
-//! `[[line]]` of kind `twilio`, `[web]` for its webhooks, and `[[webhook]]`: who hears of the box's own events.
+//! `[[line]]` of kind `twilio`: a number at Twilio, its account and how often it is asked. Where its webhooks come in is
+//! `[web]`'s.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -229,39 +229,4 @@ impl UpstreamLine {
         // By way of its digits: within bounds and whole, it is one.
         format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
     }
-}
-
-/// `[web]`: what listens for an upstream's webhooks. Nothing does without `listen`.
-#[derive(Clone, Debug)]
-pub struct WebSection {
-    /// `listen`: `127.0.0.1:8080`.
-    pub listen: Option<SocketAddr>,
-    /// `max_body_kib`; default 256.
-    pub max_body: usize,
-}
-
-impl Default for WebSection {
-    fn default() -> Self {
-        Self { listen: None, max_body: 256 << 10 }
-    }
-}
-
-/// `[[webhook]]`: an endpoint that hears of the box's own events.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// `id`.
-    pub id: String,
-    /// `shop`; may be left out when there is one.
-    pub shop: ShopId,
-    /// `url`; plain http only on this machine, or with `allow_http`.
-    pub url: String,
-    /// From `secret_file` or `secret_credential`: signs what is sent.
-    pub secret: Secret,
-    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
-    pub events: Vec<String>,
-    /// `allow_http`: permits plain `http://` beyond this machine.
-    pub allow_http: bool,
-    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
-    /// that is to act on a text must read it.
-    pub bodies: bool,
 }

@@ -9,8 +9,7 @@ use super::file::ShopConfig;
 use super::reader::{Reader, place};
 use super::secret::Secret;
 use super::settings;
-use super::upstream::Endpoint;
-use crate::types::is_this_machine;
+use crate::types::{ShopId, is_this_machine};
 
 /// All kinds of events that the box tells.
 pub const EVENT_KINDS: &[&str] = &[
@@ -35,6 +34,26 @@ const SECRET_LEAST: usize = 16;
 
 /// Endpoints of one box: each event is a row for each of them.
 const ENDPOINTS_MOST: usize = 16;
+
+/// `[[webhook]]`: an endpoint that hears of the box's own events.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `id`.
+    pub id: String,
+    /// `shop`; may be left out when there is one.
+    pub shop: ShopId,
+    /// `url`; plain http only on this machine, or with `allow_http`.
+    pub url: String,
+    /// From `secret_file` or `secret_credential`: signs what is sent.
+    pub secret: Secret,
+    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
+    pub events: Vec<String>,
+    /// `allow_http`: permits plain `http://` beyond this machine.
+    pub allow_http: bool,
+    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
+    /// that is to act on a text must read it.
+    pub bodies: bool,
+}
 
 /// Whether a kind is one of a pattern's: `*` stands for any characters.
 #[must_use]
