@@ -468,7 +468,7 @@ pub struct CachedRow {
     pub boot: BootId,
 }
 
-/// What a person said about being texted. Append-only.
+/// What a person said about being texted, as it was kept before there was a ledger. Append-only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsentRow {
     /// Whose.
