@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::desk::{Desk, DeskError, text};
-use super::setup::write_private;
+use super::private::write_private;
 use crate::http::moment;
 use crate::types::{LineId, PhoneNumber, Redacted, ShopId, Wall};
 
