@@ -14,6 +14,10 @@ pub use cli::{Args, matrix, play_all, run};
 pub use machine::{Outcome, missing, play};
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// For what must happen, and has no time of its own: far beyond what it takes on a machine whose disk has much to do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How SIP travels in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
