@@ -2,7 +2,9 @@
 //! Each case has a box of its own on a loopback network of its own, so that all of them can run at once: the box is
 //! `.1`, the calling trunk `.2`, the trunks that are called `.3` and `.4`, a phone `.5`. TLS is spoken by stunnel beside SIPp.
 //!
-//! Scenarios are `hil/sipp/*.xml`. Which of them play together stands in `cases`.
+//! Scenarios are `hil/sipp/*.xml`. Which of them play together stands in `cases`. A machine that is held up for half a
+//! second makes right retransmissions over UDP, which fail no case: what crosses its answer is taken twice, and where one
+//! request follows another, answers are matched by transaction, or SIPp takes a repeated one for the next.
 
 mod cases;
 mod cli;
