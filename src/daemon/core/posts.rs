@@ -354,6 +354,9 @@ impl Shop {
         if let Some(sid) = prompt {
             self.prompt(cx, &sid, Input::PromptAccepted(id.clone()));
         }
+        if !taken {
+            self.early_statuses(cx, &sid);
+        }
     }
 
     fn queue_again(&mut self, cx: &mut Cx<'_>, line: &LineId, id: &MessageId, why: String, pause: Pause) {
