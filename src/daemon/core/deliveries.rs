@@ -43,8 +43,8 @@ impl Early {
     /// All of one text, in the order in which they came.
     fn take(&mut self, now: Mono, sid: &str) -> Vec<(LineId, PostStatus)> {
         let all = std::mem::take(&mut self.0).into_iter().filter(|(at, ..)| now.since(*at) < EARLY_FOR);
-        let (its, others): (Vec<_>, VecDeque<_>) = all.partition(|(.., told)| told.sid == sid);
-        self.0 = others;
+        let (its, others): (Vec<_>, Vec<_>) = all.partition(|(.., told)| told.sid == sid);
+        self.0 = others.into();
         its.into_iter().map(|(_, line, told)| (line, told)).collect()
     }
 }
@@ -183,7 +183,8 @@ mod tests {
     #[test]
     fn statuses_that_came_early_are_kept_for_ten_minutes_and_not_without_a_bound() {
         let mut early = Early::default();
-        let told = |sid: usize, status| PostStatus { sid: format!("SM{sid}"), status, error: None, price: None };
+        let told =
+            |sid: usize, status| PostStatus { sid: format!("SM{sid}"), status, error: None, price: None };
         let line = || LineId::from("twilio");
         let mut gone = 0;
         for sid in 0..EARLY_MOST {
@@ -192,7 +193,8 @@ mod tests {
         gone += early.keep(Mono(2_000), line(), told(7, Delivery::Delivered));
         assert_eq!((gone, early.0.len()), (1, EARLY_MOST));
         assert_eq!(early.take(Mono(3_000), "SM0"), [], "the oldest went");
-        let seventh: Vec<Delivery> = early.take(Mono(3_000), "SM7").into_iter().map(|(_, t)| t.status).collect();
+        let seventh: Vec<Delivery> =
+            early.take(Mono(3_000), "SM7").into_iter().map(|(_, t)| t.status).collect();
         assert_eq!(seventh, [Delivery::Sent, Delivery::Delivered]);
         assert_eq!(early.take(Mono(3_000), "SM7"), [], "each is applied once");
         assert_eq!(early.take(Mono(601_000), "SM9"), [], "nobody's post takes so long");

@@ -347,7 +347,7 @@ impl Shop {
             self.by_sid.insert(sid.clone(), id.clone());
             self.sids.note(sid.clone(), cx.now.wall);
             let since = cx.now.wall;
-            cx.after(Effect::Line(line.clone(), LineCommand::Track { sid, since }));
+            cx.after(Effect::Line(line.clone(), LineCommand::Track { sid: sid.clone(), since }));
         }
         let prompt = out.prompt.take();
         self.delivered_so_far(cx, id, status, error, None);
