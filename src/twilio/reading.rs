@@ -267,8 +267,13 @@ impl Line {
             Ok(Answer { body, at, .. }) => {
                 self.answered(at, now);
                 self.come_up();
-                if let Some(sweep) = &mut self.reads.sweep {
-                    sweep.take(body, at);
+                let Some(sweep) = &mut self.reads.sweep else { return };
+                sweep.take(body, at);
+                // A page of the everyday size, and others like it: listed anew, with fewer requests.
+                let small = sweep.reach == Reach::Overlap && !self.reads.unswept && !self.reads.many;
+                if small && sweep.is_all_news(|sid| self.reads.told.holds(sid)) {
+                    (self.reads.many, self.reads.sweep) = (true, None);
+                    self.reads.next_overlap = now.mono;
                 }
             }
             Err(error) => {

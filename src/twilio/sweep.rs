@@ -83,6 +83,13 @@ impl Sweep {
         }
     }
 
+    /// True when one page has come that others follow, and every text in it is news: there are many.
+    pub(super) fn is_all_news(&self, is_told: impl Fn(&str) -> bool) -> bool {
+        matches!(self.stage, Stage::Next(_))
+            && self.pages == 1
+            && self.held.iter().all(|(_, page)| !page.iter().any(|message| is_told(&message.sid)))
+    }
+
     /// True as long as not one page has come.
     pub(super) fn is_first(&self) -> bool {
         matches!(self.stage, Stage::First(_))
