@@ -6,6 +6,7 @@
 //! Shops share nothing but the timers' queue: each [`Shop`] owns its lines, people, runs, texts and orders, so no
 //! lookup can cross over to another's.
 
+mod at_hand;
 mod calls;
 mod choice;
 mod commands;

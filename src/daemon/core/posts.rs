@@ -185,8 +185,10 @@ impl Shop {
         let Some(out) = self.outgoing.get_mut(id) else { return };
         let Some(posting) = out.posting.as_mut() else { return };
         let before = posting.clone();
+        let started = input == PostInput::Restarted;
         let action = posting.handle(input, cx.now, &policy);
-        if action.is_none() && *posting == before {
+        let changed = action.is_some() || *posting != before;
+        if !changed && !started {
             self.count("answers_to_no_question");
             return;
         }
@@ -196,7 +198,12 @@ impl Shop {
             None => cx.timers.cancel(&timer),
         }
         self.note_under_way(line, id);
-        let Some(action) = action else { return self.put_post(cx, id, None) };
+        let Some(action) = action else {
+            if changed {
+                self.put_post(cx, id, None);
+            }
+            return;
+        };
         match action {
             PostAction::Post => self.hand_over(cx, line, id),
             PostAction::Find => {
@@ -340,12 +347,15 @@ impl Shop {
             self.by_sid.insert(sid.clone(), id.clone());
             self.sids.note(sid.clone(), cx.now.wall);
             let since = cx.now.wall;
-            cx.after(Effect::Line(line.clone(), LineCommand::Track { sid, since }));
+            cx.after(Effect::Line(line.clone(), LineCommand::Track { sid: sid.clone(), since }));
         }
         let prompt = out.prompt.take();
         self.delivered_so_far(cx, id, status, error, None);
         if let Some(sid) = prompt {
             self.prompt(cx, &sid, Input::PromptAccepted(id.clone()));
+        }
+        if !taken {
+            self.early_statuses(cx, &sid);
         }
     }
 
