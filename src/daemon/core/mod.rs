@@ -14,6 +14,7 @@ mod consent_commands;
 mod deliveries;
 mod events;
 mod fetching;
+mod gate;
 mod happened;
 mod hours;
 mod inbound;
