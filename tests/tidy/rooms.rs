@@ -136,7 +136,10 @@ pub(crate) fn handing_faults(source: &Source) -> Vec<String> {
         .filter(|path| !path.test && hands(&path))
         .map(|path| {
             let what = path.segments.last().cloned().unwrap_or_default();
-            format!("{}:{}: LineCommand::{what} lets a text leave: only {GATE} makes it", source.path, path.line)
+            format!(
+                "{}:{}: LineCommand::{what} lets a text leave: only {GATE} makes it",
+                source.path, path.line
+            )
         })
         .collect()
 }

@@ -327,7 +327,8 @@ impl Shop {
         // What stands before may be the dialling of a network: *67, an exit code.
         let tail = digits.len().checked_sub(WHOLE).and_then(|from| digits.get(from..));
         let blocked = |(number, standing): (&PhoneNumber, &Standing)| {
-            tail.is_some_and(|tail| number.digits().ends_with(tail)) && standing.blocked_scopes().next().is_some()
+            tail.is_some_and(|tail| number.digits().ends_with(tail))
+                && standing.blocked_scopes().next().is_some()
         };
         let meant = self.consent.people.iter().any(blocked);
         match (meant, row.purpose) {

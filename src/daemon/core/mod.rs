@@ -8,6 +8,7 @@
 
 mod calls;
 mod choice;
+mod collisions;
 mod commands;
 mod consent;
 mod consent_commands;
@@ -33,6 +34,7 @@ mod shop;
 mod timers;
 mod upstream;
 
+pub use collisions::collisions;
 pub(super) use commands::VOICEMAIL;
 pub use commands::{Command, NewFlow};
 pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};

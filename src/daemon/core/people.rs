@@ -48,7 +48,14 @@ impl Shop {
                     self.say(cx, &person, answer, Why::reply(Source::Box));
                 }
             }
-            _ if let Some(why) = self.heard_a_robot(cx, &text) => self.store_text(cx, &text, Some(why)),
+            _ if let Some(why) = self.heard_a_robot(cx, &text) => {
+                // What a robot says over and over is told to staff once.
+                let paused = self.standing(&person).is_some_and(|s| s.paused().is_some());
+                if matches!(request, Request::Free(_)) && !paused {
+                    self.perhaps_stop(cx, &text, &person);
+                }
+                self.store_text(cx, &text, Some(why));
+            }
             Request::Menu | Request::Start => {
                 self.store_text(cx, &text, text.note.clone());
                 if request == Request::Start {
