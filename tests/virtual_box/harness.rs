@@ -163,6 +163,8 @@ pub(crate) struct VirtualBox {
     pub(crate) sound: Vec<MediaCommand>,
     /// STOP comes from this person when the modem next asks for a text to them.
     pub(crate) stop_at_prompt: Option<(LineId, String)>,
+    /// So many parts of it are asked for before that.
+    pub(crate) prompts_before_stop: usize,
     sids: u32,
     /// Every text of [`VirtualBox::upstream_text`].
     pub(crate) hooked: Vec<(LineId, UpstreamText)>,
@@ -212,6 +214,7 @@ impl VirtualBox {
             told: Vec::new(),
             sound: Vec::new(),
             stop_at_prompt: None,
+            prompts_before_stop: 0,
             sids: 0,
             hooked: Vec::new(),
             endpoint_says: Some(200),
@@ -452,7 +455,11 @@ impl VirtualBox {
                     };
                     let asked = matches!(answer, Some(LineEvent::Prompted { .. }));
                     if let Some((_, who)) = self.stop_at_prompt.take_if(|(line, who)| {
-                        asked && line == id && self.modems.get(id).is_some_and(|m| m.asks_for(who))
+                        let theirs =
+                            asked && line == id && self.modems.get(id).is_some_and(|m| m.asks_for(who));
+                        let before = theirs && self.prompts_before_stop > 0;
+                        self.prompts_before_stop -= usize::from(before);
+                        theirs && !before
                     }) {
                         let modem = self.modems.get_mut(id).unwrap();
                         let (index, pdu) = modem.receive(&who, "STOP", self.clock.now().wall);

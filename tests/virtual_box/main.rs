@@ -13,6 +13,7 @@ mod events;
 mod harness;
 mod hostile;
 mod properties;
+mod stories;
 mod upstream;
 mod upstream_sim;
 mod webhooks;

@@ -309,6 +309,10 @@ impl Shop {
         let confirms_stop = row.purpose == Purpose::Exempt(Exempt::Confirmation)
             && standing.may_send(Purpose::Reply, line, own).is_err();
         if confirms_stop {
+            let there = |scope: &Scope| matches!(scope, Scope::Number(n) if own.is_none_or(|own| own == n));
+            if standing.blocked_scopes().any(there) {
+                return Some("not sent: they said STOP to this number, which confirmed it".into());
+            }
             let stop = self.consent.stops.get(&number);
             let stop = stop.filter(|s| s.confirmation.as_ref() == Some(&row.id));
             if !keywords::may_confirm(stop.map(|s| s.at), false, now.mono) {
