@@ -430,12 +430,7 @@ impl Standing {
             Purpose::Informational => Some(Topic::Informational),
             Purpose::Marketing => Some(Topic::Marketing),
         };
-        let covers = |scope: &Scope| match scope {
-            Scope::Shop => true,
-            Scope::Line(l) => l == line,
-            // A line that does not know its number may be any number.
-            Scope::Number(n) => number.is_none_or(|own| own == n),
-        };
+        let covers = |scope: &Scope| covers(scope, line, number);
         if let Some((_, seq)) = self.blocks.iter().find(|(scope, _)| covers(scope)) {
             return Err(Refusal::Blocked(*seq));
         }
@@ -462,6 +457,12 @@ impl Standing {
     #[must_use]
     pub fn is_blocked_everywhere(&self) -> bool {
         self.blocks.contains_key(&Scope::Shop)
+    }
+
+    /// True when a block is of this very line or number, whatever else is blocked.
+    #[must_use]
+    pub fn is_blocked_there(&self, line: &LineId, number: Option<&PhoneNumber>) -> bool {
+        self.blocks.keys().any(|scope| *scope != Scope::Shop && covers(scope, line, number))
     }
 
     /// How far each block reaches.
@@ -491,6 +492,15 @@ impl Standing {
                 .chain(self.given.values())
                 .chain(self.withdrawn.values())
                 .any(|s| *s == seq)
+    }
+}
+
+fn covers(scope: &Scope, line: &LineId, number: Option<&PhoneNumber>) -> bool {
+    match scope {
+        Scope::Shop => true,
+        Scope::Line(l) => l == line,
+        // A line that does not know its number may be any number.
+        Scope::Number(n) => number.is_none_or(|own| own == n),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Who said STOP hears nothing: each place where a text is handed to a line, one by one, and what others do to the ledger.
 
 use backroom::daemon::core::{Command, ConsentAsk, LineSetup};
-use backroom::messaging::ledger::{Act, Origin, Purpose, Topic};
+use backroom::messaging::ledger::{Act, Exempt, Origin, Purpose, Topic};
 use backroom::types::{Channel, LineEvent, LineId, MessageId, PhoneNumber, ShopId};
 use serde_json::json;
 
@@ -67,7 +67,7 @@ async fn a_stop_between_two_parts_keeps_the_second_back() {
 }
 
 #[tokio::test]
-async fn a_confirmation_is_not_tried_where_the_upstream_refuses_all() {
+async fn what_nothing_stops_goes_by_another_number_than_the_one_that_the_upstream_refuses() {
     let mut b = whole_shop().await;
     b.upstream_text(&twilio(), JANE, "please stop texting me", None).await;
     b.heard(JANE);
@@ -77,8 +77,13 @@ async fn a_confirmation_is_not_tried_where_the_upstream_refuses_all() {
     b.heard(JANE);
     b.upstream_text(&twilio(), JANE, "take me off your list", None).await;
     let tries = at_twilio(&mut b).tried.len();
+    b.heard(JANE);
     b.text(STAFF, "#1 STOP").await;
     b.advance(minutes(10)).await;
+    assert!(b.one(JANE).contains("unsubscribed"), "another of the shop's numbers says it");
+    let recall = Purpose::Exempt(Exempt::Emergency);
+    b.ask(send("Do not drive", recall)).await.unwrap();
+    assert_eq!(b.heard(JANE), ["Do not drive"]);
     assert_eq!(at_twilio(&mut b).tried.len(), tries);
 }
 

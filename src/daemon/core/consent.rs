@@ -287,11 +287,13 @@ impl Shop {
         self.standing(person).is_some_and(Standing::has_marketing)
     }
 
-    /// For this line alone, as far as anybody knows: another one may still be used.
+    /// For this line alone, as far as anybody knows: another one may still be used. Who is blocked everywhere is sent
+    /// what nothing stops, and not where an upstream would refuse it while there is another way.
     pub(super) fn is_blocked_there(&self, person: &str, line: &Line) -> bool {
         let Some(standing) = self.standing(person) else { return false };
-        !standing.is_blocked_everywhere()
-            && standing.may_send(Purpose::Reply, &line.setup.id, line.number.as_ref()).is_err()
+        let there = |line: &Line| standing.is_blocked_there(&line.setup.id, line.number.as_ref());
+        let elsewhere = |other: &Line| other.setup.channel == Channel::Sms && !there(other);
+        there(line) && (!standing.is_blocked_everywhere() || self.lines.values().any(elsewhere))
     }
 
     /// The one gate: why this text may not leave by this line now.
@@ -309,8 +311,7 @@ impl Shop {
         let confirms_stop = row.purpose == Purpose::Exempt(Exempt::Confirmation)
             && standing.may_send(Purpose::Reply, line, own).is_err();
         if confirms_stop {
-            let there = |scope: &Scope| matches!(scope, Scope::Number(n) if own.is_none_or(|own| own == n));
-            if standing.blocked_scopes().any(there) {
+            if standing.is_blocked_there(line, own) {
                 return Some("not sent: they said STOP to this number, which confirmed it".into());
             }
             let stop = self.consent.stops.get(&number);
