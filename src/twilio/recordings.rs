@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::client::moment;
 use super::desk::{Desk, DeskError, text};
-use super::setup::write_private;
+use super::private::write_private;
+use crate::http::moment;
 use crate::types::{LineId, PhoneNumber, Redacted, ShopId, Wall};
 
 /// How often is looked.

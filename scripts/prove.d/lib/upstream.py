@@ -9,7 +9,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts" / "bench.d" / "lib"))
 
 from netns import HERE, THERE, Wire  # noqa: E402
-from programs import Lines, Modem, end, eventually  # noqa: E402
+from programs import Lines, Modem, end, eventually, query  # noqa: E402
 
 ACCOUNT = "AC00000000000000000000000000000001"
 TOKEN = "simulated-auth-token"
@@ -136,9 +135,7 @@ class Box:
         self.process, self.control = None, None
 
     def query(self, sql, *values):
-        uri = f"file:{self.data}/backroom.db?mode=ro"
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as db:
-            return db.execute(sql, values).fetchall()
+        return query(self.data, sql, *values)
 
     def lines(self, *words):
         """What a command prints, a JSON object a line."""

@@ -9,12 +9,14 @@
 mod at_hand;
 mod calls;
 mod choice;
+mod collisions;
 mod commands;
 mod consent;
 mod consent_commands;
 mod deliveries;
 mod events;
 mod fetching;
+mod gate;
 mod happened;
 mod hours;
 mod inbound;
@@ -33,6 +35,7 @@ mod shop;
 mod timers;
 mod upstream;
 
+pub use collisions::collisions;
 pub(super) use commands::VOICEMAIL;
 pub use commands::{Command, NewFlow};
 pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};
