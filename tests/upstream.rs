@@ -133,9 +133,10 @@ impl Shop {
         until("all has left", || !self.rows(Direction::Out).iter().any(waits));
     }
 
-    /// Each text that the box has sent is at Twilio once, and nothing else is.
+    /// Each text that the box has sent is at Twilio once, and nothing else is; none of those that it knows nothing of.
     fn same_at_twilio(&self) {
-        let rows = self.rows(Direction::Out);
+        let mut rows = self.rows(Direction::Out);
+        rows.retain(|row| row.status != MessageStatus::Unknown);
         let mut here: Vec<_> = rows.iter().map(|row| row.carriage.sid.clone().unwrap_or_default()).collect();
         let mut there: Vec<_> = self.twilio.outbound().into_iter().map(|text| text.sid).collect();
         here.sort();
@@ -215,6 +216,18 @@ fn two_hundred_sends_leave_once_each_though_answers_are_lost_and_the_box_is_kill
         }
     }
     shop.settle();
+    // One that is lost on the way twice is for the staff: which that is, is a matter of milliseconds.
+    let unknown: Vec<MessageRow> =
+        shop.rows(Direction::Out).into_iter().filter(|row| row.status == MessageStatus::Unknown).collect();
+    assert!(unknown.len() <= 5, "{unknown:?}");
+    for row in unknown {
+        assert!(row.note.as_deref().is_some_and(|note| note.starts_with("no answer came twice")), "{row:?}");
+        let text = (row.peer, row.body);
+        let left = wanted.remove(&text).unwrap() - 1;
+        if left > 0 {
+            wanted.insert(text, left);
+        }
+    }
     assert_eq!(shop.twilio.sends(), wanted);
     shop.same_at_twilio();
 }

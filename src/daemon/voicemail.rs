@@ -1,5 +1,6 @@
 //! Voicemail that callers left in the cloud: looked for on every line of kind `twilio` that is set up for calls, also
-//! when that is done while the daemon runs, and told to the staff once each. The audit row and the texts are one commit, so a crash in between tells nobody twice.
+//! when that is done while the daemon runs, and told to the staff once each. The audit row and the texts are one commit,
+//! so a crash in between tells nobody twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -393,11 +393,8 @@ impl Posting {
 
     /// It was not handed over since it came into doubt: only when it is looked for next is reckoned anew.
     fn look_on(&mut self, now: Now, policy: &PostPolicy) {
-        // A time to come is one of another boot. It was before this one began, which makes the time since then longer
-        // than it looks: never shorter. The same goes for one of another boot that looks like one of this.
-        let known = |at: Mono| if at > now.mono { Mono(0) } else { at };
-        self.doubt = known(self.doubt);
-        self.first_absent = self.first_absent.map(known);
+        self.doubt = in_this_boot(self.doubt, now);
+        self.first_absent = self.first_absent.map(|at| in_this_boot(at, now));
         // Who could not be asked may be asked now.
         self.misses = 0;
         let not_before = match self.first_absent {
@@ -435,6 +432,13 @@ impl Posting {
         self.state = PostState::Unknown { why: why.to_owned() };
         PostAction::Unknown { why: why.to_owned() }
     }
+}
+
+/// When something was that is over, by this boot's clock. A time to come is another boot's, and before this one began.
+/// The time since then is longer than it looks, never shorter; so it is for one of another boot that looks like one of
+/// this.
+fn in_this_boot(at: Mono, now: Now) -> Mono {
+    if at > now.mono { Mono(0) } else { at }
 }
 
 #[cfg(test)]

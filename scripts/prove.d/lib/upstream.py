@@ -344,9 +344,10 @@ def outbound(world, texts, chance):
         {"fault": {"too_many": {"retry_after": 1}}, "on": "writes", "every": 149},
         {"fault": "unavailable", "on": "writes", "every": 157},
         {"fault": {"slow": {"seconds": 2}}, "on": "writes", "every": 97},
-        {"fault": "lost_answer", "on": "reads", "every": 97},
-        {"fault": {"too_many": {"retry_after": 1}}, "on": "reads", "every": 61},
-        {"fault": "truncated", "on": "reads", "every": 103},
+        # One read in fourteen.
+        {"fault": "lost_answer", "on": "reads", "every": 41},
+        {"fault": {"too_many": {"retry_after": 1}}, "on": "reads", "every": 37},
+        {"fault": "truncated", "on": "reads", "every": 53},
     )
     wanted = collections.Counter()
     for number in range(texts):

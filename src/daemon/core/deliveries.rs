@@ -69,9 +69,8 @@ impl Shop {
                 return self.count("statuses_late");
             }
             self.count("statuses_early");
-            for _ in 0..self.early.keep(cx.now.mono, line.clone(), told) {
-                self.count("statuses_of_nothing");
-            }
+            let gone = self.early.keep(cx.now.mono, line.clone(), told);
+            *self.counters.entry("statuses_of_nothing").or_default() += gone as u64;
             return;
         };
         let Some(out) = self.outgoing.get(&id) else { return };
