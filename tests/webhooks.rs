@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "k7Qz-mm2W-9xTb-vR4n";
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -43,14 +43,16 @@ fn command(config: &Path) -> Command {
 impl TheBox {
     fn start(endpoint: SocketAddr) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let port = hil::beside::free_port(ip).unwrap();
+        let address = SocketAddr::new(ip, port);
         let at = |name: &str| dir.path().join(name);
         std::fs::write(at("101"), PASSWORD).unwrap();
         std::fs::write(at("secret"), SECRET).unwrap();
         let media = 20_000 + (port % 200) * 100;
         let text = format!(
             "[storage]\npath = {:?}\n[[shop]]\nid = \"main\"\n[sip]\nudp = [\"{address}\"]\n\
+             tcp = [\"{address}\"]\n\
              [media]\nports = \"{media}-{}\"\n[[phone]]\nid = \"101\"\npassword_file = {:?}\n\
              [[webhook]]\nid = \"crm\"\nurl = \"http://{endpoint}/hook\"\nsecret_file = {:?}\nevents = [\"call.*\"]\n",
             at("store"),
@@ -158,8 +160,14 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
     let mut heard = Vec::new();
     for life in 1..=4 {
         let phone = the_box.phone().await;
+        let before = the_box.lines(&["calls", "--json"]).len();
         for _ in 0..3 {
             phone.call("777").await.unwrap().ended(PATIENCE).await.unwrap();
+        }
+        // All but the last one have come to the disk.
+        let begun = std::time::Instant::now();
+        while the_box.lines(&["calls", "--json"]).len() < before + 2 {
+            assert!(begun.elapsed() < PATIENCE, "the records are not written");
         }
         // In the middle of delivering, at another point each time.
         for _ in 0..life {
