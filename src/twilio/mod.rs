@@ -12,6 +12,7 @@ mod driver;
 pub mod fields;
 mod line;
 mod posting;
+mod private;
 mod reading;
 pub mod recordings;
 mod rest;
