@@ -395,9 +395,13 @@ impl Posting {
     fn look_on(&mut self, now: Now, policy: &PostPolicy) {
         // A time to come is one of another boot. It was before this one began, which makes the time since then longer
         // than it looks: never shorter. The same goes for one of another boot that looks like one of this.
-        let known = |at: Mono| if at > now.mono { Mono(0) } else { at };
-        self.doubt = known(self.doubt);
-        self.first_absent = self.first_absent.map(known);
+        let known = |at: &mut Mono| {
+            if *at > now.mono {
+                *at = Mono(0);
+            }
+        };
+        known(&mut self.doubt);
+        self.first_absent.iter_mut().for_each(known);
         // Who could not be asked may be asked now.
         self.misses = 0;
         let not_before = match self.first_absent {
