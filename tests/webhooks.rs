@@ -18,7 +18,7 @@ mod the_box;
 
 use the_box::TheBox;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// A box that tells `endpoint` of calls.
@@ -100,8 +100,14 @@ async fn whatever_happened_while_the_program_was_killed_again_and_again_is_told_
     let mut heard = Vec::new();
     for life in 1..=4 {
         let phone = the_box.phone("101").await;
+        let before = the_box.lines(&["calls", "--json"]).len();
         for _ in 0..3 {
             phone.call("777").await.unwrap().ended(PATIENCE).await.unwrap();
+        }
+        // All but the last one have come to the disk.
+        let begun = std::time::Instant::now();
+        while the_box.lines(&["calls", "--json"]).len() < before + 2 {
+            assert!(begun.elapsed() < PATIENCE, "the records are not written");
         }
         // In the middle of delivering, at another point each time.
         for _ in 0..life {

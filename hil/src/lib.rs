@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod beside;
 pub mod dealer;
 pub mod emergency;
 mod lines;

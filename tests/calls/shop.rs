@@ -4,7 +4,7 @@ use hil::phone::{Auto, Call, Emergency, Phone, PhoneConfig};
 use hil::trunk::{Account, Inbound, Plan, Trunk, TrunkConfig};
 use serde_json::Value;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -63,7 +63,8 @@ impl Shop {
             wanted.provider.into_iter().for_each(|change| change(&mut config));
             trunks.push(Trunk::start(config).await.unwrap());
         }
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let ip = IpAddr::from([127, 0, 0, 1]);
+        let address = SocketAddr::new(ip, hil::beside::free_port(ip).unwrap());
         let config = dir.path().join("backroom.toml");
         std::fs::write(&config, describe(dir.path(), address, &wanted, &trunks)).unwrap();
         let child = run(&config, dir.path());
@@ -180,17 +181,6 @@ fn run(config: &Path, dir: &Path) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
     command.arg("--config").arg(config).arg("run").stdin(Stdio::null()).kill_on_drop(true);
     command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap()
-}
-
-/// Free for both transports.
-fn free_port() -> u16 {
-    loop {
-        let udp = UdpSocket::bind(("127.0.0.1", 0)).unwrap();
-        let port = udp.local_addr().unwrap().port();
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 fn describe(dir: &Path, address: SocketAddr, wanted: &Wanted, trunks: &[Trunk]) -> String {

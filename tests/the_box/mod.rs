@@ -1,6 +1,6 @@
 //! The whole program with phones on loopback, as a test of it starts it and pulls its plug.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Drop for TheBox {
 }
 
 pub(crate) fn free_port(ip: &str) -> u16 {
-    UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap().port()
+    hil::beside::free_port(ip.parse().unwrap()).unwrap()
 }
 
 impl TheBox {
