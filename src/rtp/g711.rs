@@ -190,13 +190,6 @@ impl Law {
             *code = table[usize::from(*code)];
         }
     }
-
-    /// Makes codes louder or quieter in place, by a factor.
-    pub fn scale_in_place(self, codes: &mut [u8], factor: f32) {
-        for code in codes {
-            *code = self.encode_sample(saturate(f32::from(self.decode_sample(*code)) * factor));
-        }
-    }
 }
 
 #[cfg(test)]
