@@ -180,6 +180,8 @@ pub struct ConsentKept {
     pub last: Head,
     /// Entries with higher numbers than the database's last.
     pub missing: Vec<Entry>,
+    /// The blocks that stand at its end. None when the copy itself does not verify.
+    pub blocks: Vec<Entry>,
 }
 
 /// One event of the box's own on its way to one endpoint.
