@@ -77,19 +77,6 @@ pub fn age(kept: &Kept, now: Now, boot: &BootId) -> Option<Duration> {
     (now.wall_sure && kept.wall_sure && kept.wall <= now.wall).then(|| now.wall.since(kept.wall))
 }
 
-/// An age for people: `less than a minute`, `1 minute`, `3 hours`, `2 days`. Rounded down.
-#[must_use]
-pub fn age_text(age: Duration) -> String {
-    let seconds = age.as_secs();
-    let (count, unit) = match seconds {
-        0..60 => return "less than a minute".to_owned(),
-        60..3_600 => (seconds / 60, "minute"),
-        3_600..86_400 => (seconds / 3_600, "hour"),
-        _ => (seconds / 86_400, "day"),
-    };
-    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
 /// What a look-up wants or answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -381,18 +368,6 @@ mod tests {
         assert_eq!(age(&kept(200), at(160), &other), None, "from the future");
         let (_, actions) = Lookup::start(Some(kept(159)), unsure, &other, &policy());
         assert_eq!(actions[0], Action::Fetch, "what has no age is not fresh");
-    }
-
-    #[test]
-    fn ages_read_as_people_say_them() {
-        let text = |s| age_text(Duration::from_secs(s));
-        assert_eq!(text(0), "less than a minute");
-        assert_eq!(text(60), "1 minute");
-        assert_eq!(text(3_599), "59 minutes");
-        assert_eq!(text(3_600), "1 hour");
-        assert_eq!(text(3 * 3_600 + 1_800), "3 hours");
-        assert_eq!(text(86_400), "1 day");
-        assert_eq!(text(200_000), "2 days");
     }
 
     #[derive(Clone, Debug)]

@@ -132,12 +132,6 @@ pub fn trunks(config: &Config) -> Vec<TrunkSetup> {
     config.trunks.iter().map(trunk).collect()
 }
 
-/// Which shop a phone belongs to.
-#[must_use]
-pub fn shop_of_device<'c>(config: &'c Config, device: &DeviceId) -> Option<&'c ShopId> {
-    config.phones.iter().find(|p| p.id == *device).map(|p| &p.shop)
-}
-
 fn capabilities(codecs: &[AudioCodec]) -> Capabilities {
     let codec = |codec: &AudioCodec| match codec {
         AudioCodec::Pcmu => Codec::new(0, Encoding::Pcmu, 8000),
@@ -580,7 +574,6 @@ mod tests {
         let settings = agent_settings(&config, &BTreeSet::from(["US".to_owned()]));
         assert!(settings.emergency_numbers.iter().any(|n| n == "9911"));
         assert!(settings.lan.iter().any(|n| n.contains("192.168.7.9".parse().unwrap())));
-        assert_eq!(shop_of_device(&config, &DeviceId::from("back")), Some(&ShopId::from("main")));
     }
 
     proptest::proptest! {

@@ -25,7 +25,7 @@ use crate::dealer::{self, DealerConfig};
 use crate::modem::{self, ModemConfig, PortChoice, Ports};
 use crate::store::{self, Check, Notice, Options, Store, StoreError};
 use crate::twilio;
-use crate::types::{EventId, LineId, ShopId};
+use crate::types::{EventId, LineCommand, LineEvent, LineId, ShopId};
 use crate::webhook::{self, WebhookConfig};
 
 /// The first copy of the database after a start: when the box has settled.
@@ -102,43 +102,7 @@ pub async fn run(
     let (dealer_tx, dealer_commands) = mpsc::channel(1024);
     let (dealer_events_tx, dealer_events) = mpsc::channel(QUEUE);
     let (requests_tx, requests) = mpsc::channel(64);
-    let ports = Ports::new();
-    let mut lines = BTreeMap::new();
-    for line in &config.lines {
-        let modem = modem_config(line, &config)?;
-        let (tx, rx) = mpsc::channel(QUEUE);
-        lines.insert(line.id.clone(), tx);
-        let (ports, stopped) = (ports.clone(), edges_stopped.clone());
-        let edge = move |wires: Wires| {
-            let (modem, ports, mut stopped) = (modem.clone(), ports.clone(), stopped.clone());
-            async move {
-                let shutdown = async move {
-                    // Err: whoever could say so is gone.
-                    let _gone = stopped.wait_for(|stop| *stop).await;
-                };
-                modem::run(modem, ports, wires.commands, wires.events, mono_now, shutdown).await;
-            }
-        };
-        edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
-    }
-    for line in &config.upstreams {
-        let (tx, rx) = mpsc::channel(QUEUE);
-        lines.insert(line.id.clone(), tx);
-        let stopped = edges_stopped.clone();
-        let (upstream, retries) = (line.clone(), random_seed()?);
-        let edge = move |wires: Wires| {
-            let (upstream, mut stopped) = (upstream.clone(), stopped.clone());
-            async move {
-                let shutdown = async move {
-                    // Err: whoever could say so is gone.
-                    let _gone = stopped.wait_for(|stop| *stop).await;
-                };
-                twilio::run(upstream, retries, wires.commands, wires.events, mono_now, shutdown).await;
-            }
-        };
-        edges.spawn(supervise(line.id.clone(), rx, line_events_tx.clone(), edges_stopped.clone(), edge));
-    }
-    drop(line_events_tx);
+    let lines = lines(&config, line_events_tx, &edges_stopped, &mut edges)?;
     edges.spawn(dealer::run(dealers(&config), dealer_commands, dealer_events_tx, edges_stopped.clone()));
     voicemail::spawn(&config, &clock, &requests_tx, &edges_stopped, &mut edges);
     let (webhooks, webhook_commands) = mpsc::channel(256);
@@ -206,6 +170,44 @@ pub async fn run(
         Stopped::Asked => Ok(()),
         Stopped::Fatal(why) => Err(RunError::Writer(why)),
     }
+}
+
+/// Starts the edges of modems and of numbers at an upstream, each under supervision; where each takes its commands.
+fn lines(
+    config: &Config,
+    events: mpsc::Sender<(LineId, LineEvent)>,
+    stopped: &watch::Receiver<bool>,
+    edges: &mut tokio::task::JoinSet<()>,
+) -> Result<BTreeMap<LineId, mpsc::Sender<LineCommand>>, RunError> {
+    let ports = Ports::new();
+    let mut lines = BTreeMap::new();
+    for line in &config.lines {
+        let modem = modem_config(line, config)?;
+        let (tx, rx) = mpsc::channel(QUEUE);
+        lines.insert(line.id.clone(), tx);
+        let (ports, ending) = (ports.clone(), stopped.clone());
+        let edge = move |wires: Wires| {
+            let shutdown = ended(ending.clone());
+            modem::run(modem.clone(), ports.clone(), wires.commands, wires.events, mono_now, shutdown)
+        };
+        edges.spawn(supervise(line.id.clone(), rx, events.clone(), stopped.clone(), edge));
+    }
+    for line in &config.upstreams {
+        let (tx, rx) = mpsc::channel(QUEUE);
+        lines.insert(line.id.clone(), tx);
+        let (upstream, retries, ending) = (line.clone(), random_seed()?, stopped.clone());
+        let edge = move |wires: Wires| {
+            let shutdown = ended(ending.clone());
+            twilio::run(upstream.clone(), retries, wires.commands, wires.events, mono_now, shutdown)
+        };
+        edges.spawn(supervise(line.id.clone(), rx, events.clone(), stopped.clone(), edge));
+    }
+    Ok(lines)
+}
+
+/// Ready when it is said to stop, or whoever could say so is gone.
+async fn ended(mut stopped: watch::Receiver<bool>) {
+    let _gone = stopped.wait_for(|stop| *stop).await;
 }
 
 /// Looks after the database while the box runs: the check that was too long for the start, and a copy now and then,

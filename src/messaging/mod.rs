@@ -1,6 +1,6 @@
 //! What a text means before any flow sees it, and who hears the next one: consent words, the conversation with
-//! its foreground, the relay between a customer and the staff; what a
-//! text costs, whether it may be sent (ledger), when (quiet hours) and how fast (rates). Pure.
+//! its foreground, the relay between a customer and the staff; what a text costs, whether it may be sent (ledger),
+//! when (quiet hours) and how fast (rates). Pure.
 
 mod consent;
 mod conversation;

@@ -6,9 +6,6 @@ use crate::rtp::mixer::saturate;
 /// Model orders beyond this add nothing that is heard.
 const ORDER: usize = 12;
 
-/// Payload type of comfort noise at 8,000 Hz, RFC 3551.
-pub const PAYLOAD_TYPE: u8 = 13;
-
 /// Level and colour of a background.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ComfortNoise {

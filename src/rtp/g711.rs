@@ -1,8 +1,6 @@
 //! G.711, both laws, by table. Written here because the crate `audio-codec` rounds negative samples of A-law
 //! otherwise than ITU-T G.191 (897 of 65,536 inputs) and turns the code 0x55 into 0xD5 on the way through.
 
-use crate::rtp::mixer::saturate;
-
 /// Which companding law.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Law {
@@ -188,13 +186,6 @@ impl Law {
         };
         for code in codes {
             *code = table[usize::from(*code)];
-        }
-    }
-
-    /// Makes codes louder or quieter in place, by a factor.
-    pub fn scale_in_place(self, codes: &mut [u8], factor: f32) {
-        for code in codes {
-            *code = self.encode_sample(saturate(f32::from(self.decode_sample(*code)) * factor));
         }
     }
 }

@@ -82,12 +82,6 @@ impl Rewriter {
         self.ssrc
     }
 
-    /// The sequence number that the next new packet will have.
-    #[must_use]
-    pub fn next_sequence(&self) -> u16 {
-        self.next
-    }
-
     /// The outgoing clock at `now`, for packets of our own and for sender reports.
     #[must_use]
     pub fn timestamp_at(&self, now: Micros) -> u32 {

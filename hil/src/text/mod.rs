@@ -1,8 +1,9 @@
 //! `hil text`: customers in conversation with a box that is killed again and again, from outside.
 //!
-//! The box is a process of its own; the emulated modem or the simulated Twilio ([`network`]), and the dealer, run here. Customers read what the box texts and
-//! answer it ([`customer`]); the box dies at random moments, often just when it sends or receives ([`town`]); in the
-//! end the network's log, the dealer's books and the box's own lists must tell the same story ([`evidence`]).
+//! The box is a process of its own; the emulated modem or the simulated Twilio ([`network`]), and the dealer, run here.
+//! Customers read what the box texts and answer it ([`customer`]); the box dies at random moments, often just when it
+//! sends or receives ([`town`]); in the end the network's log, the dealer's books and the box's own lists must tell the
+//! same story ([`evidence`]).
 //!
 //! What a kill may cost, and nothing else: the one text that was with the modem is `unknown`. A customer who hears
 //! nothing asks the shop; the staff look at `backroom sms unknown` and send that text again. Texts that were with Twilio

@@ -1,6 +1,7 @@
 //! Twilio on loopback: one account's Messages, Calls, Recordings, numbers, SIP domains and usage over the REST API of
-//! 2010-04-01, its Studio flows (v2) and Messaging Services (v1), and the signed webhooks that follow from them, with every fault that `backroom`
-//! must live with. Products are told apart by host (`api.`, `studio.`, `messaging.`) and, on an address, by path.
+//! 2010-04-01, its Studio flows (v2) and Messaging Services (v1), and the signed webhooks that follow from them, with
+//! every fault that `backroom` must live with. Products are told apart by host (`api.`, `studio.`, `messaging.`) and, on
+//! an address, by path.
 //!
 //! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
 //! answers also while the API is down. Deliberately absent: running flows, SIP itself, and TwiML beyond `<Message>`.

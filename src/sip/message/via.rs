@@ -117,12 +117,6 @@ impl Via {
         (host, self.rport().or(self.port))
     }
 
-    /// Whether two sent-bys are the same.
-    #[must_use]
-    pub fn same_sent_by(&self, other: &Self) -> bool {
-        self.host.same_as(&other.host) && self.port == other.port
-    }
-
     /// One element where the cursor stands.
     pub(super) fn read(cursor: &mut Cursor<'_>) -> Option<Self> {
         let mut via = Self::read_hop(cursor)?;
