@@ -46,7 +46,9 @@ pub fn parse_staff_text(body: &str) -> StaffText {
 }
 
 fn is_done(text: &str) -> bool {
-    matches!(text.trim_end_matches(['.', '!']).to_lowercase().as_str(), "done" | "close" | "closed")
+    let text = text.trim_end_matches(['.', '!']).to_lowercase();
+    // A customer's END is STOP; whoever answers customers ends a conversation with it.
+    matches!(text.as_str(), "done" | "close" | "closed" | "end" | "quit")
 }
 
 /// What staff are told when the box cannot tell whom they mean. `open` are the tickets with names or numbers.
@@ -75,6 +77,7 @@ mod tests {
         assert_eq!(parse_staff_text("12: yes"), answer(12, "yes"));
         assert_eq!(parse_staff_text("12 dollars"), StaffText::Bare("12 dollars".into()));
         assert_eq!(parse_staff_text("#12 done"), StaffText::Done { ticket: 12 });
+        assert_eq!(parse_staff_text("#12 END"), StaffText::Done { ticket: 12 }, "not the customer's STOP");
         assert_eq!(parse_staff_text("Done."), StaffText::DoneOnly);
         assert_eq!(parse_staff_text("#"), StaffText::Bare("#".into()));
         assert_eq!(parse_staff_text("#99999999999 x"), StaffText::Bare("#99999999999 x".into()));

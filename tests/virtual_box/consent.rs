@@ -234,6 +234,12 @@ async fn free_words_go_to_staff_who_decide() {
     assert_eq!(b.heard(STAFF), ["#1 goes on as before."]);
     b.ask(send("Sale!", Purpose::Marketing)).await.unwrap();
     assert_eq!(b.heard(JANE), ["Your mower is ready", "Sale!"]);
+    for not_about_texts in ["#1 END", "#1 Cancel."] {
+        b.text(STAFF, not_about_texts).await;
+        b.heard(STAFF);
+        b.ask(send("Sale!", Purpose::Marketing)).await.unwrap();
+        assert_eq!(b.heard(JANE), ["Sale!"], "after {not_about_texts}");
+    }
     b.text(JANE, "TAKE ME OFF YOUR LIST").await;
     b.heard(JANE);
     b.heard(STAFF);

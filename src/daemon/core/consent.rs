@@ -540,7 +540,10 @@ impl Shop {
         let asked = self.consent.asked.get(&subject).cloned();
         let proof = format!("{} of staff {staff}", text.id);
         let say = match keywords::read(&words, Heard::default()) {
-            Request::Stop if !self.is_blocked(&person) || self.has_marketing(&person) => {
+            Request::Stop
+                if (!self.is_blocked(&person) || self.has_marketing(&person))
+                    && (asked.is_some() || !is_cancel(&words)) =>
+            {
                 self.store_text(cx, text, Some("from staff".into()));
                 let (said, words, proof) = match asked {
                     Some(asked) => (asked.at, asked.words, format!("{}; {proof}", asked.proof)),
@@ -637,6 +640,11 @@ fn words_of(refusal: Refusal) -> String {
         }
         Refusal::NoConsent => "not sent: this person never agreed to marketing".to_owned(),
     }
+}
+
+/// What staff may mean for an appointment; of a customer it is STOP.
+fn is_cancel(words: &str) -> bool {
+    words.trim_end_matches(['.', '!']).eq_ignore_ascii_case("cancel")
 }
 
 fn is_ok(words: &str) -> bool {
