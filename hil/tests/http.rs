@@ -6,6 +6,8 @@
 mod dealer;
 #[path = "http/twilio.rs"]
 mod twilio;
+#[path = "http/twilio_consents.rs"]
+mod twilio_consents;
 #[path = "http/twilio_faults.rs"]
 mod twilio_faults;
 #[path = "http/twilio_people.rs"]

@@ -107,6 +107,7 @@ fn router(twilio: Arc<Twilio>) -> Router {
         .route("/_sim/recordings", post(recording))
         .route("/_sim/webhook", post(webhook))
         .route("/_sim/blocks", get(blocks).post(block))
+        .route("/_sim/consents", get(async |State(twilio): Sim| Json(twilio.consents())))
         .route("/_sim/messages", get(messages))
         .route("/_sim/messages/{sid}", post(message))
         .route("/_sim/sip", get(async |State(twilio): Sim| Json(twilio.sip_users())))

@@ -1,7 +1,7 @@
 //! Twilio on loopback: one account's Messages, Calls, Recordings, numbers, SIP domains and usage over the REST API of
-//! 2010-04-01, its Studio flows (v2) and Messaging Services (v1), and the signed webhooks that follow from them, with
-//! every fault that `backroom` must live with. Products are told apart by host (`api.`, `studio.`, `messaging.`) and, on
-//! an address, by path.
+//! 2010-04-01, its Studio flows (v2), Messaging Services (v1) and Consent Management (v1), and the signed webhooks that
+//! follow from them, with every fault that `backroom` must live with. Products are told apart by host (`api.`, `studio.`,
+//! `messaging.`, `accounts.`) and, on an address, by path.
 //!
 //! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
 //! answers also while the API is down. Deliberately absent: running flows, SIP itself, and TwiML beyond `<Message>`.
@@ -11,6 +11,7 @@
 mod asked;
 mod call;
 mod cli;
+mod consents;
 mod fault;
 mod form;
 mod list;
@@ -29,6 +30,7 @@ mod wire;
 
 pub use call::CallStatus;
 pub use cli::{Args, run};
+pub use consents::Consent;
 pub use fault::{Fault, On, Plan};
 pub use message::Status;
 pub use number::Number;
@@ -300,6 +302,12 @@ impl Twilio {
     #[must_use]
     pub fn blocked(&self) -> Vec<(String, String)> {
         self.shared.lock().blocks.iter().cloned().collect()
+    }
+
+    /// What was told of who wants texts, and taken, oldest first.
+    #[must_use]
+    pub fn consents(&self) -> Vec<Consent> {
+        self.shared.lock().consents.clone()
     }
 
     /// Who may register at which SIP domain.

@@ -1,5 +1,5 @@
 //! The door of the REST APIs: who may come in, which resource is asked, and the planned fault in its way. The resources
-//! themselves are in `resource`, `number`, `sip`, `studio` and `service`. Deliberately absent: subaccounts.
+//! themselves are in `resource`, `number`, `sip`, `studio`, `service` and `consents`. Deliberately absent: subaccounts.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::asked::{Asked, Product, good, json_error};
+use super::consents::consents;
 use super::fault::{self, Fault, Met};
 use super::message::{Refusal, refused};
 use super::number::{bought_in_a_test, numbers};
@@ -229,6 +230,7 @@ fn perform(sim: &mut Sim, asked: &Asked, credentials: Option<&str>) -> Result<Re
         Some(Product::Api) => perform_2010(sim, asked),
         Some(Product::Studio) => flows(sim, asked),
         Some(Product::Messaging) => services(sim, asked),
+        Some(Product::Accounts) => consents(sim, asked),
         None => Err(asked.missing()),
     }
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Options;
 use super::call::{Call, CallStatus, Recording, magic};
+use super::consents::Consent;
 use super::fault::Plan;
 use super::form::{self, Pairs};
 use super::message::{Message, Refusal, Status, is_address, refused, rfc2822};
@@ -154,6 +155,8 @@ pub(super) struct Sim {
     pub(super) heard: BTreeMap<(String, String), Timestamp>,
     /// Sender of ours (number or service) and the person who does not want it.
     pub(super) blocks: BTreeSet<(String, String)>,
+    /// What was told of who wants texts, and taken.
+    pub(super) consents: Vec<Consent>,
     pub(super) deliveries: Vec<Delivery>,
     pub(super) stats: Stats,
     pub(super) in_flight: usize,
@@ -183,6 +186,7 @@ impl Sim {
             templates: BTreeMap::new(),
             heard: BTreeMap::new(),
             blocks: BTreeSet::new(),
+            consents: Vec::new(),
             deliveries: Vec::new(),
             stats: Stats::default(),
             in_flight: 0,

@@ -62,7 +62,7 @@ async function refused(code, promise) {
 /// Every product of the SDK at the simulator.
 function client(url, account, token) {
   const made = twilio(account, token);
-  for (const product of ["api", "studio", "messaging"]) made[product].baseUrl = url;
+  for (const product of ["api", "studio", "messaging", "accounts"]) made[product].baseUrl = url;
   return made;
 }
 
@@ -205,6 +205,24 @@ async function services(box, sim) {
   await refused(21610, box.messages.create({ to: THEIRS, messagingServiceSid: service.sid, body: "x" }));
 }
 
+async function consents(box, sim) {
+  const item = (number, status, more = {}) => ({
+    contact_id: THEIRS, correlation_id: number.toString(16).padStart(32, "0"), sender_id: OURS, status,
+    source: "offline", date_of_consent: "2026-11-20T08:00:00.000Z", ...more,
+  });
+  const tell = async (...items) => (await box.accounts.v1.bulkConsents.create({ items })).items;
+  const send = () => box.messages.create({ to: THEIRS, from: OURS, body: "x" });
+  assert.deepStrictEqual((await tell(item(1, "opt-out"))).map((one) => one.error_code), [0]);
+  await refused(21610, send());
+  const mixed = await tell(item(2, "opt-in"), item(3, "perhaps", { sender_id: "+15550000000" }));
+  assert.deepStrictEqual(mixed.map((one) => [one.correlation_id.at(-1), one.error_code]), [["2", 0], ["3", 30646]]);
+  assert.deepStrictEqual(mixed[1].error_messages, ["INVALID_SENDER_ID", "INVALID_STATUS"]);
+  assert.strictEqual((await send()).status, "queued");
+  await refused(20001, tell(...[...Array(26).keys()].map((number) => item(number, "opt-out"))));
+  await sim("/_sim/faults", [{ fault: { status: { status: 403, code: 20403 } }, path: "/v1/Consents", times: 1 }]);
+  await refused(20403, tell(item(4, "opt-out")));
+}
+
 async function prove(at, files) {
   const sim = async (path, body) => {
     const headers = { "Content-Type": "application/json" };
@@ -227,6 +245,7 @@ async function prove(at, files) {
   await calls(box, sim);
   await setup(box);
   await studio(box, at.url);
+  await consents(box, sim);
   await services(box, sim);
   assert(await box.messages(sent.sid).remove());
   await refused(20404, box.messages(sent.sid).fetch());

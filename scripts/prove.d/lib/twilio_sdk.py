@@ -68,7 +68,7 @@ def refused(code, call):
 
 def client(url, account, token):
     made = Client(account, token)
-    for product in (made.api, made.studio, made.messaging):
+    for product in (made.api, made.studio, made.messaging, made.accounts):
         product.base_url = url
     return made
 
@@ -202,6 +202,24 @@ def services(box, sim):
     refused(21610, send)
 
 
+def consents(box, sim):
+    def item(number, status, **more):
+        given = {"contact_id": THEIRS, "correlation_id": f"{number:032x}", "sender_id": OURS, "status": status}
+        return {**given, "source": "offline", "date_of_consent": "2026-11-20T08:00:00.000Z", **more}
+
+    tell = lambda *items: box.accounts.v1.bulk_consents.create(items=list(items)).items
+    send = lambda: box.messages.create(to=THEIRS, from_=OURS, body="x")
+    assert [one["error_code"] for one in tell(item(1, "opt-out"))] == [0]
+    refused(21610, send)
+    mixed = tell(item(2, "opt-in"), item(3, "perhaps", sender_id="+15550000000"))
+    assert [(one["correlation_id"][-1], one["error_code"]) for one in mixed] == [("2", 0), ("3", 30646)], mixed
+    assert mixed[1]["error_messages"] == ["INVALID_SENDER_ID", "INVALID_STATUS"], mixed
+    assert send().status == "queued"
+    refused(20001, lambda: tell(*(item(number, "opt-out") for number in range(26))))
+    sim("/_sim/faults", [{"fault": {"status": {"status": 403, "code": 20403}}, "path": "/v1/Consents", "times": 1}])
+    assert refused(20403, lambda: tell(item(4, "opt-out"))).status == 403
+
+
 def prove(url, control, files):
     def sim(path, body):
         data = json.dumps(body).encode()
@@ -221,6 +239,7 @@ def prove(url, control, files):
     calls(box, sim)
     setup(box)
     studio(box)
+    consents(box, sim)
     services(box, sim)
     assert box.messages(sent.sid).delete()
     refused(20404, lambda: box.messages(sent.sid).fetch())
