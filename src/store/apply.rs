@@ -9,7 +9,7 @@ use super::codec::{Json, signed};
 use super::ledger_copy::LedgerCopy;
 use super::{
     AuditRow, CachedRow, ConsentRow, ConversationRow, ExecutionRow, FlowRow, MessageRow, Op, OrderRow,
-    PartRow, ReceivedRow, SettingRow, StepRow, TimerRow, upstream,
+    PartRow, ReceivedRow, SettingRow, StepRow, TimerRow, told, upstream,
 };
 use crate::messaging::ledger::Purpose;
 use crate::types::{Now, ShopId};
@@ -91,6 +91,7 @@ impl Applier {
                 Ok(())
             }
             Op::PutCursor(row) => upstream::put_cursor(conn, row),
+            Op::PutConsentsTold(row) => told::put_consents_told(conn, row),
             Op::PutMedia(row) => upstream::put_media(conn, row),
             Op::AddEventOut(row) => upstream::add_event_out(conn, row),
             Op::DropEventsOut(shop, delivered, dead) => {

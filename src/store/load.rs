@@ -10,11 +10,12 @@ use super::calls::{self, BINDINGS, CALL};
 use super::codec::{
     self, CONSENT, CONVERSATION, EXECUTION, FLOW, MESSAGE, ORDER, PART, RECEIVED, SETTING, TIMER,
 };
+use super::told::{self, CONSENTS_TOLD};
 use super::upstream::{self, CONSENT_ENTRY, CURSOR, EVENT_OUT, MEDIA, SIDS_KEPT};
 use super::{
-    BindingsRow, ConsentEntryRow, ConsentKept, ConsentRow, ConversationRow, CursorRow, EventOutRow,
-    EventsStand, ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow, ReceivedRow,
-    SettingRow, StoreError, TimerRow,
+    BindingsRow, ConsentEntryRow, ConsentKept, ConsentRow, ConsentsToldRow, ConversationRow, CursorRow,
+    EventOutRow, EventsStand, ExecutionRow, FlowRow, MediaRow, MessageRow, Notice, OrderRow, PartRow,
+    ReceivedRow, SettingRow, StoreError, TimerRow,
 };
 use crate::call::CallRecord;
 use crate::types::{BootId, MessageId, Now, ShopId, Wall};
@@ -82,6 +83,8 @@ pub struct Snapshot {
     pub consent_before: Vec<ConsentRow>,
     /// Up to when everything at upstreams was taken over.
     pub cursors: Vec<CursorRow>,
+    /// Up to which entry of the consent ledger each upstream was told.
+    pub consents_told: Vec<ConsentsToldRow>,
     /// Files that are still to be fetched.
     pub media_wanted: Vec<MediaRow>,
     /// The ids at upstreams of all texts, in and out, of [`SIDS_KEPT`] before now, before the oldest cursor and before the
@@ -307,6 +310,8 @@ fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Resu
     snapshot.consent_before = load.rows("consent", &sql, [], codec::consent)?;
     let sql = format!("SELECT {CURSOR} FROM upstream_cursor");
     snapshot.cursors = load.rows("upstream_cursor", &sql, [], upstream::cursor)?;
+    let sql = format!("SELECT {CONSENTS_TOLD} FROM consents_told");
+    snapshot.consents_told = load.rows("consents_told", &sql, [], told::consents_told)?;
     let sql = format!("SELECT {MEDIA} FROM media WHERE state = 'wanted' ORDER BY rowid");
     snapshot.media_wanted = load.rows("media", &sql, [], upstream::media)?;
     // A line that was away for long tells again what came shortly before its cursor, and a text that was handed over

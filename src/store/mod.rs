@@ -25,6 +25,7 @@ mod read;
 mod reader;
 mod rows;
 mod schema;
+mod told;
 mod upstream;
 mod wal;
 mod words;
@@ -40,6 +41,7 @@ pub use load::{EVENTS_AT_HAND, REPORT_WAIT, Snapshot};
 pub use read::{MessageFilter, StatusCount};
 pub use reader::Reader;
 pub use rows::*;
+pub use told::ConsentsToldRow;
 pub use upstream::SIDS_KEPT;
 
 use std::fs::File;
@@ -110,6 +112,8 @@ pub enum Op {
     AcceptConsent(ShopId),
     /// Insert or replace by (shop, line); never goes back.
     PutCursor(CursorRow),
+    /// Insert or replace by (shop, line).
+    PutConsentsTold(ConsentsToldRow),
     /// Insert or replace by (shop, message, number).
     PutMedia(MediaRow),
     /// Insert by (shop, id); one that is there already stays as it is.

@@ -24,6 +24,12 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, major: 1, name: "first", sql: include_str!("schema/0001_first.sql") },
     Migration { number: 2, major: 1, name: "calls", sql: include_str!("schema/0002_calls.sql") },
     Migration { number: 3, major: 1, name: "upstream", sql: include_str!("schema/0003_upstream.sql") },
+    Migration {
+        number: 4,
+        major: 1,
+        name: "consents told",
+        sql: include_str!("schema/0004_consents_told.sql"),
+    },
 ];
 
 /// The newest migration and the major that this binary knows.

@@ -291,7 +291,7 @@ fn copies_are_numbered_and_the_oldest_go() {
 }
 
 /// Each released version that changed the schema, and how many migrations made its tables.
-const RELEASED: [(&str, usize); 3] = [("0.1.0", 1), ("0.2.0", 2), ("0.3.0", 3)];
+const RELEASED: [(&str, usize); 4] = [("0.1.0", 1), ("0.2.0", 2), ("0.3.0", 3), ("0.4.0", 4)];
 
 fn fixture(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/store-{version}.db"))

@@ -258,3 +258,21 @@ fn what_a_restored_copy_has_lost_is_handed_over_and_another_end_is_not() {
     assert_eq!(snapshot.consent_kept[&shop].last, other.head());
     store.close().unwrap();
 }
+
+#[test]
+fn up_to_where_an_upstream_was_told_is_kept_and_may_go_back() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let row = |entry, sender: &str| ConsentsToldRow {
+        shop: main_shop(),
+        line: LineId::from("twilio1"),
+        sender: sender.to_owned(),
+        entry,
+        began: 3,
+    };
+    put(&store, vec![Op::PutConsentsTold(row(9, "+12065550111"))]);
+    put(&store, vec![Op::PutConsentsTold(row(5, "MG1"))]);
+    assert_eq!(wait(store.load(NOW)).unwrap().0.consents_told, [row(5, "MG1")]);
+    assert_eq!(wait(store.read(|r| r.consents_told(&main_shop()))).unwrap(), [row(5, "MG1")]);
+    assert_eq!(wait(store.read(|r| r.consents_told(&ShopId::from("other")))).unwrap(), []);
+}
