@@ -11,8 +11,8 @@ use super::phase::Phase;
 use super::reply::{self, Final, Urc};
 use super::settings::{Settings, SimPin};
 use crate::types::{
-    LineCommand, LineEvent, LineState, MediaResult, Mem, Mono, PartId, PostResult, PostsFound, SendResult,
-    Slot,
+    ConsentsAnswer, LineCommand, LineEvent, LineState, MediaResult, Mem, Mono, PartId, PostResult,
+    PostsFound, SendResult, Slot,
 };
 
 /// Texts that may wait to be sent; the daemon hands over one at a time.
@@ -243,6 +243,10 @@ impl Engine {
             LineCommand::Fetch { message, number, .. } => {
                 let result = MediaResult::Gone { why: "a modem fetches nothing".to_owned() };
                 self.line(LineEvent::Media { message, number, result });
+            }
+            LineCommand::Consents { batch, .. } => {
+                let answer = ConsentsAnswer::Closed { why: "a network keeps no list".to_owned() };
+                self.line(LineEvent::Consents { batch, answer });
             }
             LineCommand::Resume(_) | LineCommand::Track { .. } => {}
             LineCommand::Proceed { part, attempt, go } => self.proceed(&part, attempt, go, now),

@@ -34,6 +34,12 @@ pub struct UpstreamLine {
     pub api_url: String,
     /// `studio_url`; default `https://studio.twilio.com`.
     pub studio_url: String,
+    /// `accounts_url`: where Twilio is told who wants texts; default `https://accounts.twilio.com` where `api_url` is
+    /// Twilio's. Another carrier's credentials never go there by themselves.
+    pub accounts_url: Option<String>,
+    /// `consent_sync`: tell Twilio of STOP and START that came another way. Default: wherever that can be, which is not
+    /// for WhatsApp, and not at a carrier that names no `accounts_url`.
+    pub consent_sync: bool,
     /// `public_url`: where the upstream reaches `[web]`, without a slash at the end. Without it the box only polls.
     pub public_url: Option<String>,
     /// `poll`: while somebody writes; default 5 s.
@@ -48,7 +54,7 @@ pub struct UpstreamLine {
     pub cost: f64,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "id",
     "shop",
     "kind",
@@ -63,6 +69,8 @@ const KEYS: [&str; 20] = [
     "messaging_service",
     "api_url",
     "studio_url",
+    "accounts_url",
+    "consent_sync",
     "public_url",
     "poll",
     "poll_idle",
@@ -103,6 +111,7 @@ impl Reader<'_> {
         let messaging_service = self.sid(at, table, "messaging_service", "MG");
         let api_url = url(self, "api_url", "https://api.twilio.com");
         let studio_url = url(self, "studio_url", "https://studio.twilio.com");
+        let (accounts_url, consent_sync) = self.consent_sync(at, table, &api_url, channel);
         let public_url = self.base_url(at, table, "public_url");
         let overlap = self.seconds_in(table, "overlap", 60, 86_400).unwrap_or(Duration::from_secs(900));
         let max_media =
@@ -119,6 +128,8 @@ impl Reader<'_> {
             messaging_service,
             api_url,
             studio_url,
+            accounts_url,
+            consent_sync,
             public_url,
             poll,
             poll_idle: idle.unwrap_or(Duration::from_secs(30)).max(poll),
@@ -127,6 +138,30 @@ impl Reader<'_> {
             cost,
         });
         (id, line)
+    }
+
+    fn consent_sync(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        api_url: &str,
+        channel: Channel,
+    ) -> (Option<String>, bool) {
+        let told = self.base_url(at, table, "accounts_url");
+        let host =
+            api_url.strip_prefix("https://").unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
+        let twilio = host.ends_with(".twilio.com").then(|| "https://accounts.twilio.com".to_owned());
+        let accounts_url = told.or(twilio);
+        let wanted = self.boolean(table, "consent_sync");
+        let why_not = match (&accounts_url, channel) {
+            (_, Channel::WhatsApp) => Some("no upstream takes that for WhatsApp, its SMS line does"),
+            (None, Channel::Sms) => Some("`api_url` is not Twilio's: write `accounts_url` too"),
+            (Some(_), Channel::Sms) => None,
+        };
+        if let (Some(why), Some(true)) = (why_not, wanted) {
+            self.fault(place(at, table, "consent_sync"), format!("`consent_sync` cannot be: {why}"));
+        }
+        (accounts_url, why_not.is_none() && wanted.unwrap_or(true))
     }
 
     fn credentials(&mut self, at: usize, table: &DeTable<'_>) -> (Option<(String, Secret)>, Option<Secret>) {
@@ -223,6 +258,13 @@ impl Reader<'_> {
 }
 
 impl UpstreamLine {
+    /// For whom consent is told: the messaging service that texts leave by, or the number. `None`: it is not told.
+    #[must_use]
+    pub fn consent_sender(&self) -> Option<String> {
+        let sender = self.messaging_service.clone().unwrap_or_else(|| self.number.to_string());
+        self.consent_sync.then_some(sender)
+    }
+
     /// The cost of one text in thousandths of a cent; a silly one is cut off at a dollar.
     #[must_use]
     pub fn cost_millicents(&self) -> u32 {

@@ -107,3 +107,46 @@ fn a_number_is_of_one_line_in_each_channel() {
     let faults = parse(&file("sms"), None).unwrap_err();
     assert_eq!(faults[0].message, "line `b` has the same number as line `a`");
 }
+
+#[test]
+fn consent_is_told_to_twilio_and_to_nobody_else_unless_the_file_says_where() {
+    let (_file, path) = secret();
+    let number = "+12065550199".to_owned();
+    let line = |more: &str| {
+        let text = format!(
+            "[[shop]]\nid = \"main\"\n[[line]]\nid = \"tw\"\nkind = \"twilio\"\naccount = \"{ACCOUNT}\"\n\
+             auth_token_file = \"{path}\"\nnumber = \"{number}\"\n{more}"
+        );
+        parse(&text, None)
+    };
+    let told = |more: &str| {
+        let line = line(more).unwrap().upstreams.remove(0);
+        (line.accounts_url.clone(), line.consent_sender())
+    };
+    let twilio = Some("https://accounts.twilio.com".to_owned());
+    assert_eq!(told(""), (twilio.clone(), Some(number.clone())));
+    assert_eq!(
+        told("api_url = \"https://api.dublin.ie1.twilio.com\"\n"),
+        (twilio.clone(), Some(number.clone()))
+    );
+    assert_eq!(told("consent_sync = false\n").1, None);
+    assert_eq!(told("channel = \"whatsapp\"\n").1, None);
+    let service = "MG00000000000000000000000000000001";
+    assert_eq!(told(&format!("messaging_service = \"{service}\"\n")).1.as_deref(), Some(service));
+    assert_eq!(told("api_url = \"https://api.carrier.example\"\n"), (None, None));
+    assert_eq!(told("api_url = \"https://twilio.com.example\"\n"), (None, None));
+    let elsewhere = "api_url = \"https://api.carrier.example\"\naccounts_url = \"http://[::1]:8091/\"\n";
+    assert_eq!(told(elsewhere), (Some("http://[::1]:8091".to_owned()), Some(number.clone())));
+    for (more, at, words) in [
+        ("consent_sync = 1\n", 9, "consent_sync"),
+        ("accounts_url = \"http://accounts.twilio.com\"\n", 9, "`accounts_url` must begin with https://"),
+        ("channel = \"whatsapp\"\nconsent_sync = true\n", 10, "no upstream takes that for WhatsApp"),
+        ("api_url = \"https://a.example\"\nconsent_sync = true\n", 10, "write `accounts_url` too"),
+        ("consents_sync = true\n", 9, "did you mean `consent_sync`?"),
+    ] {
+        let faults = line(more).unwrap_err();
+        assert_eq!(faults.len(), 1, "{faults:#?}");
+        assert_eq!(faults[0].line, at, "{more}");
+        assert!(faults[0].message.contains(words), "{faults:#?}");
+    }
+}

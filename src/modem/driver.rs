@@ -265,6 +265,7 @@ impl Driver {
             | LineEvent::Posted { .. }
             | LineEvent::Found { .. }
             | LineEvent::Status(_)
+            | LineEvent::Consents { .. }
             | LineEvent::Media { .. } => {}
         }
     }

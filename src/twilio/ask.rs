@@ -1,8 +1,9 @@
 //! What the line's machine and its driver say to each other. No meaning: that is in `line`.
 
 use super::client::{Answer, Download, DownloadError, RequestError};
+use super::consents::Bulk;
 use super::rest::{Listing, Message, MessagePage};
-use crate::types::{LineEvent, MediaLink, Post};
+use crate::types::{ConsentItem, LineEvent, MediaLink, Post};
 
 /// One request. Numbers go up and never come again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,6 +24,8 @@ pub(super) enum Ask {
     Create(Box<Post>),
     /// A file.
     Download(String),
+    /// Who wants texts.
+    Consents(Vec<ConsentItem>),
 }
 
 /// What it answered.
@@ -36,6 +39,8 @@ pub(super) enum Reply {
     Message(Box<Result<Answer<Message>, RequestError>>),
     /// [`Ask::Download`].
     File(Result<Download, DownloadError>),
+    /// [`Ask::Consents`].
+    Consents(Result<Answer<Bulk>, RequestError>),
 }
 
 impl Reply {
@@ -47,6 +52,7 @@ impl Reply {
             Ask::Media(_) => Self::Media(Err(lost)),
             Ask::Message(_) | Ask::Create(_) => Self::Message(Box::new(Err(lost))),
             Ask::Download(_) => Self::File(Err(lost.into())),
+            Ask::Consents(_) => Self::Consents(Err(lost)),
         }
     }
 }

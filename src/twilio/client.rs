@@ -30,6 +30,8 @@ pub enum Product {
     Api,
     /// `studio_url`: Studio v2.
     Studio,
+    /// `accounts_url`: who wants texts.
+    Accounts,
 }
 
 /// A good answer, 2xx.
@@ -112,6 +114,7 @@ pub struct Client {
     password: Secret,
     api: Url,
     studio: Url,
+    accounts: Option<Url>,
     reads: reqwest::Client,
     /// No connection is used twice: one that is closed just then would leave it unknown whether the request was read.
     writes: reqwest::Client,
@@ -137,7 +140,9 @@ impl Client {
             (None, None) => return Err("there is neither an API key nor the account's token".to_owned()),
         };
         let (api, studio) = (base(&line.api_url)?, base(&line.studio_url)?);
-        let tls = [&api, &studio].iter().any(|url| url.scheme() == "https");
+        let accounts = line.accounts_url.as_deref().map(base).transpose()?;
+        let tls = [Some(&api), Some(&studio), accounts.as_ref()];
+        let tls = tls.into_iter().flatten().any(|url| url.scheme() == "https");
         let build = |idle: usize| {
             let builder = http::client(CONNECT, tls)
                 .timeout(TOTAL)
@@ -147,7 +152,7 @@ impl Client {
             builder.build().map_err(reason)
         };
         let (reads, writes) = (build(2)?, build(0)?);
-        Ok(Self { account: line.account.clone(), user, password, api, studio, reads, writes })
+        Ok(Self { account: line.account.clone(), user, password, api, studio, accounts, reads, writes })
     }
 
     /// `AC` and 32 hex digits.
@@ -193,7 +198,7 @@ impl Client {
         product: Product,
         uri: &str,
     ) -> Result<Answer<T>, RequestError> {
-        let base = self.base(product);
+        let base = self.base(product)?;
         let url = match uri.strip_prefix('/') {
             Some(_) => self.url(product, uri)?,
             None => Url::parse(uri).ok().filter(|url| url.origin() == base.origin()).ok_or_else(elsewhere)?,
@@ -281,16 +286,17 @@ impl Client {
         (target.scheme() == "https" || (self.api.scheme() == "http" && is_here(&target))).then_some(target)
     }
 
-    fn base(&self, product: Product) -> &Url {
+    fn base(&self, product: Product) -> Result<&Url, RequestError> {
         match product {
-            Product::Api => &self.api,
-            Product::Studio => &self.studio,
+            Product::Api => Ok(&self.api),
+            Product::Studio => Ok(&self.studio),
+            Product::Accounts => self.accounts.as_ref().ok_or_else(elsewhere),
         }
     }
 
     /// Below the base URL and on no other host, whatever the path says.
     fn url(&self, product: Product, path: &str) -> Result<Url, RequestError> {
-        let base = self.base(product);
+        let base = self.base(product)?;
         let url = Url::parse(&format!("{}{path}", base.as_str().trim_end_matches('/'))).ok();
         url.filter(|url| path.starts_with('/') && url.origin() == base.origin()).ok_or_else(elsewhere)
     }

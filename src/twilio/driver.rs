@@ -135,6 +135,7 @@ impl Alarm {
             | LineEvent::Posted { .. }
             | LineEvent::Found { .. }
             | LineEvent::Status(_)
+            | LineEvent::Consents { .. }
             | LineEvent::Media { .. } => Level::DEBUG,
         }
     }
@@ -277,6 +278,7 @@ impl Driver {
             | LineEvent::Posted { .. }
             | LineEvent::Found { .. }
             | LineEvent::Status(_)
+            | LineEvent::Consents { .. }
             | LineEvent::Media { .. } => {}
         }
     }
@@ -290,6 +292,7 @@ async fn answer(client: &Client, line: &UpstreamLine, ask: Ask) -> Reply {
         Ask::Message(sid) => Reply::Message(Box::new(client.message(&sid).await)),
         Ask::Create(post) => Reply::Message(Box::new(client.create_message(line, &post).await)),
         Ask::Download(url) => Reply::File(client.download(&url, line.max_media).await),
+        Ask::Consents(items) => Reply::Consents(client.tell_consents(line, &items).await),
     }
 }
 

@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::ask::{Action, Ask, Reply, Ticket};
 use super::chance::Chance;
 use super::client::{ApiError, RequestError};
+use super::consents::Consents;
 use super::posting::Posting;
 use super::reading::Reads;
 use crate::config::UpstreamLine;
 use crate::types::{
-    Channel, LineCommand, LineEvent, LineState, MediaResult, Mono, Now, PhoneNumber, PostResult, PostsFound,
-    Registration, SendResult, Wall,
+    Channel, LineCommand, LineEvent, LineId, LineState, MediaResult, Mono, Now, PhoneNumber, PostResult,
+    PostsFound, Registration, SendResult, Wall,
 };
 
 /// After a text in or out the box asks often for so long.
@@ -34,6 +35,7 @@ const REFUSED: (Duration, Duration) = (Duration::from_secs(400), Duration::from_
 /// Whose number, and how often it is asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Setup {
+    pub(super) id: LineId,
     pub(super) account: String,
     pub(super) number: PhoneNumber,
     pub(super) channel: Channel,
@@ -50,6 +52,7 @@ impl Setup {
         let host = super::client::base(&line.api_url).ok().and_then(|url| url.host_str().map(str::to_owned));
         let host = host.unwrap_or_default();
         Self {
+            id: line.id.clone(),
             account: line.account.clone(),
             number: line.number.clone(),
             channel: line.channel,
@@ -105,6 +108,7 @@ pub(super) struct Line {
     tickets: u64,
     pub(super) reads: Reads,
     pub(super) posting: Posting,
+    pub(super) consents: Consents,
     trouble: Option<Trouble>,
     /// Tries since it went down.
     tries: u32,
@@ -125,6 +129,7 @@ impl Line {
             tickets: 0,
             reads: Reads::default(),
             posting: Posting::default(),
+            consents: Consents::default(),
             trouble: None,
             tries: 0,
             needs: None,
@@ -146,6 +151,7 @@ impl Line {
             LineCommand::Find { message, post, since } => self.find(message, post, since),
             LineCommand::Track { sid, since } => self.reads.tracks.add(&sid, now.wall.since(since), now.mono),
             LineCommand::Fetch { message, number, url } => self.fetch(message, number, url),
+            LineCommand::Consents { batch, items } => self.tell_consents(batch, items),
             LineCommand::Send { part, .. } => {
                 let why = "this line takes texts whole, not as PDUs".to_owned();
                 self.tell(LineEvent::SendDone { part, result: SendResult::NotTried { why } });
@@ -163,6 +169,8 @@ impl Line {
             self.post_done(ticket, *answer, now);
         } else if let Reply::File(file) = reply {
             self.fetch_done(ticket, file);
+        } else if let Reply::Consents(answer) = reply {
+            self.consents_done(ticket, answer);
         }
         self.pump(now);
     }
@@ -354,6 +362,7 @@ impl Line {
         for (message, number) in fetches {
             self.tell(LineEvent::Media { message, number, result: MediaResult::Later { why: why() } });
         }
+        self.let_consents_go(&why());
     }
 
     /// Ends what was to end, when nothing is under way any more or it took too long.

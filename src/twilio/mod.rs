@@ -7,6 +7,7 @@ mod ask;
 mod chance;
 mod check;
 mod client;
+mod consents;
 pub mod desk;
 mod driver;
 pub mod fields;
@@ -31,5 +32,6 @@ mod tests;
 
 pub use check::{Finding, check};
 pub use client::{Answer, ApiError, Client, Download, DownloadError, Product, RequestError, base};
+pub use consents::{Bulk, BulkItem};
 pub use driver::run;
 pub use rest::{Listing, Message, MessagePage, OwnedNumber, address, plain, post_result, status_url};

@@ -1,6 +1,7 @@
 //! A line against an upstream that is a model (virtual time, every fault, many seeds), and over real sockets against
 //! the simulator.
 
+mod consents;
 mod machine;
 mod sockets;
 mod world;
@@ -24,6 +25,8 @@ fn line(api_url: &str) -> UpstreamLine {
         messaging_service: None,
         api_url: api_url.to_owned(),
         studio_url: api_url.to_owned(),
+        accounts_url: Some(api_url.to_owned()),
+        consent_sync: true,
         public_url: None,
         poll: Duration::from_millis(50),
         poll_idle: Duration::from_millis(100),

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    MediaResult, MessageId, PartId, PhoneNumber, Post, PostResult, PostStatus, PostsFound, UpstreamText, Wall,
+    ConsentItem, ConsentsAnswer, MediaResult, MessageId, PartId, PhoneNumber, Post, PostResult, PostStatus,
+    PostsFound, UpstreamText, Wall,
 };
 
 /// Where the modem keeps a message: `+CPMS` memory (3GPP TS 27.005 §3.2.2), or nowhere.
@@ -211,6 +212,13 @@ pub enum LineEvent {
         /// What became of it.
         result: MediaResult,
     },
+    /// The answer to [`LineCommand::Consents`].
+    Consents {
+        /// As told.
+        batch: u64,
+        /// What became of them.
+        answer: ConsentsAnswer,
+    },
 }
 
 /// What a line is told. At most one [`LineCommand::Send`] is under way at a time.
@@ -268,5 +276,13 @@ pub enum LineCommand {
         number: u8,
         /// Where.
         url: String,
+    },
+    /// Tell the upstream who wants texts from this number. Its last word on each person counts; to tell it twice is
+    /// harmless. At most one is under way.
+    Consents {
+        /// To be given back.
+        batch: u64,
+        /// Up to [`super::CONSENTS_MOST`], a person once.
+        items: Vec<ConsentItem>,
     },
 }

@@ -3,6 +3,7 @@
 
 mod call;
 mod chance;
+mod consents;
 mod deadlines;
 mod dtmf;
 pub mod gsm7;
@@ -22,6 +23,7 @@ pub use call::{
     NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
 };
 pub use chance::SplitMix64;
+pub use consents::{CONSENTS_MOST, ConsentItem, ConsentRefused, ConsentSource, ConsentsAnswer};
 pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
 pub use id::{

@@ -302,6 +302,7 @@ impl World {
                 Ask::Media(_) => Reply::Media(Err(error)),
                 Ask::Message(_) | Ask::Create(_) => Reply::Message(Box::new(Err(error))),
                 Ask::Download(_) => Reply::File(Err(error.into())),
+                Ask::Consents(_) => Reply::Consents(Err(error)),
             },
         };
         self.replies.insert((self.now + late, ticket), reply);
@@ -359,6 +360,7 @@ impl World {
                 Reply::Message(Box::new(Ok(Answer { status: 201, body: self.json(&kept), at })))
             }
             Ask::Download(_) => unreachable!("no file is asked for here"),
+            Ask::Consents(_) => unreachable!("nobody is told of here"),
         }
     }
 
