@@ -81,6 +81,8 @@ impl World {
             messaging_service: None,
             api_url: self.twilio.url(),
             studio_url: self.twilio.url(),
+            accounts_url: None,
+            consent_sync: false,
             public_url: Some(self.public_url()),
             poll: Duration::from_secs(1),
             poll_idle: Duration::from_secs(1),

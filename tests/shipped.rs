@@ -15,16 +15,26 @@ fn shipped(path: &str) -> String {
 /// What every key that names a file is pointed at: a secret, a certificate and a key at once.
 const SECRET: &str = "1234\n-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\n";
 /// Of two keys that say the same, one.
-const NO_CREDENTIALS: [&str; 6] = [
+const NO_CREDENTIALS: [&str; 8] = [
     "token_credential",
+    "api_secret_credential",
+    "auth_token_credential",
     "pin_credential",
     "password_credential",
     "certificate_key_credential",
     "secret_credential",
     "imei",
 ];
-const NO_FILES: [&str; 6] =
-    ["token_file", "pin_file", "password_file", "certificate_key_file", "secret_file", "port"];
+const NO_FILES: [&str; 8] = [
+    "token_file",
+    "api_secret_file",
+    "auth_token_file",
+    "pin_file",
+    "password_file",
+    "certificate_key_file",
+    "secret_file",
+    "port",
+];
 
 /// The example with every commented key in force. Where two say the same, `instead` is the one that is left out.
 fn all_keys(instead: &[&str], secret: &Path) -> String {
@@ -57,9 +67,17 @@ fn the_example_configuration_is_read_as_it_is() {
 #[test]
 fn the_example_configuration_is_read_with_every_key_in_force() {
     let directory = tempfile::tempdir().expect("a directory");
-    for name in
-        ["dealer-token", "sim1-pin", "trunk-password", "phone-front", "sip-key", "webhook-crm", "secret"]
-    {
+    for name in [
+        "twilio-secret",
+        "twilio-token",
+        "dealer-token",
+        "sim1-pin",
+        "trunk-password",
+        "phone-front",
+        "sip-key",
+        "webhook-crm",
+        "secret",
+    ] {
         fs::write(directory.path().join(name), SECRET).expect("a file");
     }
     for instead in [NO_CREDENTIALS, NO_FILES] {
@@ -105,8 +123,12 @@ fn the_example_configuration_names_every_key_and_its_default() {
     };
     assert_eq!(calls(&shown), calls(&default));
     let raw = shipped("firmware-config/backroom.toml");
+    let twilio_line = &shown.upstreams[0];
+    assert_eq!((twilio_line.poll, twilio_line.poll_idle), (Duration::from_secs(5), Duration::from_secs(30)));
+    assert!(twilio_line.consent_sync && (twilio_line.cost - 1.0).abs() < f64::EPSILON, "{twilio_line:?}");
     // Every key that the file knows: each misspelt one is answered with the list.
     let sip = "[[line]]\nkind = \"sip\"";
+    let twilio = "[[line]]\nkind = \"twilio\"";
     for table in [
         "",
         "[storage]",
@@ -114,6 +136,7 @@ fn the_example_configuration_names_every_key_and_its_default() {
         "[[shop]]\n[shop.dealer]",
         "[[line]]",
         sip,
+        twilio,
         "[[phone]]",
         "[sip]",
         "[media]",

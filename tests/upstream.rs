@@ -4,6 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
+#[path = "upstream/consents.rs"]
+mod consents;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
@@ -71,7 +74,7 @@ impl Shop {
             "[storage]\npath = {:?}\n[[shop]]\nid = \"main\"\n[shop.settings]\nshop.name = \"Green Valley\"\n\
              {QUICK}{settings}\n{lines}\n[[line]]\nid = \"twilio\"\nkind = \"twilio\"\naccount = {account:?}\n\
              auth_token_file = {token:?}\nnumber = {NUMBER:?}\napi_url = {url:?}\nstudio_url = {url:?}\n\
-             public_url = \"http://{web}\"\npoll = 0.5\npoll_idle = 0.5\n{more}\n[web]\nlisten = \"{web}\"\n",
+             accounts_url = {url:?}\npublic_url = \"http://{web}\"\npoll = 0.5\npoll_idle = 0.5\n{more}\n[web]\nlisten = \"{web}\"\n",
             dir.path().join("data"),
         );
         std::fs::write(dir.path().join("backroom.toml"), config).unwrap();

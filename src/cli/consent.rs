@@ -14,6 +14,7 @@ use crate::config::{Config, ShopConfig};
 use crate::daemon::control::{self, Ask};
 use crate::daemon::core::{ConsentAsk, IMPORT_MOST, Imported};
 use crate::messaging::ledger::{self, Act, Entry, Head, Origin, Scope, Standing, Topic};
+use crate::store::ConsentsToldRow;
 use crate::types::{LineId, PhoneNumber, Wall};
 
 /// Longest words or proof of one entry, in characters.
@@ -32,7 +33,7 @@ pub(super) enum Consent {
         #[arg(long)]
         shop: Option<String>,
     },
-    /// Everything that one person ever said, oldest first
+    /// Everything that one person ever said, oldest first, and which upstreams have been told
     Show {
         /// Their number.
         person: String,
@@ -40,7 +41,7 @@ pub(super) enum Consent {
         #[arg(long)]
         shop: Option<String>,
     },
-    /// Follow the chain: whether anything was changed, moved, or cut off
+    /// Follow the chain: whether anything was changed, moved, or cut off; and up to where upstreams have been told
     Verify {
         /// Take the ledger as it is now for the right one, and let marketing go on: say why
         #[arg(long, value_name = "WHY")]
@@ -150,8 +151,9 @@ pub(super) fn run(config: &Config, command: Consent) -> Result<(), String> {
         Consent::Show { person, shop } => {
             let shop = choose_shop(config, shop.as_deref())?;
             let person = number(&person)?;
+            let told = told(config, shop)?;
             for entry in entries(config, shop, Some(&person))? {
-                println!("{}", shown(&entry));
+                println!("{}", shown(&entry, &told));
             }
             Ok(())
         }
@@ -200,8 +202,19 @@ fn entries(config: &Config, shop: &ShopConfig, of: Option<&PhoneNumber>) -> Resu
     Ok(rows.into_iter().map(|row| row.entry).collect())
 }
 
-fn shown(entry: &Entry) -> Value {
+/// Up to which entry each upstream was told. A database that no box of this version has opened yet knows of none.
+fn told(config: &Config, shop: &ShopConfig) -> Result<Vec<ConsentsToldRow>, String> {
+    let syncs = |row: &ConsentsToldRow| {
+        let mut lines = config.upstreams.iter();
+        lines.any(|l| l.id == row.line && l.consent_sender().as_ref() == Some(&row.sender))
+    };
+    let rows = reader(config)?.consents_told(&shop.id).unwrap_or_default();
+    Ok(rows.into_iter().filter(syncs).collect())
+}
+
+fn shown(entry: &Entry, told: &[ConsentsToldRow]) -> Value {
     let s = &entry.statement;
+    let told: Vec<&LineId> = told.iter().filter(|row| row.entry >= entry.seq).map(|row| &row.line).collect();
     json!({
         "entry": entry.seq,
         "at": s.at.rfc3339(),
@@ -211,6 +224,7 @@ fn shown(entry: &Entry) -> Value {
         "words": s.words,
         "origin": s.origin,
         "proof": s.proof,
+        "known_to": told,
     })
 }
 
@@ -263,6 +277,9 @@ fn verify(config: &Config, shop: &ShopConfig) -> Result<(), String> {
         head.seq,
         head.link
     );
+    for row in told(config, shop)? {
+        println!("line {}: its upstream has been told up to entry {}", row.line, row.entry);
+    }
     Ok(())
 }
 

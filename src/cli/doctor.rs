@@ -331,11 +331,35 @@ fn line_state(shop: &str, line: &str, state: &Value, report: &mut Report) {
                 report
                     .note(&format!("{name}: {} texts in doubt are being looked for", under_way("in_doubt")));
             }
+            consents(&name, &state["consents"], report);
             return;
         }
         report.fine(&format!("{name}: up, {} {operator}, {} dBm", text("registration"), state["signal_dbm"]));
     } else {
         report.wrong(&format!("{name}: down: {}", text("why_down")));
+    }
+}
+
+/// Who wants texts, as the upstream has been told.
+fn consents(name: &str, told: &Value, report: &mut Report) {
+    let count = |key: &str| told[key].as_u64().unwrap_or(0);
+    if told.is_null() {
+        return;
+    }
+    if let Some(why) = told["no_access"].as_str() {
+        report.note(&format!("{name}: {why}: STOPs that came another way are the box's alone"));
+    } else {
+        report.fine(&format!(
+            "{name}: its upstream knows who said STOP, up to entry {}; {} people are still to be told",
+            count("told_to"),
+            count("waiting")
+        ));
+    }
+    if count("refused") > 0 {
+        report.note(&format!(
+            "{name}: what {} people said was not taken there since the start; the journal says why",
+            count("refused")
+        ));
     }
 }
 

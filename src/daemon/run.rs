@@ -296,6 +296,7 @@ fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
         priority: u16::MAX,
         cost: line.cost_millicents(),
         number: Some(line.number.clone()),
+        consents_as: line.consent_sender(),
     });
     modems.chain(upstreams).collect()
 }

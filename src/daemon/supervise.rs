@@ -9,7 +9,8 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::types::{
-    LineCommand, LineEvent, LineId, MediaResult, MessageId, PartId, PostResult, PostsFound, SendResult, Wall,
+    ConsentsAnswer, LineCommand, LineEvent, LineId, MediaResult, MessageId, PartId, PostResult, PostsFound,
+    SendResult, Wall,
 };
 
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ struct Owed {
     posts: BTreeMap<MessageId, u32>,
     looks: BTreeSet<MessageId>,
     files: BTreeSet<(MessageId, u8)>,
+    /// Who wants texts: the batch.
+    consents: Option<u64>,
     /// From when on texts are told, once that was said.
     resume: Option<Option<Wall>>,
     /// Texts at an upstream that are followed, and since when.
@@ -53,6 +56,7 @@ impl Owed {
             LineCommand::Fetch { message, number, .. } => {
                 self.files.insert((message.clone(), *number));
             }
+            LineCommand::Consents { batch, .. } => self.consents = Some(*batch),
             LineCommand::Resume(from) => self.resume = Some(*from),
             LineCommand::Track { sid, since } => {
                 if self.tracked.len() < TRACKED_MOST {
@@ -84,6 +88,7 @@ impl Owed {
             LineEvent::Media { message, number, .. } => {
                 self.files.remove(&(message.clone(), *number));
             }
+            LineEvent::Consents { .. } => self.consents = None,
             // Everything before it is on its way to the disk, in order.
             LineEvent::Cursor(at) => self.resume = Some(Some(*at)),
             LineEvent::Status(status) if status.status.is_final() => {
@@ -122,6 +127,10 @@ impl Owed {
         for (message, number) in std::mem::take(&mut self.files) {
             last.push(LineEvent::Media { message, number, result: MediaResult::Later { why: why() } });
         }
+        if let Some(batch) = self.consents.take() {
+            let answer = ConsentsAnswer::Later { why: why(), pause: None };
+            last.push(LineEvent::Consents { batch, answer });
+        }
         last
     }
 }
@@ -143,6 +152,7 @@ fn not_tried(command: LineCommand) -> Option<LineEvent> {
         | LineCommand::Resume(_)
         | LineCommand::Find { .. }
         | LineCommand::Track { .. }
+        | LineCommand::Consents { .. }
         | LineCommand::Fetch { .. } => None,
     }
 }

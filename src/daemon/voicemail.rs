@@ -166,6 +166,8 @@ mod tests {
             messaging_service: None,
             api_url: "http://127.0.0.1:1".to_owned(),
             studio_url: "http://127.0.0.1:1".to_owned(),
+            accounts_url: None,
+            consent_sync: false,
             public_url: None,
             poll: Duration::from_secs(5),
             poll_idle: Duration::from_secs(30),

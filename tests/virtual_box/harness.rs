@@ -89,6 +89,7 @@ pub(crate) fn upstream(id: &str, channel: Channel) -> LineSetup {
         priority: u16::MAX,
         cost: 1000,
         number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
+        consents_as: None,
     }
 }
 
@@ -363,6 +364,10 @@ impl VirtualBox {
     /// What the technician's file says from the next start on.
     pub(crate) fn plan(&mut self) -> &mut ShopPlan {
         &mut self.plans[0]
+    }
+
+    pub(crate) fn is_unplugged(&self, line: &LineId) -> bool {
+        self.unplugged.contains(line)
     }
 
     pub(crate) fn plug_in(&mut self, line: &LineId) {

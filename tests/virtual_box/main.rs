@@ -7,6 +7,7 @@ mod blocked;
 mod calls;
 mod cloud;
 mod consent;
+mod consents_told;
 mod conversations;
 mod dealer_sim;
 mod events;

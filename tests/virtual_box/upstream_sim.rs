@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use backroom::types::{
-    Channel, Delivery, FoundPost, LineCommand, LineEvent, LineId, MediaResult, Now, PhoneNumber, Post,
-    PostResult, PostStatus, PostsFound, UpstreamText, Wall,
+    Channel, ConsentItem, ConsentsAnswer, Delivery, FoundPost, LineCommand, LineEvent, LineId, MediaResult,
+    Now, PhoneNumber, Post, PostResult, PostStatus, PostsFound, UpstreamText, Wall,
 };
 use serde_json::Map;
 
@@ -24,6 +24,15 @@ pub(crate) enum Fate {
     /// 429, to be tried again after so many seconds.
     Busy(u32),
     Refused(u32),
+}
+
+/// What becomes of what it is told of who wants texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TellFate {
+    /// Taken, and the answer is lost.
+    Lost,
+    /// Not taken, and nobody can tell.
+    Undone,
 }
 
 /// A text that the upstream took.
@@ -51,6 +60,11 @@ pub(crate) struct SimUpstream {
     pub(crate) opted_out: BTreeSet<String>,
     /// Whom it was asked to text, whatever came of it.
     pub(crate) tried: Vec<String>,
+    /// What it was told of who wants texts, whatever came of it.
+    pub(crate) told: Vec<(String, bool)>,
+    pub(crate) tell_fates: VecDeque<TellFate>,
+    /// It lets nobody tell.
+    pub(crate) closed: bool,
     resumed: Option<Option<Wall>>,
 }
 
@@ -144,7 +158,38 @@ impl SimUpstream {
                 };
                 vec![LineEvent::Media { message, number, result }]
             }
+            LineCommand::Consents { batch, items } => {
+                let answer = match away {
+                    true => ConsentsAnswer::Later { why: "the line is not up".into(), pause: None },
+                    false => self.take_consents(&items),
+                };
+                vec![LineEvent::Consents { batch, answer }]
+            }
             other => panic!("an upstream is told {other:?}"),
+        }
+    }
+
+    fn take_consents(&mut self, items: &[ConsentItem]) -> ConsentsAnswer {
+        self.told.extend(items.iter().map(|item| (item.person.to_string(), item.welcome)));
+        if self.closed {
+            return ConsentsAnswer::Closed { why: "403".into() };
+        }
+        let fate = self.tell_fates.pop_front();
+        if fate != Some(TellFate::Undone) {
+            for item in items {
+                let person = item.person.to_string();
+                if item.welcome {
+                    self.opted_out.remove(&person)
+                } else {
+                    self.opted_out.insert(person)
+                };
+            }
+        }
+        match fate {
+            None => ConsentsAnswer::Taken(Vec::new()),
+            Some(TellFate::Lost | TellFate::Undone) => {
+                ConsentsAnswer::Later { why: "no answer came".into(), pause: None }
+            }
         }
     }
 

@@ -4,9 +4,12 @@
 //! - [`Shop::refused`] is asked when a text is put down, when its turn comes, and when the line asks for it. Nothing
 //!   leaves by another way, staff's texts included; who wanted it sent is told why it was not.
 //! - STOP by a text is about the shop; an upstream's refusal (Twilio 21610) is about the number that it is for. START
-//!   lifts all but what other upstreams than the one that brought it still hold: there is no way to lift those but
-//!   START to that number, and the person is told so. The box cannot set a block at Twilio either; it needs none there,
-//!   because its own gate comes first.
+//!   lifts all but what other upstreams than the one that brought it still hold. Those that can be told lift theirs when
+//!   they are ([`super::consents_told`]); for the others there is no way but START to that number, and the person is
+//!   told so.
+//! - The box's own gate comes first and needs no block at Twilio. One is set there all the same, since Twilio has a way
+//!   for it (its Consent Management API): the number is not the box's alone, and other software that sends by it, a
+//!   campaign tool or an old Studio flow, asks Twilio and not the box.
 //! - Where an upstream answers STOP, START and HELP itself (Twilio does on its numbers, `OptOutType` says so on the rest)
 //!   the box enters what was said and adds nothing.
 //! - A text that is for no whole number (a short code, seven digits, a number with something before it) goes to nobody
@@ -20,11 +23,12 @@
 //! Deliberately absent: what the words are (`messaging::keywords`), when offers go (`offers`), commands
 //! (`consent_commands`).
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
 use super::Cx;
+use super::consents_told::Tellings;
 use super::inbound::Text;
 use super::lines::Line;
 use super::shop::{Shop, readable};
@@ -95,6 +99,7 @@ pub(super) struct Consent {
     pub(super) broken: Option<Broken>,
     /// The newest thing that each person said against texts.
     against: HashMap<PhoneNumber, Wall>,
+    pub(super) tellings: Tellings,
     stops: BTreeMap<PhoneNumber, Stop>,
     asked: BTreeMap<PhoneNumber, Asked>,
     /// The texts that said STOP or START: who brings one of them again, years later, has said nothing.
@@ -110,6 +115,7 @@ impl Consent {
             people: BTreeMap::new(),
             broken: None,
             against: HashMap::new(),
+            tellings: Tellings::new(),
             stops: BTreeMap::new(),
             asked: BTreeMap::new(),
             texts: HashSet::new(),
@@ -120,7 +126,9 @@ impl Consent {
     fn take(&mut self, entry: &Entry) {
         let s = &entry.statement;
         self.head = entry.head();
-        self.people.entry(s.subject.clone()).or_default().apply(entry);
+        let standing = self.people.entry(s.subject.clone()).or_default();
+        standing.apply(entry);
+        self.tellings.values_mut().for_each(|telling| telling.entered(entry, standing));
         if s.origin == Origin::Text && matches!(s.act, Act::Block | Act::Unblock) {
             self.texts.insert(s.proof.clone());
         }
@@ -165,6 +173,7 @@ impl Shop {
         let from = kept.map(|k| k.from).or(first).unwrap_or_else(|| Head::beginning(&own));
         let missing = kept.map(|k| k.missing.clone()).unwrap_or_default();
         let whole: Vec<Entry> = entries.iter().chain(&missing).cloned().collect();
+        self.load_tellings(snapshot, whole.last().map_or(0, |e| e.seq));
         for entry in &whole {
             self.consent.take(entry);
         }
@@ -187,6 +196,8 @@ impl Shop {
             }
         }
         self.enter_what_was_said_before(cx, snapshot);
+        let newest = self.consent.head.seq;
+        self.consent.tellings.values_mut().for_each(|telling| telling.begin_behind(newest));
         self.consent.aged = cx.now.wall_sure.then_some((cx.now.mono, cx.now.wall));
         cx.timers.set(TimerKey::ConsentAge(own), cx.now.mono + AGE_FIRST);
     }
@@ -398,8 +409,9 @@ impl Shop {
             return;
         }
         let (act, proof) = (Act::Block, text.id.to_string());
-        let statement = self.statement(cx.now, subject, act, text.body.clone(), Origin::Text, proof);
+        let statement = self.statement(cx.now, subject.clone(), act, text.body.clone(), Origin::Text, proof);
         self.block(cx, statement, Some(cx.now.mono), already || self.upstream_answers(text));
+        self.heard_there(text, &subject, true);
     }
 
     /// Enters a block, ends what goes on, drops what waits; one confirmation, unless `quietly`. `said` is when it was
@@ -441,9 +453,8 @@ impl Shop {
     pub(super) fn start(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) {
         self.store_text(cx, text, text.note.clone());
         let Ok(subject) = PhoneNumber::parse(person, None) else { return };
-        let here = text.upstream.as_ref().is_none_or(|told| told.channel == Channel::Sms);
-        let own = self.lines.get(&text.line).and_then(|l| l.number.clone()).filter(|_| here);
-        let held: Vec<PhoneNumber> = self
+        let own = self.started_there(text);
+        let mut held: BTreeSet<PhoneNumber> = self
             .consent
             .people
             .get(&subject)
@@ -455,18 +466,16 @@ impl Shop {
             })
             .collect();
         let Some(lifted) = self.enter_start(cx, text, person) else { return };
+        held.extend(self.still_refused(&subject, own.as_ref()));
         for number in &held {
-            let proof = format!("entry {lifted} lifts no block of an upstream's");
-            let statement =
-                self.statement(cx.now, subject.clone(), Act::Block, String::new(), Origin::Upstream, proof);
-            self.enter(cx, Statement { scope: Scope::Number(number.clone()), ..statement });
+            self.hold_there(cx, &subject, number.clone(), lifted);
         }
         self.consent.stops.remove(&subject);
         if self.upstream_answers(text) {
             return;
         }
         let mut body = start_text(self.settings.text("shop.name"));
-        for number in held {
+        for number in held.iter().filter(|number| !self.is_lifted_from_here(number)) {
             let number = readable(number.as_str());
             body.push_str(&format!(" For texts from {number} too, text START to that number."));
         }
@@ -477,8 +486,10 @@ impl Shop {
     pub(super) fn enter_start(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) -> Option<u64> {
         let subject = PhoneNumber::parse(person, None).ok()?;
         let (words, proof) = (text.body.clone(), text.id.to_string());
-        let statement = self.statement(cx.now, subject, Act::Unblock, words, Origin::Text, proof);
-        Some(self.enter(cx, statement))
+        let statement = self.statement(cx.now, subject.clone(), Act::Unblock, words, Origin::Text, proof);
+        let entry = self.enter(cx, statement);
+        self.heard_there(text, &subject, false);
+        Some(entry)
     }
 
     /// The upstream will not carry texts to this person: somebody said STOP there.

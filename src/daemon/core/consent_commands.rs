@@ -86,15 +86,21 @@ impl Shop {
                 let statement =
                     Statement { scope, ..self.statement(cx.now, subject, act, words, origin, proof) };
                 self.audit_consent(cx, by, "consent entry", &statement);
+                let entry = self.consent.head.seq + 1;
                 match act {
                     Act::Block => self.block(cx, statement, None, true),
                     Act::Unblock | Act::Consent(_) | Act::Withdrawal(_) | Act::Pause | Act::Resume => {
-                        let person = statement.subject.as_str().to_owned();
+                        let subject = statement.subject.clone();
                         self.enter(cx, statement);
-                        self.drop_refused(cx, &person);
+                        if act == Act::Unblock {
+                            for number in self.still_refused(&subject, None) {
+                                self.hold_there(cx, &subject, number, entry);
+                            }
+                        }
+                        self.drop_refused(cx, subject.as_str());
                     }
                 }
-                Ok(json!({ "entry": self.consent.head.seq }))
+                Ok(json!({ "entry": entry }))
             }
             ConsentAsk::Import(lines) => self.import(cx, lines, by),
             ConsentAsk::Accept { why } => {

@@ -86,6 +86,7 @@ impl Shop {
             LineEvent::Media { message, number, result } => {
                 self.media_answered(cx, &message, number, result);
             }
+            LineEvent::Consents { batch, answer } => self.consents_answered(cx, id, batch, answer),
             LineEvent::Prompted { part, attempt } => self.prompted(cx, id, &part, attempt),
             LineEvent::SendDone { part, result } => self.send_done(cx, id, &part, result),
             LineEvent::Freed { slot } => {

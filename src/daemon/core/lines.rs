@@ -43,13 +43,23 @@ pub struct LineSetup {
     pub cost: u32,
     /// Ours on it, when the file says so.
     pub number: Option<PhoneNumber>,
+    /// For which number or service of ours its upstream is told who wants texts; `None`: it is not.
+    pub consents_as: Option<String>,
 }
 
 impl LineSetup {
     /// A SIM in a modem, `priority` of them before it.
     #[must_use]
     pub fn modem(id: LineId, priority: u16) -> Self {
-        Self { id, takes: Takes::Pdus, channel: Channel::Sms, priority, cost: 0, number: None }
+        Self {
+            id,
+            takes: Takes::Pdus,
+            channel: Channel::Sms,
+            priority,
+            cost: 0,
+            number: None,
+            consents_as: None,
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod collisions;
 mod commands;
 mod consent;
 mod consent_commands;
+mod consents_told;
 mod deliveries;
 mod events;
 mod fetching;
@@ -32,6 +33,7 @@ mod runs;
 mod script;
 mod sending;
 mod shop;
+mod telling;
 mod timers;
 mod upstream;
 

@@ -350,6 +350,7 @@ impl Shop {
     }
 
     fn flush(&mut self, cx: &mut Cx<'_>) {
+        self.tell_consents(cx);
         for sid in std::mem::take(&mut cx.dirty_runs) {
             self.flush_run(cx, &sid);
         }
@@ -379,12 +380,19 @@ impl Shop {
             TimerKey::CallClock(_) => self.call_clock(cx),
             TimerKey::Events(_) => self.events_due(cx),
             TimerKey::ConsentAge(_) => self.consent_age(cx),
+            TimerKey::Consents(_, line) => self.consents_due(cx, &line),
         }
     }
 
     pub(super) fn status(&self, now: Mono) -> Value {
-        let lines: Map<String, Value> =
-            self.lines.iter().map(|(id, l)| (id.to_string(), l.status())).collect();
+        let line = |(id, line): (&LineId, &Line)| {
+            let mut status = line.status();
+            if let Some(told) = self.telling_status(id) {
+                status["consents"] = told;
+            }
+            (id.to_string(), status)
+        };
+        let lines: Map<String, Value> = self.lines.iter().map(line).collect();
         let unknown = self.orders.values().filter(|o| o.is_unknown()).count();
         json!({
             "lines": lines,

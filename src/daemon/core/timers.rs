@@ -44,6 +44,8 @@ pub(super) enum TimerKey {
     Events(ShopId),
     /// Consent entries may be old enough to go.
     ConsentAge(ShopId),
+    /// An upstream may be told (again) who wants texts.
+    Consents(ShopId, LineId),
 }
 
 impl TimerKey {
@@ -67,6 +69,7 @@ impl TimerKey {
             | Self::Relay(shop, _)
             | Self::CallClock(shop)
             | Self::Events(shop)
+            | Self::Consents(shop, _)
             | Self::ConsentAge(shop) => shop,
         }
     }
@@ -92,6 +95,7 @@ impl TimerKey {
             Self::CallClock(_) => "the hours of calls",
             Self::Events(_) => "events to be delivered",
             Self::ConsentAge(_) => "old consent entries",
+            Self::Consents(..) => "consent to be told",
         }
     }
 }
