@@ -18,6 +18,8 @@ pub(super) enum Product {
     Studio,
     /// `messaging.twilio.com/v1/Services…`.
     Messaging,
+    /// `content.twilio.com/v1/Content…`.
+    Content,
 }
 
 impl Product {
@@ -26,6 +28,7 @@ impl Product {
             (Self::Api, "/2010-04-01/Accounts/"),
             (Self::Studio, "/v2/Flows"),
             (Self::Messaging, "/v1/Services"),
+            (Self::Content, "/v1/Content"),
         ]
         .into_iter()
         .find_map(|(product, front)| Some((product, path.strip_prefix(front)?)))?;
@@ -39,6 +42,7 @@ impl Product {
             Some("api") => self == Self::Api,
             Some("studio") => self == Self::Studio,
             Some("messaging") => self == Self::Messaging,
+            Some("content") => self == Self::Content,
             Some(other) => !host.contains(".twilio.com") || other.is_empty(),
             None => true,
         }
@@ -86,6 +90,7 @@ impl Asked {
             Some(Product::Api) => below(1).to_owned(),
             Some(Product::Studio) => "Flows".to_owned(),
             Some(Product::Messaging) => "Services".to_owned(),
+            Some(Product::Content) => "Content".to_owned(),
             None => "unknown".to_owned(),
         };
         format!("{} {name}", self.method)

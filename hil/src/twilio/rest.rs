@@ -13,6 +13,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_rustls::rustls::ClientConfig;
 
 use super::asked::{Asked, Product, good, json_error};
+use super::content::contents;
 use super::fault::{self, Fault, Met};
 use super::message::{Refusal, refused};
 use super::number::{bought_in_a_test, numbers};
@@ -229,6 +230,7 @@ fn perform(sim: &mut Sim, asked: &Asked, credentials: Option<&str>) -> Result<Re
         Some(Product::Api) => perform_2010(sim, asked),
         Some(Product::Studio) => flows(sim, asked),
         Some(Product::Messaging) => services(sim, asked),
+        Some(Product::Content) => contents(sim, asked),
         None => Err(asked.missing()),
     }
 }
