@@ -82,6 +82,8 @@ impl World {
             messaging_service: None,
             api_url: self.twilio.url(),
             studio_url: self.twilio.url(),
+            content_url: self.twilio.url(),
+            outside_window: None,
             public_url: Some(self.public_url()),
             poll: Duration::from_secs(1),
             poll_idle: Duration::from_secs(1),

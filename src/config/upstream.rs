@@ -34,6 +34,8 @@ pub struct UpstreamLine {
     pub api_url: String,
     /// `studio_url`; default `https://studio.twilio.com`.
     pub studio_url: String,
+    /// `content_url`; default `https://content.twilio.com`.
+    pub content_url: String,
     /// `public_url`: where the upstream reaches `[web]`, without a slash at the end. Without it the box only polls.
     pub public_url: Option<String>,
     /// `poll`: while somebody writes; default 5 s.
@@ -44,11 +46,14 @@ pub struct UpstreamLine {
     pub overlap: Duration,
     /// `max_media_kib` of one file; default 5120 (Twilio's own bound).
     pub max_media: usize,
+    /// `outside_window`: the id of the `[[template]]` that carries free words when a person's last WhatsApp text is older
+    /// than 24 hours. Without it such texts are refused.
+    pub outside_window: Option<String>,
     /// `cost`: of one text, in cents and fractions, for the choice of line; default 1.0. A modem's is 0.
     pub cost: f64,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 22] = [
     "id",
     "shop",
     "kind",
@@ -63,11 +68,13 @@ const KEYS: [&str; 20] = [
     "messaging_service",
     "api_url",
     "studio_url",
+    "content_url",
     "public_url",
     "poll",
     "poll_idle",
     "overlap",
     "max_media_kib",
+    "outside_window",
     "cost",
 ];
 
@@ -103,10 +110,12 @@ impl Reader<'_> {
         let messaging_service = self.sid(at, table, "messaging_service", "MG");
         let api_url = url(self, "api_url", "https://api.twilio.com");
         let studio_url = url(self, "studio_url", "https://studio.twilio.com");
+        let content_url = url(self, "content_url", "https://content.twilio.com");
         let public_url = self.base_url(at, table, "public_url");
         let overlap = self.seconds_in(table, "overlap", 60, 86_400).unwrap_or(Duration::from_secs(900));
         let max_media =
             self.integer(table, "max_media_kib", 1, 102_400).map_or(5 << 20, |n| n as usize * 1024);
+        let outside_window = self.string(table, "outside_window");
         let cost = self.cost(table).unwrap_or(1.0);
         let line = number.map(|number| UpstreamLine {
             id: id.clone(),
@@ -119,11 +128,13 @@ impl Reader<'_> {
             messaging_service,
             api_url,
             studio_url,
+            content_url,
             public_url,
             poll,
             poll_idle: idle.unwrap_or(Duration::from_secs(30)).max(poll),
             overlap,
             max_media,
+            outside_window,
             cost,
         });
         (id, line)
@@ -156,7 +167,13 @@ impl Reader<'_> {
     }
 
     /// A SID: two letters and 32 hex digits.
-    fn sid(&mut self, at: usize, table: &DeTable<'_>, key: &str, letters: &str) -> Option<String> {
+    pub(super) fn sid(
+        &mut self,
+        at: usize,
+        table: &DeTable<'_>,
+        key: &str,
+        letters: &str,
+    ) -> Option<String> {
         let sid = self.string(table, key)?;
         let digits = sid.strip_prefix(letters).unwrap_or_default();
         if digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -30,6 +30,8 @@ pub enum Product {
     Api,
     /// `studio_url`: Studio v2.
     Studio,
+    /// `content_url`: Content v1.
+    Content,
 }
 
 /// A good answer, 2xx.
@@ -112,6 +114,7 @@ pub struct Client {
     password: Secret,
     api: Url,
     studio: Url,
+    content: Url,
     reads: reqwest::Client,
     /// No connection is used twice: one that is closed just then would leave it unknown whether the request was read.
     writes: reqwest::Client,
@@ -137,6 +140,8 @@ impl Client {
             (None, None) => return Err("there is neither an API key nor the account's token".to_owned()),
         };
         let (api, studio) = (base(&line.api_url)?, base(&line.studio_url)?);
+        let content = base(&line.content_url)?;
+        // Templates live where the messages do.
         let tls = [&api, &studio].iter().any(|url| url.scheme() == "https");
         let build = |idle: usize| {
             let builder = reqwest::Client::builder()
@@ -153,7 +158,7 @@ impl Client {
             builder.build().map_err(reason)
         };
         let (reads, writes) = (build(2)?, build(0)?);
-        Ok(Self { account: line.account.clone(), user, password, api, studio, reads, writes })
+        Ok(Self { account: line.account.clone(), user, password, api, studio, content, reads, writes })
     }
 
     /// `AC` and 32 hex digits.
@@ -291,6 +296,7 @@ impl Client {
         match product {
             Product::Api => &self.api,
             Product::Studio => &self.studio,
+            Product::Content => &self.content,
         }
     }
 

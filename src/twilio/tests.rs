@@ -12,7 +12,7 @@ use crate::types::{Channel, LineId, MessageId, PhoneNumber, Post, ShopId};
 
 const OURS: &str = "+12065550199";
 
-fn line(api_url: &str) -> UpstreamLine {
+pub(super) fn line(api_url: &str) -> UpstreamLine {
     UpstreamLine {
         id: LineId::from("tw"),
         shop: ShopId::from("main"),
@@ -24,6 +24,8 @@ fn line(api_url: &str) -> UpstreamLine {
         messaging_service: None,
         api_url: api_url.to_owned(),
         studio_url: api_url.to_owned(),
+        content_url: api_url.to_owned(),
+        outside_window: None,
         public_url: None,
         poll: Duration::from_millis(50),
         poll_idle: Duration::from_millis(100),

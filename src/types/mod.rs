@@ -4,6 +4,7 @@
 mod call;
 mod deadlines;
 mod dtmf;
+pub mod file;
 pub mod gsm7;
 mod id;
 mod line;
@@ -22,6 +23,7 @@ pub use call::{
 };
 pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
+pub use file::{Enclosed, OwnFile};
 pub use id::{
     CallId, ConversationId, DeviceId, EventId, ExecutionSid, LegId, LineId, MessageId, OrderId, PartId,
     PromptId, ShopId, derive_sid,

@@ -34,6 +34,8 @@ fn line(twilio: &Twilio) -> UpstreamLine {
         messaging_service: None,
         api_url: twilio.url(),
         studio_url: twilio.url(),
+        content_url: twilio.url(),
+        outside_window: None,
         public_url: None,
         poll: Duration::from_secs(5),
         poll_idle: Duration::from_secs(30),

@@ -46,6 +46,8 @@ fn line(id: &str, auth_token: Option<&str>, public_url: Option<&str>) -> Upstrea
         messaging_service: None,
         api_url: "http://127.0.0.1:1".to_owned(),
         studio_url: "http://127.0.0.1:1".to_owned(),
+        content_url: "http://127.0.0.1:1".to_owned(),
+        outside_window: None,
         public_url: public_url.map(str::to_owned),
         poll: Duration::from_secs(5),
         poll_idle: Duration::from_secs(30),
