@@ -69,8 +69,10 @@ impl Reader<'_> {
             }
             let same = |t: &&TemplateConfig| t.sid == template.sid && !t.sid.is_empty();
             if let Some(other) = all.iter().filter(of_shop).find(same) {
-                let text =
-                    format!("template `{}` has the same `content_sid` as template `{}`", template.id, other.id);
+                let text = format!(
+                    "template `{}` has the same `content_sid` as template `{}`",
+                    template.id, other.id
+                );
                 self.fault(place(at, table, "content_sid"), text);
             }
             all.push(template);
@@ -87,18 +89,23 @@ impl Reader<'_> {
             let text = "[[template]] has no `content_sid`: write the one that Twilio shows, HX and 32 digits";
             self.fault(at, text.to_owned());
         }
-        let purposes = [TemplatePurpose::Utility, TemplatePurpose::Marketing, TemplatePurpose::Authentication];
+        let purposes =
+            [TemplatePurpose::Utility, TemplatePurpose::Marketing, TemplatePurpose::Authentication];
         let purposes = purposes.map(|purpose| (purpose.as_str(), purpose));
         let purpose = self.word(table, "purpose", &purposes);
         if !table.contains_key("purpose") {
-            let text = "[[template]] has no `purpose`: write utility, marketing or authentication, as approved";
+            let text =
+                "[[template]] has no `purpose`: write utility, marketing or authentication, as approved";
             self.fault(at, text.to_owned());
         }
         let mut variables: Vec<String> = Vec::new();
         for (at, name) in table.get("variables").map_or_else(Vec::new, |item| self.texts(item, "variables")) {
             let odd = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
             if name.is_empty() || name.contains(odd) || name.starts_with(|c: char| c.is_ascii_digit()) {
-                self.fault(at, format!("`variables`: {name:?} is no name: letters, digits and _, a letter first"));
+                self.fault(
+                    at,
+                    format!("`variables`: {name:?} is no name: letters, digits and _, a letter first"),
+                );
             } else if variables.contains(&name) {
                 self.fault(at, format!("`variables` names {name:?} twice"));
             }

@@ -167,13 +167,7 @@ impl Reader<'_> {
     }
 
     /// A SID: two letters and 32 hex digits.
-    pub(super) fn sid(
-        &mut self,
-        at: usize,
-        table: &DeTable<'_>,
-        key: &str,
-        letters: &str,
-    ) -> Option<String> {
+    pub(super) fn sid(&mut self, at: usize, table: &DeTable<'_>, key: &str, letters: &str) -> Option<String> {
         let sid = self.string(table, key)?;
         let digits = sid.strip_prefix(letters).unwrap_or_default();
         if digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {

@@ -73,7 +73,10 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
     if text.len() != 64 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
         return None;
     }
-    text.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
+    text.as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
 }
 
 #[cfg(test)]
@@ -96,7 +99,8 @@ mod tests {
 
     #[test]
     fn an_address_is_good_for_its_file_and_its_time_alone() {
-        let line = UpstreamLine { public_url: Some("https://shop.example".into()), ..line("http://127.0.0.1:1") };
+        let line =
+            UpstreamLine { public_url: Some("https://shop.example".into()), ..line("http://127.0.0.1:1") };
         let address = address(&line, &file("SM1", 2), NOW).unwrap();
         assert!(address.starts_with("https://shop.example/twilio/tw/file/SM1/2/"), "{address}");
         let (until, seal) = parts(&address);

@@ -363,8 +363,15 @@ fn addresses(line: &UpstreamLine, post: &Post, now: Wall) -> Result<Vec<String>,
     };
     let all: Option<Vec<String>> = post.media.iter().map(address).collect();
     all.ok_or_else(|| {
-        let message = "the line has no `public_url` any more, from which its files could be fetched".to_owned();
-        RequestError::Refused(ApiError { status: 400, code: Some(21620), message, more_info: None, retry_after: None })
+        let message =
+            "the line has no `public_url` any more, from which its files could be fetched".to_owned();
+        RequestError::Refused(ApiError {
+            status: 400,
+            code: Some(21620),
+            message,
+            more_info: None,
+            retry_after: None,
+        })
     })
 }
 

@@ -217,7 +217,14 @@ mod tests {
     fn an_address_is_public_https_unless_a_flow_names_it() {
         assert_eq!(check_link("https://example.com/a.jpg?x=1", false), Ok(()));
         assert_eq!(check_link("http://example.com/a.jpg", true), Ok(()));
-        for bad in ["http://example.com/a", "https://", "https://a@b/c", "https://a/b c", "file:///etc/passwd", "a.jpg"] {
+        for bad in [
+            "http://example.com/a",
+            "https://",
+            "https://a@b/c",
+            "https://a/b c",
+            "file:///etc/passwd",
+            "a.jpg",
+        ] {
             assert!(check_link(bad, false).is_err(), "{bad}");
         }
     }

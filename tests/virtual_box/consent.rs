@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backroom::daemon::core::{Command, ConsentAsk, Imported, LineSetup};
+use backroom::config::{TemplateConfig, TemplatePurpose};
+use backroom::daemon::clock::Clock;
+use backroom::daemon::core::{Command, ConsentAsk, Enclosure, Imported, LineSetup};
 use backroom::messaging::ledger::{Act, Exempt, Origin, Purpose, Scope, Topic};
 use backroom::store::{FlowRow, MessageFilter, MessageRow, MessageStatus, Op, Transaction};
-use backroom::types::{Channel, EndCause, LegEvent, LineId, MessageId, PhoneNumber, ShopId, Wall};
+use backroom::types::{
+    Channel, EndCause, LegEvent, LineEvent, LineId, MessageId, OwnFile, PhoneNumber, ShopId, Wall,
+};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
@@ -40,6 +44,10 @@ fn twilio() -> LineId {
     LineId::from("main-twilio")
 }
 
+fn whatsapp() -> LineId {
+    LineId::from("main-wa")
+}
+
 fn at_twilio(b: &mut VirtualBox) -> &mut SimUpstream {
     b.upstreams.get_mut(&twilio()).unwrap()
 }
@@ -48,13 +56,28 @@ fn jane() -> PhoneNumber {
     PhoneNumber::parse(JANE, None).unwrap()
 }
 
-/// Two modems, a number at an upstream, calls, staff, a dealer, and a flow that texts Jane for somebody else.
+/// Two modems, a number at an upstream, one on WhatsApp with templates, calls, staff, a dealer, and a flow that texts Jane for somebody else.
 async fn whole_shop() -> VirtualBox {
     let mut plan = with_calls("main");
     plan.second_line = Some(two());
     plan.settings.insert("consent.upstream_answers".into(), json!(true));
     let number = PhoneNumber::parse(UPSTREAM, None).ok();
-    plan.upstreams = vec![LineSetup { number, ..upstream("main-twilio", Channel::Sms) }];
+    let template = |id: &str, digit: u32, purpose, variables: &[&str]| TemplateConfig {
+        id: id.into(),
+        shop: main_shop(),
+        sid: format!("HX{digit:032}"),
+        language: None,
+        variables: variables.iter().map(|name| (*name).to_owned()).collect(),
+        purpose,
+    };
+    let update = template("update", 8, TemplatePurpose::Utility, &["text"]);
+    plan.templates = vec![update.clone(), template("sale", 9, TemplatePurpose::Marketing, &[])];
+    let on_whatsapp = PhoneNumber::parse("+12065550112", None).ok();
+    let wa = upstream("main-wa", Channel::WhatsApp);
+    plan.upstreams = vec![
+        LineSetup { number, ..upstream("main-twilio", Channel::Sms) },
+        LineSetup { number: on_whatsapp, outside: Some(update), cost: 2000, ..wa },
+    ];
     let mut b = VirtualBox::new(vec![plan]).await;
     b.knows(JANE);
     let row = FlowRow {
@@ -96,8 +119,26 @@ fn teller() -> Value {
 }
 
 fn send(body: &str, purpose: Purpose) -> Command {
+    send_with(JANE, body, purpose, Enclosure::default())
+}
+
+fn send_with(to: &str, body: &str, purpose: Purpose, with: Enclosure) -> Command {
     let (why, by) = ("a recall of brakes".to_owned(), "owner".to_owned());
-    Command::SendFor { shop: main_shop(), to: JANE.into(), body: body.into(), purpose, why, by }
+    let (to, body, with) = (to.to_owned(), body.to_owned(), Box::new(with));
+    Command::SendFor { shop: main_shop(), to, body, purpose, why, by, with }
+}
+
+/// Whatever may go with a text, or in its place.
+fn enclosures() -> [(&'static str, Enclosure); 4] {
+    let photo = OwnFile { name: "photo.jpg".into(), bytes: b"\xff\xd8\xff\xe0".to_vec() };
+    let links = vec!["https://shop.example/a.jpg".to_owned()];
+    let template = |name: &str| Enclosure { template: Some(name.to_owned()), ..Enclosure::default() };
+    [
+        ("a photo", Enclosure { files: vec![photo], ..Enclosure::default() }),
+        ("", Enclosure { links, ..Enclosure::default() }),
+        ("", template("HX00000000000000000000000000000001")),
+        ("", template("sale")),
+    ]
 }
 
 fn enter(act: Act) -> Command {
@@ -157,12 +198,14 @@ async fn every_way_of_sending_ends_at_the_gate() {
     b.unplug(&sim());
     b.unplug(&two());
     b.unplug(&twilio());
+    b.unplug(&whatsapp());
     b.pump().await;
     b.ask(send("it waits for a line", Purpose::Informational)).await.unwrap();
     b.plug_in(&sim());
     b.text(JANE, "STOP").await;
     b.plug_in(&two());
     b.plug_in(&twilio());
+    b.plug_in(&whatsapp());
     b.pump().await;
     b.dealer.mood = DealerMood::Up;
     b.advance(minutes(20)).await;
@@ -175,6 +218,13 @@ async fn every_way_of_sending_ends_at_the_gate() {
     assert!(b.ask(resend).await.unwrap_err().contains("STOP"));
     for purpose in [Purpose::Reply, Purpose::Informational, Purpose::Marketing] {
         assert!(b.ask(send("no", purpose)).await.unwrap_err().contains("STOP"), "{purpose:?}");
+    }
+    for (body, with) in enclosures() {
+        for to in [JANE.to_owned(), format!("whatsapp:{JANE}")] {
+            let refused =
+                b.ask(send_with(&to, body, Purpose::Informational, with.clone())).await.unwrap_err();
+            assert!(refused.contains("STOP"), "{to}: {refused}");
+        }
     }
     let plain = Command::Send { shop: main_shop(), to: JANE.into(), body: "no".into() };
     assert!(b.ask(plain).await.unwrap_err().contains("STOP"));
@@ -348,11 +398,7 @@ async fn an_offer_waits_while_nobody_knows_where_or_when_it_is() {
             ConsentAsk::Enter { person: person.into(), act, line: None, words, proof, origin: Origin::Form };
         Command::Consent { shop: main_shop(), ask, by: "owner".into() }
     };
-    let offer = |to: &str| {
-        let (why, by) = (String::new(), "owner".to_owned());
-        let (to, body) = (to.to_owned(), "Sale!".to_owned());
-        Command::SendFor { shop: main_shop(), to, body, purpose: Purpose::Marketing, why, by }
-    };
+    let offer = |to: &str| send_with(to, "Sale!", Purpose::Marketing, Enclosure::default());
     b.ask(consent(to)).await.unwrap();
     let answer = b.ask(offer(to)).await.unwrap();
     assert!(answer["waits"].as_str().unwrap().contains("marketing.places"), "{answer}");
@@ -448,6 +494,10 @@ enum Happens {
     Staff(&'static str),
     /// A program or the owner sends.
     Send(Purpose),
+    /// With a file, or a template in place of words, perhaps by WhatsApp.
+    SendWith(usize, Purpose, bool),
+    /// She writes by WhatsApp.
+    WhatsApp,
     /// STOP comes in while the modem asks for a text to her.
     StopAtPrompt,
     Teller,
@@ -487,7 +537,9 @@ fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         6 => (0usize..3, words).prop_map(|(line, words)| Happens::Text(line, words)),
         2 => staff.prop_map(Happens::Staff),
-        4 => purpose.prop_map(Happens::Send),
+        4 => purpose.clone().prop_map(Happens::Send),
+        4 => (0usize..4, purpose, any::<bool>()).prop_map(|(with, purpose, wa)| Happens::SendWith(with, purpose, wa)),
+        1 => Just(Happens::WhatsApp),
         1 => Just(Happens::StopAtPrompt),
         1 => Just(Happens::Teller),
         1 => Just(Happens::MissedCall),
@@ -562,6 +614,18 @@ async fn happen(b: &mut VirtualBox, told: &mut Told, what: &Happens) {
             b.text(STAFF, words).await;
         }
         Happens::Send(purpose) => drop(b.ask(send("from a program", *purpose)).await),
+        Happens::SendWith(with, purpose, whatsapp) => {
+            let (body, with) = enclosures()[*with].clone();
+            let to = if *whatsapp { format!("whatsapp:{JANE}") } else { JANE.to_owned() };
+            drop(b.ask(send_with(&to, body, *purpose, with)).await);
+        }
+        Happens::WhatsApp => {
+            let now = b.clock.now();
+            let mut text = b.upstreams.get_mut(&whatsapp()).unwrap().arrive(JANE, "hi there", now);
+            text.channel = Channel::WhatsApp;
+            b.tell(&whatsapp(), LineEvent::Text(Box::new(text)));
+            b.pump().await;
+        }
         Happens::StopAtPrompt => {
             b.stop_at_prompt = Some((sim(), JANE.to_owned()));
             let _refused = b.ask(send("at the last moment", Purpose::Informational)).await;

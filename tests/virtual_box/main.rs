@@ -8,6 +8,7 @@ mod cloud;
 mod consent;
 mod conversations;
 mod dealer_sim;
+mod enclosing;
 mod events;
 mod harness;
 mod hostile;

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use super::Cx;
+use super::enclosing::Wants;
 use super::inbound::Text;
 use super::lines::Line;
 use super::shop::{Shop, readable};
@@ -303,11 +304,17 @@ impl Shop {
     }
 
     /// Why nothing may be said to this person by the line that it would go by.
-    pub(super) fn refused_to(&self, now: Now, person: &str, purpose: Purpose) -> Option<String> {
+    pub(super) fn refused_to(
+        &self,
+        now: Now,
+        person: &str,
+        purpose: Purpose,
+        wants: Wants,
+    ) -> Option<String> {
         if purpose == Purpose::Marketing && self.consent.broken.is_some() {
             return Some(DAMAGED.to_owned());
         }
-        let line = match self.choose_line(now, person, false) {
+        let line = match self.choose_line(now, person, wants) {
             Ok(choice) => choice.line,
             Err(why) => return Some(format!("not sent: {why}")),
         };
@@ -510,7 +517,7 @@ impl Shop {
                 self.enter(cx, statement);
                 format!("#{ticket} goes on as before.")
             }
-            _ => match self.refused_to(cx.now, &person, Purpose::Reply) {
+            _ => match self.refused_to(cx.now, &person, Purpose::Reply, Wants::default()) {
                 Some(why) => {
                     self.store_text(cx, text, Some("from staff".into()));
                     format!("#{ticket}: {why}")
