@@ -476,7 +476,11 @@ fn twilio_fetches_the_very_bytes_of_a_file_and_nobody_else_gets_any() {
     let answers: Vec<(u16, Vec<u8>)> = bad.iter().map(|url| ask_web("GET", url)).collect();
     assert!(answers.iter().all(|answer| *answer == (404, b"there is nothing here".to_vec())), "{answers:?}");
     let counted = shop.told().unwrap()["edges"]["web"].clone();
-    assert_eq!((&counted["files_served"], &counted["files_refused"]), (&json!(2), &json!(7)), "one path is none of files: {counted}");
+    assert_eq!(
+        (&counted["files_served"], &counted["files_refused"]),
+        (&json!(2), &json!(7)),
+        "one path is none of files: {counted}"
+    );
 }
 
 #[test]
@@ -494,12 +498,12 @@ fn what_cannot_be_sent_or_fetched_is_said() {
     // Nobody listens there.
     shop.run(&["sms", "send", "--to", to, "--media-url", "https://127.0.0.1:1/a.jpg"]).unwrap();
     let row = || shop.rows(Direction::Out).remove(0);
-    until("it failed", || row().status == MessageStatus::Undelivered);
+    until("it failed", || row().status == MessageStatus::Failed);
     assert_eq!(row().carriage.error, Some(11200));
 }
 
 #[test]
-fn whatsapp_templates_are_checked_and_carry_words_outside_the_window() {
+fn whatsapp_templates_are_checked_sent_and_found_again() {
     let (ready, update) = ("HX00000000000000000000000000000001", "HX00000000000000000000000000000002");
     let template = |id: &str, sid: &str, variables: &str| {
         format!(
@@ -513,7 +517,8 @@ fn whatsapp_templates_are_checked_and_carry_words_outside_the_window() {
         template("update", update, "[\"text\"]")
     );
     let shop = Shop::open("", "", &more);
-    let content = |sid: &str, body: &str| Content { sid: sid.into(), body: body.into(), ..Content::default() };
+    let content =
+        |sid: &str, body: &str| Content { sid: sid.into(), body: body.into(), ..Content::default() };
     let _set = shop.twilio.set_content(content(ready, "{{1}}, order {{2}} is ready."));
     let pending = Content { status: "pending".into(), ..content(update, "News: {{1}}") };
     let _set = shop.twilio.set_content(pending.clone());
@@ -523,14 +528,19 @@ fn whatsapp_templates_are_checked_and_carry_words_outside_the_window() {
     let listed = shop.run(&["twilio", "templates"]).unwrap();
     let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(listed.len(), 2);
-    assert!(listed.iter().all(|one| one["problems"] == json!([]) && one["status"] == "approved"), "{listed:?}");
+    assert!(
+        listed.iter().all(|one| one["problems"] == json!([]) && one["status"] == "approved"),
+        "{listed:?}"
+    );
 
     let variables = r#"{"name":"Jane","order":17}"#;
     let to = "whatsapp:+12065558001";
     // The answer is lost: nobody knows what the template came to, and it is found all the same.
     shop.twilio.set_faults(&[Plan::next(1, On::Writes, Fault::LostAnswer)]);
     shop.run(&["sms", "send", "--to", to, "--template", "ready", "--variables", variables]).unwrap();
-    until("it is there", || shop.rows(Direction::Out).iter().all(|row| row.status == MessageStatus::Delivered));
+    until("it is there", || {
+        shop.rows(Direction::Out).iter().all(|row| row.status == MessageStatus::Delivered)
+    });
     shop.send("+12065558001", "The saw\ntoo.");
     let all_delivered = || {
         let rows = shop.rows(Direction::Out);

@@ -189,7 +189,7 @@ mod tests {
             "[[template]]\nid = \"a\"\ncontent_sid = \"HX1\"\npurpose = \"news\"\n\
              [[template]]\nid = \"b\"\n\
              [[template]]\nid = \"c\"\ncontent_sid = \"{SID}\"\npurpose = \"utility\"\nvariables = [\"1\", \"x\", \"x\"]\n\
-             [[template]]\nid = \"c\"\ncontent_sid = \"{SID}\"\npurpose = \"marketing\"\nlang = \"en\"\n"
+             [[template]]\nid = \"c\"\ncontent_sid = \"{SID}\"\npurpose = \"marketing\"\nlangage = \"en\"\n"
         );
         let faults = read(&text).unwrap_err();
         let lines: Vec<usize> = faults.iter().map(|(line, _)| *line).collect();

@@ -548,3 +548,41 @@ impl Line {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::types::{Channel, Enclosed};
+
+    #[test]
+    fn a_text_in_doubt_is_the_one_with_its_words_and_its_number_of_files() {
+        let message = |body: &str, files: &str| -> Message {
+            serde_json::from_value(
+                json!({ "sid": "MM1", "direction": "outbound-api", "body": body, "num_media": files }),
+            )
+            .unwrap()
+        };
+        let post = |body: &str, files: u8, template: bool| Post {
+            message: MessageId::from("SM1"),
+            attempt: 1,
+            channel: Channel::Sms,
+            to: "+12065550142".into(),
+            body: body.into(),
+            media: (1..=files).map(Enclosed::Kept).collect(),
+            template: template.then(|| ("HX1".to_owned(), serde_json::Map::new())),
+        };
+        let is = |theirs: &Message, ours: &Post| is_it(theirs, ours, Wall(0));
+        assert!(is(&message("a", "2"), &post("a", 2, false)));
+        assert!(is(&message("a", "0"), &post("a", 2, false)), "not fetched yet");
+        assert!(is(&message("", "1"), &post("", 1, false)));
+        assert!(!is(&message("a", "1"), &post("a", 2, false)));
+        assert!(!is(&message("a", "1"), &post("a", 0, false)));
+        assert!(!is(&message("b", "2"), &post("a", 2, false)));
+        assert!(
+            is(&message("Jane, it is ready", "1"), &post("", 0, true)),
+            "what it came to is not ours to say"
+        );
+    }
+}

@@ -348,8 +348,9 @@ async fn what_an_upstream_answers_itself_is_entered_once_and_not_answered_twice(
 #[tokio::test]
 async fn the_confirmation_of_stop_leaves_within_five_minutes_or_never() {
     let mut b = whole_shop().await;
-    b.unplug(&two());
-    b.unplug(&twilio());
+    for line in [two(), twilio(), whatsapp()] {
+        b.unplug(&line);
+    }
     b.text(JANE, "HELP").await;
     b.heard(JANE);
     b.drop_in(&sim(), JANE, "STOP");

@@ -306,9 +306,14 @@ async fn a_template_for_offers_needs_consent_and_waits_for_its_hours_whoever_sen
 #[tokio::test]
 async fn outside_the_window_words_go_by_the_lines_template_and_inside_as_they_are() {
     let mut b = on_whatsapp(true).await;
+    let first = send(&mut b, JANE, "Hello", Enclosure::default()).await.unwrap_err();
+    assert!(first.contains("never wrote by WhatsApp (63016)"), "{first}");
+    writes_by_whatsapp(&mut b, "HELP").await;
+    b.one(JANE);
+    b.advance(seconds(25 * 3600)).await;
     let id = send(&mut b, JANE, "Your mower\n is  ready", Enclosure::default()).await.unwrap();
     b.one(JANE);
-    let (sid, variables) = taken(&b, &wa())[0].template.clone().unwrap();
+    let (sid, variables) = taken(&b, &wa())[1].template.clone().unwrap();
     let wanted = json!({ "1": "Shop main", "2": "Your mower is ready" });
     assert_eq!((sid.as_str(), Value::from(variables)), (UPDATE, wanted));
     assert_eq!(row(&b, &id).await.body, "Your mower\n is  ready", "the history keeps the words");
@@ -318,7 +323,7 @@ async fn outside_the_window_words_go_by_the_lines_template_and_inside_as_they_ar
     writes_by_whatsapp(&mut b, "HELP").await;
     b.advance(seconds(300)).await;
     let sent = taken(&b, &wa());
-    assert!(sent[1..].iter().all(|t| t.template.is_none()), "{sent:#?}");
+    assert!(sent[2..].iter().all(|t| t.template.is_none()), "{sent:#?}");
     assert!(sent.iter().any(|t| t.body == "Come and get it"), "{sent:#?}");
     assert_eq!(row(&b, &id).await.carriage.template, None);
     b.advance(seconds(25 * 3600)).await;
@@ -377,7 +382,7 @@ async fn a_flows_content_template_goes_with_its_variables_rendered() {
 }
 
 #[tokio::test]
-async fn what_the_upstream_cannot_fetch_is_undelivered_with_its_error() {
+async fn what_the_upstream_cannot_fetch_fails_with_its_error() {
     let mut b = both(Files::Own).await;
     let id = send(&mut b, JANE, "Your mower", link()).await.unwrap();
     b.one(JANE);
@@ -385,5 +390,16 @@ async fn what_the_upstream_cannot_fetch_is_undelivered_with_its_error() {
     b.tell(&up(), failed);
     b.pump().await;
     let sent = row(&b, &id).await;
-    assert_eq!((sent.status, sent.carriage.error), (MessageStatus::Undelivered, Some(11200)));
+    assert_eq!((sent.status, sent.carriage.error), (MessageStatus::Failed, Some(11200)));
+}
+
+#[tokio::test]
+async fn a_text_that_was_heard_of_late_opens_no_window_that_is_over() {
+    let mut b = on_whatsapp(false).await;
+    let now = b.clock.now();
+    let mut text = b.upstreams.get_mut(&wa()).unwrap().arrive(JANE, "hello", now);
+    (text.channel, text.sent) = (Channel::WhatsApp, Some(Wall(now.wall.0 - 25 * 3_600_000)));
+    b.tell(&wa(), LineEvent::Text(Box::new(text)));
+    b.pump().await;
+    assert!(send(&mut b, JANE, "Hello", Enclosure::default()).await.unwrap_err().contains("24 hours"));
 }

@@ -1,8 +1,10 @@
 //! Files of texts that are sent: fetched from their `MediaUrl`s as Twilio does, by a plain GET without credentials, after
-//! the message was taken. One that cannot be had ends the message. Deliberately absent: turning pictures into what a
-//! carrier takes.
+//! the message was taken. One that cannot be had ends the message. Only this machine is asked: a file elsewhere counts as
+//! one that cannot be had, and not even its name is looked up. Deliberately absent: turning pictures into what a carrier
+//! takes.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,6 +103,9 @@ async fn fetch(url: &str, tls: &Arc<ClientConfig>) -> Option<File> {
 async fn get(url: &str, tls: &Arc<ClientConfig>) -> io::Result<Vec<u8>> {
     let wrong = || io::Error::other("not a URL that can be fetched");
     let target = Target::of(url).ok_or_else(wrong)?;
+    if !is_here(&target.address()) {
+        return Err(io::Error::other("a simulator fetches from this machine alone"));
+    }
     let stream = TcpStream::connect(target.address()).await?;
     if target.secure {
         let name = target.name().ok_or_else(wrong)?;
@@ -108,6 +113,11 @@ async fn get(url: &str, tls: &Arc<ClientConfig>) -> io::Result<Vec<u8>> {
         return exchange(stream, &target).await;
     }
     exchange(stream, &target).await
+}
+
+fn is_here(address: &str) -> bool {
+    let by_name = address.strip_prefix("localhost:").is_some_and(|port| port.parse::<u16>().is_ok());
+    by_name || address.parse::<SocketAddr>().is_ok_and(|at| at.ip().is_loopback())
 }
 
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, target: &Target) -> io::Result<Vec<u8>> {
@@ -172,5 +182,19 @@ mod tests {
         assert_eq!(code(&["ftp://a/1.jpg"]), Some(21620));
         assert_eq!(code(&["https://a/with space"]), Some(21620));
         assert_eq!(code(&["https://a"; 11]), Some(21623));
+    }
+
+    #[test]
+    fn nothing_is_fetched_from_elsewhere() {
+        for (address, here) in [
+            ("127.0.0.1:80", true),
+            ("[::1]:8080", true),
+            ("localhost:443", true),
+            ("localhost.example:443", false),
+            ("example.com:443", false),
+            ("192.168.1.5:80", false),
+        ] {
+            assert_eq!(is_here(address), here, "{address}");
+        }
     }
 }

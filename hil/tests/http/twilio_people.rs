@@ -247,7 +247,8 @@ fn file_server(answers: &'static [(u16, &str, &str)]) -> (String, std::thread::J
                 head.push(byte[0]);
             }
             let length = body.len();
-            let head_back = format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+            let head_back =
+                format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
             stream.write_all(format!("{head_back}{body}").as_bytes()).unwrap();
             String::from_utf8(head).unwrap()
         };
@@ -259,7 +260,8 @@ fn file_server(answers: &'static [(u16, &str, &str)]) -> (String, std::thread::J
 #[test]
 fn files_are_fetched_from_their_addresses_and_one_that_is_missing_ends_the_message() {
     let twilio = Twilio::start();
-    let (url, serving) = file_server(&[(200, "image/png; x=y", "a mower"), (200, "text/csv", "a,b"), (404, "text/html", "")]);
+    let (url, serving) =
+        file_server(&[(200, "image/png; x=y", "a mower"), (200, "text/csv", "a,b"), (404, "text/html", "")]);
     let address = |name: &str| format!("{url}/{name}").replace(':', "%3A").replace('/', "%2F");
     let form = format!("{SEND}&MediaUrl={}&MediaUrl={}", address("a.png"), address("b.csv"));
     let sent = twilio.send(&form);
@@ -267,8 +269,12 @@ fn files_are_fetched_from_their_addresses_and_one_that_is_missing_ends_the_messa
     assert!(sent.status == 201 && sid.starts_with("MM"), "{}", sent.body);
     assert_eq!(ended(&twilio, &sent)["num_media"], "2");
     let list = twilio.get(&format!("{MESSAGES}/{sid}/Media.json")).body;
-    let kinds: Vec<&str> =
-        list["media_list"].as_array().unwrap().iter().map(|one| one["content_type"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> = list["media_list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["content_type"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["image/png", "text/csv"]);
     let uri = list["media_list"][0]["uri"].as_str().unwrap().trim_end_matches(".json").to_owned();
     assert_eq!(twilio.get(&uri).body, json!("a mower"));
@@ -285,13 +291,17 @@ fn files_are_fetched_from_their_addresses_and_one_that_is_missing_ends_the_messa
 #[test]
 fn templates_are_shown_with_their_approval() {
     let twilio = Twilio::start();
-    let content = json!({ "body": "{{1}}: {{2}}", "language": "es", "status": "rejected", "rejection_reason": "no" });
+    let content =
+        json!({ "body": "{{1}}: {{2}}", "language": "es", "status": "rejected", "rejection_reason": "no" });
     let sid = twilio.control("/_sim/templates", &content).as_str().unwrap().to_owned();
     let one = twilio.get(&format!("/v1/Content/{sid}")).body;
     assert_eq!((&one["language"], one["variables"].as_object().unwrap().len()), (&json!("es"), 2));
     assert_eq!(one["types"]["twilio/text"]["body"], "{{1}}: {{2}}");
     let approval = twilio.get(&format!("/v1/Content/{sid}/ApprovalRequests")).body;
-    assert_eq!((&approval["whatsapp"]["status"], &approval["whatsapp"]["rejection_reason"]), (&json!("rejected"), &json!("no")));
+    assert_eq!(
+        (&approval["whatsapp"]["status"], &approval["whatsapp"]["rejection_reason"]),
+        (&json!("rejected"), &json!("no"))
+    );
     assert_eq!(twilio.get("/v1/Content").body["contents"].as_array().unwrap().len(), 1);
     assert_eq!(twilio.get("/v1/Content/HX00000000000000000000000000000000").status, 404);
 }

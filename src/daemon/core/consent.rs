@@ -316,6 +316,10 @@ impl Shop {
         }
         let line = match self.choose_line(now, person, wants) {
             Ok(choice) => choice.line,
+            // That comes first, whatever else is in the way.
+            Err(_) if self.is_blocked(person) && !matches!(purpose, Purpose::Exempt(_)) => {
+                return Some(words_of(Refusal::Blocked(0)));
+            }
             Err(why) => return Some(format!("not sent: {why}")),
         };
         let number = PhoneNumber::parse(person, None).ok()?;

@@ -14,7 +14,8 @@
 //! Templates, in full:
 //! - One that was asked for goes by an upstream's line alone; it says everything itself, so its text has no words.
 //! - Words of people and flows outside WhatsApp's window go by the line's `outside_window` template, line breaks as spaces,
-//!   or not by WhatsApp (its error would be 63016). Files and offers do not go so. That is decided when the text is handed
+//!   or not by WhatsApp (its error would be 63016). Files and offers do not go so, and nobody is written to so who never
+//!   wrote by WhatsApp: whoever begins there asks for a template by its name. That is decided when the text is handed
 //!   over, and is undone with a try that did not leave: who wrote meanwhile gets the words as they are.
 //! - A template approved for offers makes its text one, whoever sends it: consent and hours hold.
 //!
@@ -22,11 +23,11 @@
 
 use serde_json::{Map, Value};
 
-use super::choice::{Choice, choose};
+use super::choice::{Candidate, Choice, choose};
 use super::lines::Line;
 use super::sending::Outgoing;
 use super::shop::Shop;
-use super::{Cx, lines};
+use super::Cx;
 use crate::config::{SHOP, TEXT, TemplateConfig, TemplatePurpose};
 use crate::messaging::ledger::Purpose;
 use crate::store::{MediaRow, MediaState, MessageRow, Op, Source};
@@ -166,7 +167,7 @@ impl Shop {
     fn choose_among(&self, now: Now, person: &str, wants: Wants) -> Result<Choice, String> {
         let known = self.known(person);
         let setups = self.setup.lines.iter().filter_map(|setup| self.lines.get(&setup.id));
-        let mut lines: Vec<lines::Candidate<'_>> = setups
+        let mut lines: Vec<Candidate<'_>> = setups
             .filter(|line| wants.channel.is_none_or(|channel| line.setup.channel == channel))
             .map(|line| self.candidate(now, person, line, wants))
             .collect();
@@ -197,11 +198,18 @@ impl Shop {
             let late = "their last WhatsApp text is older than 24 hours";
             Some(match &line.setup.outside {
                 None => format!("{late} (63016), and the line has no template for that (`outside_window`)"),
+                Some(_) if !self.wrote_by_whatsapp(person) => {
+                    "they never wrote by WhatsApp (63016): begin with a template".to_owned()
+                }
                 Some(_) if wants.files > 0 => format!("{late} (63016), and a template takes no files along"),
                 Some(_) if wants.offer => format!("{late} (63016): an offer needs a template of its own"),
                 Some(_) => return None,
             })
         })
+    }
+
+    fn wrote_by_whatsapp(&self, person: &str) -> bool {
+        self.people.get(person).is_some_and(|talk| talk.state.whatsapp.is_some())
     }
 
     fn cannot_carry_files(&self, line: &Line, wants: Wants) -> Option<String> {
@@ -277,7 +285,10 @@ impl Shop {
     /// The text in the line's template for what is said outside the window; `None`: it goes as it is.
     fn wrapped(&self, now: Now, line: &LineId, row: &MessageRow) -> Option<Content> {
         let line = self.lines.get(line).filter(|line| line.setup.channel == Channel::WhatsApp)?;
-        if row.carriage.template.is_some() || self.window_open(now, &row.peer) {
+        if row.carriage.template.is_some()
+            || self.window_open(now, &row.peer)
+            || !self.wrote_by_whatsapp(&row.peer)
+        {
             return None;
         }
         let template = line.setup.outside.as_ref()?;

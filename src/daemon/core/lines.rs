@@ -7,8 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Cx;
-pub(super) use super::choice::Candidate;
-use super::choice::{Choice, Health, Known};
+use super::choice::{Candidate, Choice, Health, Known};
 use super::enclosing::{Files, Wants};
 use super::shop::Shop;
 use super::timers::TimerKey;
