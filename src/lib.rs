@@ -18,6 +18,7 @@
 //! | types | core | |
 //! | config | base | types |
 //! | telemetry | base | types |
+//! | http | base | types |
 //! | at | core | types |
 //! | liquid | core | types |
 //! | flow | core | types liquid |
@@ -31,9 +32,9 @@
 //! | modem | edge | types config telemetry at |
 //! | trunk | edge | types config telemetry sip |
 //! | media | edge | types config telemetry rtp |
-//! | dealer | edge | types config telemetry |
-//! | twilio | edge | types config telemetry |
-//! | webhook | edge | types config telemetry |
+//! | dealer | edge | types config telemetry http |
+//! | twilio | edge | types config telemetry http |
+//! | webhook | edge | types config telemetry http |
 //! | daemon | shell | types config telemetry at liquid flow messaging outbox cache sip call store modem trunk media dealer twilio webhook |
 //! | web | edge | types config telemetry twilio store daemon |
 //! | cli | shell | types config telemetry at liquid flow messaging outbox cache sip rtp call store modem trunk media dealer twilio webhook daemon web |
@@ -49,6 +50,7 @@ pub mod config;
 pub mod daemon;
 pub mod dealer;
 pub mod flow;
+mod http;
 pub mod liquid;
 pub mod media;
 pub mod messaging;

@@ -2,106 +2,52 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop there")]
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hil::phone::{Auto, Call, How, Key, Phone, PhoneConfig};
 use serde_json::Value;
 
+mod the_box;
+
+use the_box::{TheBox, free_port};
+
 const PATIENCE: Duration = Duration::from_secs(10);
-const PASSWORDS: [(&str, &str); 3] =
-    [("101", "k7Qz-mm2W-9xTb-vR4n"), ("102", "p3Wx-ab7K-4mQe-tY8s"), ("103", "h6Ru-ew5Z-2cNd-kL9v")];
 /// Phones are on 127.0.0.1, the provider is not.
 const PROVIDER: &str = "127.0.0.2";
 const SHOP_NUMBER: &str = "+12065550100";
 const OUTSIDE: &str = "+12065550177";
 
-/// The program, running. Dropped, it is killed.
-struct TheBox {
-    child: Child,
-    dir: tempfile::TempDir,
-    address: SocketAddr,
+/// With a trunk to `provider`.
+fn with_trunk(provider: SocketAddr) -> TheBox {
+    TheBox::start(|_| {
+        format!(
+            "[[line]]\nid = \"trunk\"\nkind = \"sip\"\ndomain = \"{PROVIDER}\"\nproxy = \"{provider}\"\n\
+             transport = \"udp\"\nnumber = \"{SHOP_NUMBER}\"\nchannels = 2\noptions_every = 5\n"
+        )
+    })
 }
 
-impl Drop for TheBox {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
+fn without_trunk() -> TheBox {
+    TheBox::start(|_| String::new())
 }
 
-fn free_port(ip: &str) -> u16 {
-    UdpSocket::bind((ip, 0)).unwrap().local_addr().unwrap().port()
+/// The records of all calls, oldest first.
+fn records(the_box: &TheBox) -> Vec<Value> {
+    the_box.lines(&["calls", "--json"])
 }
 
-impl TheBox {
-    /// With three phones, and a trunk to `provider` when there is one.
-    fn start(provider: Option<SocketAddr>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let address = SocketAddr::from(([127, 0, 0, 1], free_port("127.0.0.1")));
-        let at = |name: &str| dir.path().join(name);
-        let media = 20_000 + (address.port() % 200) * 100;
-        let mut text = format!(
-            "[storage]\npath = {:?}\n[[shop]]\nid = \"main\"\n[shop.settings]\n\"calls.location\" = \"12 Main Street\"\n\
-             [sip]\nudp = [\"{address}\"]\ntcp = [\"{address}\"]\n[media]\nports = \"{media}-{}\"\n",
-            at("store"),
-            media + 99
-        );
-        for (id, password) in PASSWORDS {
-            std::fs::write(at(id), password).unwrap();
-            text.push_str(&format!("[[phone]]\nid = \"{id}\"\npassword_file = {:?}\n", at(id)));
+/// The causes of all calls that have ended, once there are so many.
+fn causes(the_box: &TheBox, count: usize) -> Vec<String> {
+    for _ in 0..200 {
+        let all = records(the_box);
+        let ended: Vec<String> =
+            all.iter().filter_map(|r| Some(r["ended"][1].as_str()?.to_owned())).collect();
+        if ended.len() >= count {
+            return ended;
         }
-        if let Some(provider) = provider {
-            text.push_str(&format!(
-                "[[line]]\nid = \"trunk\"\nkind = \"sip\"\ndomain = \"{PROVIDER}\"\nproxy = \"{provider}\"\n\
-                 transport = \"udp\"\nnumber = \"{SHOP_NUMBER}\"\nchannels = 2\noptions_every = 5\n"
-            ));
-        }
-        std::fs::write(at("backroom.toml"), text).unwrap();
-        let child = command(&at("backroom.toml")).arg("run").stderr(Stdio::inherit()).spawn().unwrap();
-        Self { child, dir, address }
     }
-
-    /// The power comes back after [`Child::kill`], or systemd starts it again.
-    fn again(&mut self) {
-        self.child.wait().unwrap();
-        self.child = command(&self.dir.path().join("backroom.toml")).arg("run").spawn().unwrap();
-    }
-
-    async fn phone(&self, user: &str) -> Phone {
-        let password = PASSWORDS.iter().find(|(id, _)| *id == user).unwrap().1;
-        let phone = Phone::start(PhoneConfig::new(self.address, user, password)).await.unwrap();
-        phone.register(PATIENCE).await.unwrap();
-        phone
-    }
-
-    /// The records of all calls, oldest first.
-    fn records(&self) -> Vec<Value> {
-        let output =
-            command(&self.dir.path().join("backroom.toml")).args(["calls", "--json"]).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    /// The causes of all calls that have ended, once there are so many.
-    async fn causes(&self, count: usize) -> Vec<String> {
-        for _ in 0..200 {
-            let ended: Vec<String> =
-                self.records().iter().filter_map(|r| Some(r["ended"][1].as_str()?.to_owned())).collect();
-            if ended.len() >= count {
-                return ended;
-            }
-        }
-        panic!("{:#?}", self.records())
-    }
-}
-
-fn command(config: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_backroom"));
-    command.arg("--config").arg(config);
-    command
+    panic!("{:#?}", records(the_box))
 }
 
 /// Each hears the other's tone and nothing of its own.
@@ -114,7 +60,7 @@ async fn both_ways(a: &Call, b: &Call) {
 
 #[tokio::test]
 async fn two_phones_talk_press_keys_hold_and_hang_up() {
-    let the_box = TheBox::start(None);
+    let the_box = without_trunk();
     let (a, b) = (the_box.phone("101").await, the_box.phone("102").await);
     let call = a.call("102").await.unwrap();
     let rings = b.incoming(PATIENCE).await.unwrap();
@@ -133,15 +79,15 @@ async fn two_phones_talk_press_keys_hold_and_hang_up() {
     both_ways(&call, &rings).await;
     call.hangup(PATIENCE).await.unwrap();
     rings.ended(PATIENCE).await.unwrap();
-    assert_eq!(the_box.causes(1).await, ["hangup"]);
-    let record = &the_box.records()[0];
+    assert_eq!(causes(&the_box, 1), ["hangup"]);
+    let record = &records(&the_box)[0];
     assert_eq!(record["from"]["address"]["value"], "101", "{record:#}");
     assert_eq!(record["legs"].as_array().unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn busy_declined_unanswered_and_given_up_each_have_their_cause() {
-    let the_box = TheBox::start(None);
+    let the_box = without_trunk();
     let (a, b) = (the_box.phone("101").await, the_box.phone("102").await);
     let call = a.call("102").await.unwrap();
     b.incoming(PATIENCE).await.unwrap().busy().unwrap();
@@ -159,12 +105,12 @@ async fn busy_declined_unanswered_and_given_up_each_have_their_cause() {
     call.ended(PATIENCE).await.unwrap();
     let call = a.call("777").await.unwrap();
     call.ended(PATIENCE).await.unwrap();
-    assert_eq!(the_box.causes(5).await, ["busy", "declined", "cancelled", "unreachable", "bad_number"]);
+    assert_eq!(causes(&the_box, 5), ["busy", "declined", "cancelled", "unreachable", "bad_number"]);
 }
 
 #[tokio::test]
 async fn the_echo_and_the_tone_answer_whoever_tries_his_phone() {
-    let the_box = TheBox::start(None);
+    let the_box = without_trunk();
     let a = the_box.phone("101").await;
     let echo = a.call("*43").await.unwrap();
     echo.answered(PATIENCE).await.unwrap();
@@ -189,7 +135,7 @@ async fn provider(the_box: impl FnOnce(SocketAddr) -> TheBox) -> (TheBox, Phone)
 
 #[tokio::test]
 async fn a_call_from_outside_rings_every_phone_and_one_goes_out_by_the_trunk() {
-    let (the_box, provider) = provider(|at| TheBox::start(Some(at))).await;
+    let (the_box, provider) = provider(with_trunk).await;
     let (a, b) = (the_box.phone("101").await, the_box.phone("102").await);
     let call = provider.call(SHOP_NUMBER).await.unwrap();
     let (first, second) = (a.incoming(PATIENCE).await.unwrap(), b.incoming(PATIENCE).await.unwrap());
@@ -211,14 +157,14 @@ async fn a_call_from_outside_rings_every_phone_and_one_goes_out_by_the_trunk() {
     both_ways(&call, &outside).await;
     outside.hangup(PATIENCE).await.unwrap();
     call.ended(PATIENCE).await.unwrap();
-    assert_eq!(the_box.causes(2).await, ["hangup", "hangup"]);
-    let directions: Vec<Value> = the_box.records().iter().map(|r| r["direction"].clone()).collect();
+    assert_eq!(causes(&the_box, 2), ["hangup", "hangup"]);
+    let directions: Vec<Value> = records(&the_box).iter().map(|r| r["direction"].clone()).collect();
     assert_eq!(directions, ["inbound", "outbound"]);
 }
 
 #[tokio::test]
 async fn a_stop_says_goodbye_to_everybody_and_a_crash_is_told_in_the_record() {
-    let mut the_box = TheBox::start(None);
+    let mut the_box = without_trunk();
     let (a, b) = (the_box.phone("101").await, the_box.phone("102").await);
     let call = a.call("102").await.unwrap();
     let rings = b.incoming(PATIENCE).await.unwrap();
@@ -232,7 +178,7 @@ async fn a_stop_says_goodbye_to_everybody_and_a_crash_is_told_in_the_record() {
     rings.ended(PATIENCE).await.unwrap();
     assert!(the_box.child.wait().unwrap().success());
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!(the_box.causes(1).await, ["stopped"]);
+    assert_eq!(causes(&the_box, 1), ["stopped"]);
 
     // Nobody has to register again: where the phones are is kept.
     b.set_auto(Auto::Ring);
@@ -244,7 +190,7 @@ async fn a_stop_says_goodbye_to_everybody_and_a_crash_is_told_in_the_record() {
     both_ways(&call, &rings).await;
     the_box.child.kill().unwrap();
     the_box.again();
-    assert_eq!(the_box.causes(2).await, ["stopped", "crash"]);
+    assert_eq!(causes(&the_box, 2), ["stopped", "crash"]);
     called(&a, "102").await;
     b.incoming(PATIENCE).await.unwrap();
 }

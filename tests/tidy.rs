@@ -127,6 +127,13 @@ fn cores_know_no_runtime_socket_file_sql_clock_or_chance() {
 }
 
 #[test]
+fn a_text_is_handed_to_a_line_behind_the_gate_of_consent_alone() {
+    let sources = Tree::read().sources();
+    none(&sources.iter().flat_map(rooms::handing_faults).collect::<Vec<_>>());
+    assert!(sources.iter().any(|s| s.path == rooms::GATE), "{} is where texts are handed over", rooms::GATE);
+}
+
+#[test]
 fn the_simulators_do_not_depend_on_the_daemon() {
     let tree = Tree::read();
     let hil = hygiene::dependencies(tree.text("hil/Cargo.toml"));

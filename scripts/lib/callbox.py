@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts" / "bench.d" / "lib"))
 
-from programs import Use, end, eventually  # noqa: E402
+from programs import Use, end, eventually, query  # noqa: E402
 
 SCENARIOS = ROOT / "hil" / "sipp"
 NUMBER = "+12065550100"
@@ -88,12 +87,8 @@ class Box:
         probe.close()
         return took * 1e3
 
-    def database(self):
-        return sqlite3.connect(f"file:{self.data}/backroom.db?mode=ro", uri=True, timeout=10)
-
     def query(self, sql, *values):
-        with contextlib.closing(self.database()) as db:
-            return db.execute(sql, values).fetchall()
+        return query(self.data, sql, *values)
 
     def records(self):
         """How many calls ended with each cause."""

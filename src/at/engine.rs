@@ -497,8 +497,8 @@ impl Engine {
         let length: Option<usize> = fields.last().and_then(reply::Field::number);
         if length == Some(0) {
             // `+CMGR: 0,,0`: some modems' way to say that the slot is empty.
-            if let Some(Flight { command: Command::Read { found, .. }, .. }) = &mut self.flight {
-                *found = false;
+            if matches!(&self.flight, Some(Flight { command: Command::Read { .. }, .. })) {
+                self.found_nothing(slot);
             }
             return true;
         }
@@ -631,6 +631,7 @@ impl Engine {
         });
         if !takes {
             self.counters.stray_results += 1;
+            self.sweep_soon(now);
             return;
         }
         let Some(flight) = self.flight.take() else { return };
@@ -638,6 +639,7 @@ impl Engine {
         let lost: Vec<Slot> =
             self.headers.0.iter().map(|h| h.slot).filter(|slot| slot.mem != Mem::Direct).collect();
         self.headers.0.retain(|header| header.slot.mem == Mem::Direct);
+        let is_cut = !lost.is_empty();
         for slot in lost {
             self.counters.damaged_pdus += 1;
             if !self.inbox.retry(slot) && self.inbox.hold(slot, "") {
@@ -648,6 +650,10 @@ impl Engine {
             Command::BringUp(step) => self.bring_up_answer(step, &flight.info, result, now),
             Command::Probe => self.probe_answered(),
             command => self.ready_answer(command, &flight.info, result, now),
+        }
+        if is_cut {
+            // The rest of it may still come, and is no answer to what is asked next.
+            self.probe(now);
         }
     }
 }

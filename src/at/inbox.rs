@@ -130,6 +130,17 @@ impl Inbox {
         true
     }
 
+    /// A slot that was to be read seemed to hold nothing. True when that is odd, since it was announced, and has not
+    /// been asked twice: it is planned once more then.
+    pub(super) fn doubt(&mut self, slot: Slot) -> bool {
+        let odd = !self.swept_singly.contains(&slot) && !self.tries.contains_key(&slot);
+        if odd {
+            self.tries.insert(slot, 1);
+            self.announced.push_front(slot);
+        }
+        odd
+    }
+
     /// Nothing more is expected of reading this slot. True when its emptiness is no news (it was read on suspicion).
     pub(super) fn settle(&mut self, slot: Slot) -> bool {
         self.tries.remove(&slot);

@@ -43,6 +43,15 @@ impl Engine {
         }
     }
 
+    /// A result that nobody waited for: noise, or a late answer, has put answers to the wrong commands, and what was
+    /// made of them may be wrong. Not at once: a modem that says everything twice would be swept without end.
+    pub(super) fn sweep_soon(&mut self, now: Mono) {
+        let at = now + self.settings.sweep_without_indications;
+        if let Phase::Ready(ready) | Phase::Probing { ready, .. } = &mut self.phase {
+            ready.sweep_at = ready.sweep_at.min(at);
+        }
+    }
+
     /// Looks and sweeps that are due.
     pub(super) fn ready_timeout(&mut self, now: Mono) {
         let pause = self.sweep_pause();
@@ -179,6 +188,9 @@ impl Engine {
                 self.rest(now);
             }
             (Command::List(mem), Final::Refused(_)) => self.inbox.list_failed(mem, true),
+            // Announced, and nothing there: that OK may have been noise, with the true answer still on its way. It
+            // must not be taken for that of the next command, which would give this text another one's place.
+            (Command::Read { slot, found: false }, Final::Ok) if self.inbox.doubt(slot) => self.probe(now),
             (Command::Read { slot, found: false }, Final::Ok) => self.found_nothing(slot),
             (Command::Read { found: true, .. }, Final::Ok) => {}
             (Command::Read { slot, .. }, Final::Refused(refusal)) if refusal.is_busy() => {
@@ -224,7 +236,7 @@ impl Engine {
         }
     }
 
-    fn found_nothing(&mut self, slot: Slot) {
+    pub(super) fn found_nothing(&mut self, slot: Slot) {
         if !self.inbox.settle(slot) {
             self.counters.empty_slots += 1;
         }

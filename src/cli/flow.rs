@@ -3,7 +3,19 @@
 
 use serde_json::json;
 
-use crate::flow::{Severity, lint};
+use crate::daemon::core::collisions;
+use crate::flow::{Definition, Problem, Severity, lint};
+
+/// Every problem of a Studio export, also the words that its questions do not have for themselves.
+#[must_use]
+pub(super) fn problems(text: &str) -> Vec<Problem> {
+    let mut problems = lint(text);
+    let json = serde_json::from_str(text.strip_prefix('\u{feff}').unwrap_or(text));
+    if let Ok(Ok((definition, _))) = json.map(|json| Definition::parse(&json)) {
+        problems.extend(collisions(&definition));
+    }
+    problems
+}
 
 /// The report of one file, and whether it can be published (warnings allowed).
 ///
@@ -12,7 +24,7 @@ use crate::flow::{Severity, lint};
 /// end with a newline.
 #[must_use]
 pub fn lint_report(file_name: &str, text: &str, json: bool) -> (String, bool) {
-    let problems = lint(text);
+    let problems = problems(text);
     let count = |severity: Severity| problems.iter().filter(|p| p.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let valid = errors == 0;
@@ -54,6 +66,33 @@ mod tests {
         let (line, ok) = lint_report("a.json", ENDS, true);
         assert_eq!(line, "{\"file\":\"a.json\",\"valid\":true,\"problems\":[]}\n");
         assert!(ok);
+    }
+
+    #[test]
+    fn a_question_that_offers_a_word_of_consent_is_a_warning_in_both_forms() {
+        let text = serde_json::json!({
+            "description": "", "initial_state": "Trigger", "flags": {},
+            "states": [
+                { "name": "Trigger", "type": "trigger", "properties": {}, "transitions": [
+                    { "event": "incomingMessage", "next": "book" }, { "event": "incomingCall" },
+                    { "event": "incomingConversationMessage" }, { "event": "incomingRequest" },
+                    { "event": "incomingParent" } ] },
+                { "name": "book", "type": "send-and-wait-for-reply",
+                  "properties": { "body": "Reply CANCEL to cancel", "from": "{{flow.channel.address}}", "timeout": "900" },
+                  "transitions": [ { "event": "incomingMessage" }, { "event": "timeout" },
+                    { "event": "deliveryFailure" } ] },
+            ],
+        });
+        let (report, ok) = lint_report("f.json", &text.to_string(), false);
+        assert!(ok, "it can be published: {report}");
+        assert!(
+            report.contains("f.json: warning #/states/1/properties/body: the answer CANCEL to \"book\""),
+            "{report}"
+        );
+        let (line, _) = lint_report("f.json", &text.to_string(), true);
+        let report: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(report["problems"][0]["severity"], "warning");
+        assert!(report["problems"][0]["message"].as_str().unwrap().contains("CANCEL"), "{report}");
     }
 
     #[test]

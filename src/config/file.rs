@@ -16,8 +16,10 @@ use super::settings;
 use super::sip::{MediaSection, SipSection};
 use super::template::TemplateConfig;
 use super::trunk::TrunkLine;
-use super::upstream::{Endpoint, UpstreamLine, WebSection};
-use crate::types::{LineId, ShopId};
+use super::upstream::UpstreamLine;
+use super::web::WebSection;
+use super::webhook::Endpoint;
+use crate::types::{LineId, ShopId, is_this_machine};
 
 /// Where the file is looked for when none is named.
 pub const DEFAULT_PATH: &str = "/etc/backroom/backroom.toml";
@@ -361,9 +363,8 @@ impl Reader<'_> {
             }
         };
         let place = table.get("url").map_or(at, |i| i.span().start);
-        let local = ["http://127.", "http://localhost", "http://[::1]"].iter().any(|p| url.starts_with(p));
-        let plain = allow_http && url.starts_with("http://");
-        if !(url.starts_with("https://") || local || plain) {
+        let plain = url.strip_prefix("http://").and_then(|rest| rest.split(['/', '?', '#']).next());
+        if !(url.starts_with("https://") || plain.is_some_and(|host| allow_http || is_this_machine(host))) {
             let text =
                 "`url` must begin with https:// (http:// only on this machine, or with allow_http = true)";
             self.fault(place, text.to_owned());
@@ -444,6 +445,26 @@ baud = 3
         assert_eq!(lines, [3, 4, 7, 9, 10, 12, 13, 15, 17, 19, 20], "{faults:#?}");
         assert_eq!(faults[0].message, "there is no `pth` in [storage]; did you mean `path`?");
         assert_eq!(faults[5].message, "there is no setting `silense`; did you mean `silence`?");
+    }
+
+    #[test]
+    fn a_dealer_is_asked_by_https_or_on_this_machine_or_as_allowed() {
+        let faults = |url: &str, more: &str| {
+            let text = format!("[[shop]]\nid = \"main\"\n[shop.dealer]\nurl = \"{url}\"\n{more}");
+            parse(&text, None).err().unwrap_or_default()
+        };
+        for good in
+            ["https://api.dealer.example/", "http://127.1.2.3:90", "http://localhost/x", "http://[::1]:9"]
+        {
+            assert_eq!(faults(good, ""), [], "{good}");
+        }
+        for bad in
+            ["http://127.evil.example", "http://localhost.evil.example/", "http://10.0.0.1", "localhost"]
+        {
+            let lines: Vec<usize> = faults(bad, "").iter().map(|f| f.line).collect();
+            assert_eq!(lines, [4], "{bad}");
+        }
+        assert_eq!(faults("http://10.0.0.1", "allow_http = true"), []);
     }
 
     #[test]

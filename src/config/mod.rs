@@ -26,5 +26,6 @@ pub use settings::ShopSettings;
 pub use sip::{Certificate, DigestChoice, MediaSection, SipSection};
 pub use template::{SHOP, TEXT, TemplateConfig, TemplatePurpose};
 pub use trunk::{CallerStyle, SipTransport, TrunkLine};
-pub use upstream::{Endpoint, UpstreamLine, WebSection};
-pub use webhook::{EVENT_KINDS, matches_kind, secret_bytes};
+pub use upstream::UpstreamLine;
+pub use web::WebSection;
+pub use webhook::{EVENT_KINDS, Endpoint, matches_kind, secret_bytes};

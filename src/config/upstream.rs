@@ -1,6 +1,6 @@
-//! `[[line]]` of kind `twilio`, `[web]` for its webhooks, and `[[webhook]]`: who hears of the box's own events.
+//! `[[line]]` of kind `twilio`: a number at Twilio, its account and how often it is asked. Where its webhooks come in is
+//! `[web]`'s.
 
-use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::file::ShopConfig;
 use super::reader::{Reader, place};
 use super::secret::Secret;
-use crate::types::{Channel, LineId, PhoneNumber, ShopId};
+use crate::types::{Channel, LineId, PhoneNumber, ShopId, is_this_machine};
 
 /// `[[line]]` of kind `twilio`: a number at Twilio, or at a carrier that speaks as Twilio does.
 #[derive(Clone, Debug)]
@@ -199,14 +199,9 @@ impl Reader<'_> {
             (None, None) => ("", false),
         };
         let authority = rest.split('/').next().unwrap_or_default();
-        let host = match authority.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() => host,
-            Some(_) | None => authority,
-        };
-        let host = host.trim_matches(['[', ']']);
-        let here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        let nobody = authority.is_empty() || authority.starts_with(':') || authority.starts_with("[]");
         let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '@' | '"' | '\\');
-        if host.is_empty() || rest.contains(odd) || !(secure || here) {
+        if nobody || rest.contains(odd) || !(secure || is_this_machine(authority)) {
             let text =
                 format!("`{key}` must begin with https:// (http:// only on this machine) and end before ?");
             self.fault(place(at, table, key), text);
@@ -245,39 +240,4 @@ impl UpstreamLine {
         // By way of its digits: within bounds and whole, it is one.
         format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
     }
-}
-
-/// `[web]`: what listens for an upstream's webhooks. Nothing does without `listen`.
-#[derive(Clone, Debug)]
-pub struct WebSection {
-    /// `listen`: `127.0.0.1:8080`.
-    pub listen: Option<SocketAddr>,
-    /// `max_body_kib`; default 256.
-    pub max_body: usize,
-}
-
-impl Default for WebSection {
-    fn default() -> Self {
-        Self { listen: None, max_body: 256 << 10 }
-    }
-}
-
-/// `[[webhook]]`: an endpoint that hears of the box's own events.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// `id`.
-    pub id: String,
-    /// `shop`; may be left out when there is one.
-    pub shop: ShopId,
-    /// `url`; plain http only on this machine, or with `allow_http`.
-    pub url: String,
-    /// From `secret_file` or `secret_credential`: signs what is sent.
-    pub secret: Secret,
-    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
-    pub events: Vec<String>,
-    /// `allow_http`: permits plain `http://` beyond this machine.
-    pub allow_http: bool,
-    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
-    /// that is to act on a text must read it.
-    pub bodies: bool,
 }

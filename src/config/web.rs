@@ -4,7 +4,21 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::reader::{Item, Reader, place};
-use super::upstream::WebSection;
+
+/// `[web]`: what listens for an upstream's webhooks. Nothing does without `listen`.
+#[derive(Clone, Debug)]
+pub struct WebSection {
+    /// `listen`: `127.0.0.1:8080`.
+    pub listen: Option<SocketAddr>,
+    /// `max_body_kib`; default 256.
+    pub max_body: usize,
+}
+
+impl Default for WebSection {
+    fn default() -> Self {
+        Self { listen: None, max_body: 256 << 10 }
+    }
+}
 
 impl Reader<'_> {
     pub(super) fn web(&mut self, item: Option<&Item<'_>>) -> WebSection {

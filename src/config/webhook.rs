@@ -1,7 +1,5 @@
 //! `[[webhook]]`: the endpoints that hear of the box's own events, and the kinds of events that there are.
 
-use std::net::IpAddr;
-
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -11,7 +9,7 @@ use super::file::ShopConfig;
 use super::reader::{Reader, place};
 use super::secret::Secret;
 use super::settings;
-use super::upstream::Endpoint;
+use crate::types::{ShopId, is_this_machine};
 
 /// All kinds of events that the box tells.
 pub const EVENT_KINDS: &[&str] = &[
@@ -36,6 +34,26 @@ const SECRET_LEAST: usize = 16;
 
 /// Endpoints of one box: each event is a row for each of them.
 const ENDPOINTS_MOST: usize = 16;
+
+/// `[[webhook]]`: an endpoint that hears of the box's own events.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// `id`.
+    pub id: String,
+    /// `shop`; may be left out when there is one.
+    pub shop: ShopId,
+    /// `url`; plain http only on this machine, or with `allow_http`.
+    pub url: String,
+    /// From `secret_file` or `secret_credential`: signs what is sent.
+    pub secret: Secret,
+    /// `events`: kinds (`message.received`) and `*` patterns (`message.*`); default all.
+    pub events: Vec<String>,
+    /// `allow_http`: permits plain `http://` beyond this machine.
+    pub allow_http: bool,
+    /// `bodies`: whether the words of texts are told too. Default true: it is the shop's own endpoint, and a program
+    /// that is to act on a text must read it.
+    pub bodies: bool,
+}
 
 /// Whether a kind is one of a pattern's: `*` stands for any characters.
 #[must_use]
@@ -171,11 +189,9 @@ fn check_url(text: &str, allow_http: bool) -> Result<(), String> {
     if url.fragment().is_some() {
         return Err("`url` has a # in it: nobody would hear what is after it".to_owned());
     }
-    let bare = host.trim_matches(['[', ']']);
-    let here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
     match url.scheme() {
         "https" => Ok(()),
-        "http" if here || allow_http => Ok(()),
+        "http" if is_this_machine(host) || allow_http => Ok(()),
         _ => Err("`url` must begin with https:// (http:// only on this machine, or with allow_http = true)"
             .to_owned()),
     }

@@ -1,8 +1,9 @@
-//! Voicemail that callers left in the cloud: looked for on every line of kind `twilio` that was set up for calls, and
-//! told to the staff once each. The audit row and the texts are one commit, so a crash in between tells nobody twice.
+//! Voicemail that callers left in the cloud: looked for on every line of kind `twilio` that is set up for calls, also
+//! when that is done while the daemon runs, and told to the staff once each. The audit row and the texts are one commit, so a crash in between tells nobody twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -14,12 +15,15 @@ use crate::store::Reader;
 use crate::twilio::desk::Desk;
 use crate::twilio::recordings::{self, Keep, Voicemail};
 use crate::twilio::setup::Record;
-use crate::types::ShopId;
+use crate::types::{LineId, ShopId};
 
 /// Newest audit rows that are looked through for one that was told before a crash.
 const AUDIT: u32 = 1000;
 
-/// Spawns a task for each line that was set up.
+/// How often is looked whether a line is set up by now.
+const SET_UP_YET: Duration = Duration::from_secs(20);
+
+/// Spawns a task for each line: it may be set up at any time.
 pub(super) fn spawn(
     config: &Config,
     clock: &Arc<SystemClock>,
@@ -28,21 +32,41 @@ pub(super) fn spawn(
     edges: &mut tokio::task::JoinSet<()>,
 ) {
     for line in &config.upstreams {
-        match watched(&config.storage.path, line) {
-            Ok(Some((desk, keep))) => {
-                let teller = Teller {
-                    shop: line.shop.clone(),
-                    storage: config.storage.path.clone(),
-                    requests: requests.clone(),
-                };
-                let (clock, shop, stopped) = (clock.clone(), line.shop.clone(), stopped.clone());
-                edges.spawn(async move {
-                    let tell = |voicemail| teller.tell(voicemail);
-                    recordings::run(desk, keep, shop, || clock.now().wall, tell, stopped).await;
-                });
-            }
+        let line = line.clone();
+        let (shop, storage) = (line.shop.clone(), config.storage.path.clone());
+        let teller =
+            Teller { shop: shop.clone(), line: line.id.clone(), storage, requests: requests.clone() };
+        let (clock, mut stopped) = (clock.clone(), stopped.clone());
+        edges.spawn(async move {
+            let Some((desk, keep)) = until_set_up(&teller.storage, &line, &mut stopped).await else { return };
+            let tell = |voicemail| teller.tell(voicemail);
+            let alarmed = || teller.line_is_alarmed();
+            recordings::run(desk, keep, shop, || clock.now().wall, tell, alarmed, stopped).await;
+        });
+    }
+}
+
+/// Waits until the line is set up. `None`: the box stops, or voicemail can never be looked for.
+async fn until_set_up(
+    storage: &Path,
+    line: &UpstreamLine,
+    stopped: &mut watch::Receiver<bool>,
+) -> Option<(Desk, Keep)> {
+    let mut said = false;
+    loop {
+        match watched(storage, line) {
+            Ok(Some(found)) => return Some(found),
             Ok(None) => {}
-            Err(why) => tracing::error!(line = %line.id, why, "voicemail is not looked for"),
+            Err(why) if said => tracing::debug!(line = %line.id, why, "voicemail is not looked for"),
+            Err(why) => {
+                said = true;
+                tracing::error!(line = %line.id, why, "voicemail is not looked for");
+            }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(SET_UP_YET) => {}
+            // Err: whoever could say so is gone.
+            _ = stopped.wait_for(|stop| *stop) => return None,
         }
     }
 }
@@ -59,6 +83,7 @@ fn watched(storage: &Path, line: &UpstreamLine) -> Result<Option<(Desk, Keep)>, 
 
 struct Teller {
     shop: ShopId,
+    line: LineId,
     storage: PathBuf,
     requests: mpsc::Sender<Request>,
 }
@@ -76,7 +101,7 @@ impl Teller {
         }
         let command = Command::Voicemail {
             shop: self.shop.clone(),
-            line: crate::types::LineId(voicemail.line.clone()),
+            line: LineId(voicemail.line.clone()),
             body: recordings::words(&voicemail),
             detail: serde_json::json!({
                 "recording": voicemail.sid,
@@ -102,11 +127,74 @@ impl Teller {
         }
     }
 
+    /// True when the line itself says that a person is needed.
+    async fn line_is_alarmed(&self) -> bool {
+        let (answer, reply) = oneshot::channel();
+        if self.requests.send(Request { command: Command::Status, answer }).await.is_err() {
+            return false;
+        }
+        let Ok(Ok(status)) = reply.await else { return false };
+        let needs = format!("/shops/{}/lines/{}/needs", self.shop, self.line);
+        status.pointer(&needs).is_some_and(|needs| !needs.is_null())
+    }
+
     fn was_told(&self, sid: &str) -> Result<bool, String> {
         let reader = Reader::open(&self.storage).map_err(|e| e.to_string())?;
         let rows = reader.audit(&self.shop, AUDIT).map_err(|e| e.to_string())?;
         let of =
             |detail: &serde_json::Value| detail.get("recording").and_then(|one| one.as_str()) == Some(sid);
         Ok(rows.iter().any(|row| row.what == VOICEMAIL && of(&row.detail)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Secret;
+    use crate::types::{Channel, PhoneNumber};
+
+    fn line() -> UpstreamLine {
+        UpstreamLine {
+            id: LineId::from("tw"),
+            shop: ShopId::from("main"),
+            account: "AC00000000000000000000000000000001".to_owned(),
+            api_key: None,
+            auth_token: Some(Secret::new("simulated")),
+            number: PhoneNumber::parse("+12065550199", None).unwrap(),
+            channel: Channel::Sms,
+            messaging_service: None,
+            api_url: "http://127.0.0.1:1".to_owned(),
+            studio_url: "http://127.0.0.1:1".to_owned(),
+            public_url: None,
+            poll: Duration::from_secs(5),
+            poll_idle: Duration::from_secs(30),
+            overlap: Duration::from_secs(900),
+            max_media: 1 << 20,
+            cost: 1.0,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_set_up_while_the_daemon_runs_needs_no_restart_for_its_voicemail() {
+        let (storage, line) = (tempfile::tempdir().unwrap(), line());
+        let (stop, mut stopped) = watch::channel(false);
+        let begun = tokio::time::Instant::now();
+        let file = Record::path(storage.path(), line.id.as_str());
+        let setting_up = async {
+            tokio::time::advance(Duration::from_secs(95)).await;
+            // The number is what the set-up changes last.
+            Record { account: line.account.clone(), ..Record::default() }.save(&file).unwrap();
+            tokio::time::advance(Duration::from_secs(95)).await;
+            let number = serde_json::from_value(serde_json::json!({ "sid": "PN1", "fields": {} })).unwrap();
+            Record { number, ..Record::default() }.save(&file).unwrap();
+        };
+        let (found, ()) = tokio::join!(until_set_up(storage.path(), &line, &mut stopped), setting_up);
+        assert!(found.is_some());
+        let took = begun.elapsed();
+        assert!((190..=230).contains(&took.as_secs()), "{took:?}");
+        // And one that never is ends with the daemon.
+        let other = UpstreamLine { id: LineId::from("other"), ..line.clone() };
+        stop.send_replace(true);
+        assert!(until_set_up(storage.path(), &other, &mut stopped).await.is_none());
     }
 }

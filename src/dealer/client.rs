@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::answer::{self, Body, Raw, Redirect, Resource};
 use super::{DealerConfig, FetchResult};
+use crate::http::{self, reason};
 use crate::types::{Capabilities, LookUpResult, OrderId, OrderKind, PlaceResult};
 
 /// An order's answer is a few hundred bytes.
@@ -22,8 +23,6 @@ const CUSTOMERS_MOST: usize = 20_000;
 /// What others (a flow's `make-http-request`) get: Studio's own limit.
 const OTHERS_TOTAL: Duration = Duration::from_secs(10);
 const OTHERS_CONNECT: Duration = Duration::from_secs(5);
-
-const AGENT: &str = concat!("backroom/", env!("CARGO_PKG_VERSION"));
 
 /// One shop's dealer.
 pub(super) struct Dealer {
@@ -58,28 +57,8 @@ impl From<reqwest::Error> for NoAnswer {
     }
 }
 
-/// The chain of causes, without the URL (it has the customer's number in it).
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut why = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        why.push_str(": ");
-        why.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    why
-}
-
 fn builder(connect: Duration, tls: bool) -> reqwest::ClientBuilder {
-    let builder = Client::builder()
-        .user_agent(AGENT)
-        .connect_timeout(connect)
-        .pool_idle_timeout(Duration::from_secs(30))
-        .http1_only()
-        .no_proxy();
-    // Without TLS a machine that has no root certificates is no reason to fail.
-    if tls { builder } else { builder.tls_certs_only([]) }
+    http::client(connect, tls).pool_idle_timeout(Duration::from_secs(30))
 }
 
 impl Dealer {
@@ -327,40 +306,15 @@ impl Others {
 /// Reads an answer and never more of it than `most` bytes.
 async fn read(mut response: Response, most: usize) -> Raw {
     let status = response.status().as_u16();
-    let content_type = media_type(response.headers());
-    let retry_after = retry_after(response.headers());
+    let content_type = http::media_type(response.headers());
+    let retry_after = http::retry_after(response.headers(), http::Clock::Ours);
     let redirect = redirect(&response);
-    let raw = |body| Raw { status, content_type, retry_after, redirect, body };
-    if response
-        .content_length()
-        .is_some_and(|length| usize::try_from(length).map_or(true, |length| length > most))
-    {
-        return raw(Body::TooLarge);
-    }
-    let mut bytes = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > most => return raw(Body::TooLarge),
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) => return raw(Body::Whole(bytes)),
-            Err(error) => return raw(Body::Broken(reason(error))),
-        }
-    }
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
-}
-
-/// Seconds or an HTTP date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<u32> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(seconds);
-    }
-    let at = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    u32::try_from(at.as_second().saturating_sub(jiff::Timestamp::now().as_second()).max(0)).ok()
+    let body = match http::body(&mut response, most).await {
+        Ok(Some(bytes)) => Body::Whole(bytes),
+        Ok(None) => Body::TooLarge,
+        Err(error) => Body::Broken(reason(error)),
+    };
+    Raw { status, content_type, retry_after, redirect, body }
 }
 
 fn redirect(response: &Response) -> Option<Redirect> {
@@ -375,17 +329,6 @@ fn redirect(response: &Response) -> Option<Redirect> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date() {
-        let header = |value: &str| {
-            retry_after(&HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]))
-        };
-        assert_eq!(header("120"), Some(120));
-        assert_eq!(header("Wed, 21 Oct 2015 07:28:00 GMT"), Some(0));
-        assert!(header("Wed, 21 Oct 2093 07:28:00 GMT").unwrap() > 1_000_000);
-        assert_eq!(header("soon"), None);
-    }
 
     #[test]
     fn a_dealer_says_what_he_supports_or_nothing() {

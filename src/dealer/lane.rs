@@ -56,14 +56,6 @@ struct Edge {
     tasks: JoinSet<()>,
 }
 
-/// Installs the TLS provider; `main` does it once, and a test that forgot is not punished. Whoever was first wins.
-pub(super) fn install_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Err: another thread was quicker, with the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
-}
-
 /// Runs until `shutdown` says true (or its sender or the commands' is gone). Every command gets exactly one event;
 /// at shutdown those that have not begun are answered as not sent, those under way have a second to end, and of
 /// an order that is then still under way the outbox knows by its row. The receiver of the events must be read
@@ -74,7 +66,7 @@ pub async fn run(
     events: mpsc::Sender<DealerEvent>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    install_tls();
+    crate::http::install_tls();
     let mut edge = Edge::new(configs, events);
     loop {
         tokio::select! {

@@ -21,7 +21,7 @@ use std::time::Duration;
 use reqwest::Url;
 use serde_json::{Map, Value};
 
-use crate::types::{OrderId, OrderKind, PhoneNumber, ShopId};
+use crate::types::{OrderId, OrderKind, PhoneNumber, ShopId, is_this_machine};
 
 /// What the daemon asks of the edge. Every command has exactly one event.
 #[derive(Clone, Debug, PartialEq)]
@@ -219,11 +219,9 @@ impl DealerConfig {
         if url.query().is_some() || url.fragment().is_some() || self.url.ends_with('/') {
             return Err("the dealer's URL must end before the slash of /api".to_owned());
         }
-        let host = host.trim_matches(['[', ']']);
-        let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
         match url.scheme() {
             "https" => Ok(url),
-            "http" if here || self.plain_http => Ok(url),
+            "http" if is_this_machine(host) || self.plain_http => Ok(url),
             "http" => {
                 Err("the dealer's URL is http: the token would travel in the clear; write https, or set \
                            plain_http = true"

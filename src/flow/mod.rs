@@ -27,6 +27,7 @@ pub use definition::{
     Definition, Enclosed, HttpRequest, Problem, Severity, State, StateKind, Transition, Variable, lint,
 };
 pub use execution::{Awaiting, Ended, Execution, Limits};
+pub use offered::Offered;
 pub use split::{Condition, Operator};
 pub use template::Template;
 

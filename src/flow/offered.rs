@@ -6,10 +6,63 @@
 
 use serde_json::Value;
 
+use super::template::Template;
 use super::{Definition, Execution, StateKind};
 
 /// So many widgets behind a question the split that reads its answer is looked for.
 const BEHIND: usize = 4;
+
+/// A word that a question offers, as far as the definition says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered<'c> {
+    /// As Twilio's FlowValidate: `#/states/3/properties/body`.
+    pub path: String,
+    /// The question's name.
+    pub widget: String,
+    /// As the candidates have it.
+    pub word: &'c str,
+    /// The split behind the question looks for it.
+    pub sought: bool,
+    /// The question's text has it, or may get it from Liquid.
+    pub written: bool,
+}
+
+impl Definition {
+    /// Those of `candidates` (lower case, words and phrases) that a question of this flow offers, or that the split behind
+    /// it looks for: in the order of the file.
+    #[must_use]
+    pub fn words_offered<'c>(&self, candidates: &[&'c str]) -> Vec<Offered<'c>> {
+        let mut offered = Vec::new();
+        for (at, state) in self.states().iter().enumerate() {
+            let StateKind::SendAndWait { body, .. } = state.kind() else { continue };
+            let source = body.as_ref().map_or("", Template::source);
+            let written = without_liquid(source);
+            // What a content template says is not here.
+            let open = body.is_none() || Template::is_dynamic(source);
+            let behind = sought_behind(self, state.name());
+            for word in candidates {
+                let meant = has(&written, word, true);
+                let sought = behind.iter().any(|sought| is_among(sought, word));
+                if meant || sought {
+                    offered.push(Offered {
+                        path: format!("#/states/{at}/properties/body"),
+                        widget: state.name().to_owned(),
+                        word,
+                        sought,
+                        written: open || has(&written, word, false),
+                    });
+                }
+            }
+        }
+        offered
+    }
+}
+
+/// Whether a list (`1,cancel`) or a pattern (`(cancel|end)`) has `word` as one of its answers.
+fn is_among(sought: &str, word: &str) -> bool {
+    let bare = |answer: &str| answer.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    sought.split([',', '|']).any(|answer| bare(answer) == word)
+}
 
 impl Execution {
     /// Those of `candidates` (lower case) that the question of this widget offers, as it was asked last.
@@ -144,6 +197,21 @@ mod tests {
         let body = "{{flow.variables.part}} CANCELLED? {% if x == \"END\" %}1. Yes{% endif %}";
         assert_eq!(offered(body, "END MILL? 1. Yes", "1"), [""; 0]);
         assert_eq!(offered("{{flow.variables.menu}}", "1. End", "1,end"), ["end"], "where the flow means it");
+    }
+
+    #[test]
+    fn a_definition_says_which_words_its_questions_offer() {
+        let found = |body: &str, sought: &str| -> Vec<(&'static str, bool, bool)> {
+            let words = flow(body, sought).words_offered(&["yes", "cancel", "stop", "opt out"]);
+            assert!(words.iter().all(|w| w.widget == "ask" && w.path == "#/states/1/properties/body"));
+            words.into_iter().map(|w| (w.word, w.sought, w.written)).collect()
+        };
+        assert_eq!(found("Reply YES to confirm", "1"), [("yes", false, true)]);
+        assert_eq!(found("Which one?", "1, Cancel"), [("cancel", true, false)], "nobody was told of it");
+        assert_eq!(found("{{flow.variables.menu}}", "cancel"), [("cancel", true, true)]);
+        assert_eq!(found("Go on or stop?", "(go on|stop)"), [("stop", true, true)]);
+        assert_eq!(found("Say opt out", "Opt out"), [("opt out", true, false)]);
+        assert_eq!(found("The bus stop is near. How many?", "stops,cancelled"), []);
     }
 
     #[test]

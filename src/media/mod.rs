@@ -8,7 +8,6 @@
 //! patch twelve bytes, send. `sources` makes what the box itself says. Deliberately absent: SDP, who may hear whom,
 //! conferences and recordings.
 
-mod chance;
 mod ear;
 mod facts;
 mod handle;

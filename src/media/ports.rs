@@ -6,6 +6,8 @@ use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
+use crate::types::SplitMix64;
+
 /// The pairs of a range.
 #[derive(Debug)]
 pub(super) struct PortPool {
@@ -21,9 +23,9 @@ impl PortPool {
     pub(super) fn new(range: RangeInclusive<u16>, drain: Duration, seed: u64) -> Self {
         let first = range.start().checked_next_multiple_of(2).unwrap_or(u16::MAX);
         let mut pairs: Vec<u16> = (first..*range.end()).step_by(2).collect();
-        let mut state = seed;
+        let mut chance = SplitMix64::new(seed);
         for at in (1..pairs.len()).rev() {
-            let other = super::chance::below(&mut state, at + 1);
+            let other = chance.below(at + 1);
             pairs.swap(at, other);
         }
         Self { free: pairs.into(), draining: VecDeque::new(), drain }

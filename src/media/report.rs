@@ -1,11 +1,11 @@
 //! RTCP of a leg (RFC 3550 §6): what is told of both directions and when, and what the far end tells. Owns intervals
 //! and the round trip; the box reports for itself, whoever it relays.
 
-use crate::media::chance;
 use crate::media::ear::Ear;
 use crate::media::mouth::Mouth;
 use crate::rtp::Micros;
 use crate::rtp::rtcp::{Builder, Compound, Ntp, Rtcp, RtcpError, SenderInfo};
+use crate::types::SplitMix64;
 
 /// §6.2: the least interval, in microseconds. Two members never need a longer one.
 const INTERVAL: u64 = 5_000_000;
@@ -15,7 +15,7 @@ const INTERVAL: u64 = 5_000_000;
 pub(super) struct Reports {
     cname: String,
     due: Micros,
-    chance: u64,
+    chance: SplitMix64,
     /// Packets sent when the last report left.
     told: u32,
 }
@@ -23,8 +23,8 @@ pub(super) struct Reports {
 impl Reports {
     /// `seed` is the leg's own. The name tells nothing of the box and is another for each call (RFC 7022 §4.2).
     pub(super) fn new(seed: u64, now: Micros) -> Self {
-        let mut chance = seed;
-        let cname = format!("{:016x}", chance::next(&mut chance));
+        let mut chance = SplitMix64::new(seed);
+        let cname = format!("{:016x}", chance.draw());
         let mut reports = Self { cname, due: now, chance, told: 0 };
         // §6.2: the first after half the interval.
         reports.due = now.plus(reports.interval() / 2);
@@ -33,7 +33,7 @@ impl Reports {
 
     /// §6.3.1: between half and one and a half of it, over e - 3/2 for the reconsideration that two never need.
     fn interval(&mut self) -> u64 {
-        let spread = u64::from(chance::word(&mut self.chance));
+        let spread = u64::from(self.chance.word());
         (INTERVAL / 2 + ((INTERVAL * spread) >> 32)) * 100_000 / 121_828
     }
 

@@ -15,7 +15,6 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::TrySendError;
 
 use crate::media::MediaReport;
-use crate::media::chance;
 use crate::media::ear::{Ear, KeyChange};
 use crate::media::facts::{Counts, add};
 use crate::media::leg::{Leg, Passing, Source};
@@ -29,7 +28,7 @@ use crate::rtp::event::Event;
 use crate::rtp::packet::{Kind, Packet, kind};
 use crate::rtp::rtcp::Ntp;
 use crate::rtp::tones::Region;
-use crate::types::{Dtmf, LegEvent, MediaEvent};
+use crate::types::{Dtmf, LegEvent, MediaEvent, SplitMix64};
 
 /// Longest datagram that is read.
 const LONGEST: usize = 1500;
@@ -334,9 +333,9 @@ impl Worker {
     }
 
     fn open_leg(&mut self, place: usize, opened: Opened) {
-        let Opened { id, sockets, facts, mut seed, at } = opened;
-        let (ssrc, timestamp) = (chance::word(&mut seed), chance::word(&mut seed));
-        let sequence = chance::half_word(&mut seed);
+        let Opened { id, sockets, facts, seed, at } = opened;
+        let mut chance = SplitMix64::new(seed);
+        let (ssrc, timestamp, sequence) = (chance.word(), chance.word(), chance.half_word());
         let leg = Leg {
             id,
             opened: at,
@@ -347,7 +346,7 @@ impl Worker {
             watched: false,
             ear: Ear::new(Arc::clone(&facts)),
             mouth: Mouth::new(ssrc, sequence, timestamp, facts),
-            reports: Reports::new(chance::next(&mut seed), self.now),
+            reports: Reports::new(chance.draw(), self.now),
             stream: None,
             source: Source::Nothing,
             life: self.now,

@@ -141,6 +141,13 @@ const ANYWHERE: &[&str] = &[
     "no mas mensajes",
     "no mas textos",
     "dejen de",
+    "deja de",
+    "deje de",
+    "darme de baja",
+    "de me de baja",
+    "deme de baja",
+    "no quiero recibir",
+    "no quiero mas",
 ];
 /// Beside these alone a STOP word still asks to be left alone: "ok stop it now please".
 const FILLERS: &[&str] = &[
@@ -183,9 +190,18 @@ const FILLERS: &[&str] = &[
     "me",
     "the",
     "these",
+    "por",
+    "favor",
+    "ya",
+    "svp",
 ];
-/// STOP words that are asked for with fillers; CANCEL and END stand for orders too often.
-const PLAIN: &[&str] = &["stop", "quit"];
+/// Beside fillers alone they ask to be left alone: STOP words (CANCEL and END stand for orders too often), and what
+/// people write for STOP in a hurry or in Spanish.
+const PLAIN: &[&str] =
+    &["stop", "quit", "stopp", "unsub", "unsuscribe", "unsubcribe", "alto", "parar", "baja", "detener"];
+/// These as a whole text do as well: within another they say nothing.
+const WHOLE: &[&str] =
+    &["go away", "no more", "no texts", "end texts", "end messages", "cancel texts", "cancel messages"];
 
 /// What the box knows when a text comes in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -248,8 +264,13 @@ pub fn read(body: &str, heard: Heard<'_>) -> Request {
     } else if word == "menu" {
         Request::Menu
     } else {
-        free(word).map_or(Request::Nothing, Request::Free)
+        free(word).or_else(|| first_said(body)).map_or(Request::Nothing, Request::Free)
     }
+}
+
+/// Every word or phrase that [`read`] may take from a question that offers it, in lower case.
+pub fn taken() -> impl Iterator<Item = &'static str> {
+    STOP.iter().chain(START).chain(HELP).chain(YIELDING.first()).copied()
 }
 
 /// What the owner is told about a word that a question offers.
@@ -272,6 +293,13 @@ pub fn may_confirm(stopped: Option<Mono>, confirmed: bool, now: Mono) -> bool {
     !confirmed && stopped.is_some_and(|at| at <= now && now.since(at) < Duration::from_secs(300))
 }
 
+/// `Stop. I have asked before.`, and whatever a phone puts below it.
+fn first_said(body: &str) -> Option<&'static str> {
+    let end = |c: char| matches!(c, '.' | '!' | '?' | ',' | ';' | ':' | '\n' | '\r');
+    let first = body.split(end).map(plain).find(|said| !said.is_empty())?;
+    (first == "stop").then_some("stop")
+}
+
 fn free(text: &str) -> Option<&'static str> {
     let padded = format!(" {text} ");
     let has = |phrase: &str| padded.contains(&format!(" {phrase} "));
@@ -279,6 +307,9 @@ fn free(text: &str) -> Option<&'static str> {
         return None;
     }
     if let Some(phrase) = ANYWHERE.iter().find(|p| has(p)) {
+        return Some(phrase);
+    }
+    if let Some(phrase) = WHOLE.iter().find(|p| **p == text) {
         return Some(phrase);
     }
     let words: Vec<&str> = text.split(' ').collect();
@@ -382,9 +413,16 @@ mod tests {
         for text in ["the end", "1", "", "   ", "unstoppable", "?!", "start date", "helpful", "I need help"] {
             assert_eq!(hear(text), Request::Nothing, "{text}");
         }
-        for text in
-            ["is your bus stop near?", "stop light for a 98 Civic", "can I stop by at 5?", "door stop"]
-        {
+        for text in [
+            "is your bus stop near?",
+            "stop light for a 98 Civic",
+            "can I stop by at 5?",
+            "door stop",
+            "The mower will not stop. Help",
+            "Rialto",
+            "no more than 2",
+            "cancel the blade",
+        ] {
             assert_eq!(hear(text), Request::Nothing, "{text}");
         }
         assert_eq!(hear("please don\u{2019}t stop texting me deals"), Request::Nothing);
@@ -414,6 +452,19 @@ mod tests {
             "leave me alone",
             "Arrêtez s'il vous plaît",
             "no me escriban",
+            "UNSUBSCRIBE ME",
+            "don't text me",
+            "stop stop stop",
+            "Stop. I asked you before.",
+            "STOP\n\nSent from my iPhone",
+            "stop, who is this",
+            "ALTO",
+            "parar por favor",
+            "\u{a1}Alto!",
+            "d\u{e9}jen de escribirme",
+            "unsub",
+            "No more",
+            "end texts",
         ] {
             assert!(matches!(hear(text), Request::Free(_)), "{text}: {:?}", hear(text));
         }

@@ -72,6 +72,12 @@ fn stricter_states_and_their_sundays_are_kept() {
         "Now",
         "Illinois has no such Sunday"
     );
+    assert_eq!(offer("2026-11-20T18:00:00Z", "+16055550101", None, None), "Now");
+    assert_eq!(
+        offer("2026-11-21T18:00:00Z", "+16055550101", None, None),
+        "2026-11-23T16:00:00.000Z",
+        "South Dakota's law names weekdays alone"
+    );
 }
 
 #[test]

@@ -255,13 +255,9 @@ impl EventDelivery {
     }
 }
 
-/// A share of `whole` that follows from id and number: a replay pauses as long. FNV-1a, 32 bits.
+/// A share of `whole`, from nothing to all of it, that follows from id and number.
 fn share(id: &str, number: u32, whole: Duration) -> Duration {
-    let hash = id
-        .bytes()
-        .chain(number.to_le_bytes())
-        .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
-    whole.saturating_mul(hash % 1025) / 1024
+    whole.saturating_mul(super::hash(id, number) % 1025) / 1024
 }
 
 #[cfg(test)]

@@ -368,13 +368,7 @@ impl Order {
     fn backoff(&self, policy: &OrderPolicy) -> Duration {
         let doublings = self.failures.saturating_sub(1).min(31);
         let whole = policy.backoff_first.saturating_mul(1 << doublings).min(policy.backoff_most);
-        // FNV-1a, 32 bits.
-        let hash = self
-            .id
-            .as_str()
-            .bytes()
-            .chain(self.failures.to_le_bytes())
-            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let hash = super::hash(self.id.as_str(), self.failures);
         // 512/1024 to 1024/1024 of the whole.
         whole.saturating_mul(512 + hash % 513) / 1024
     }

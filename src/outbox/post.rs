@@ -8,6 +8,8 @@
 //! - Looked for twice, `spacing` apart, with answers that could not be misread, and not there: it was lost on the way. It
 //!   is posted once more, and only once in its life. Absent again: `Unknown`, for staff.
 //! - Nobody to ask: asked again with back-off for `give_up`, then `Unknown`.
+//! - A restart forgets nothing of this: what was found out since the text was last handed over stays true, so a box that
+//!   is killed again and again comes to an end with it all the same. Only a text that was with the edge is in doubt anew.
 //! - An acceptance is true whenever it is heard, also late.
 //!
 //! Deliberately absent: whose a found text is (the shop knows all ids that it has), pace, and the row.
@@ -73,13 +75,13 @@ pub struct Posting {
     /// Sent again because it was certainly not there.
     #[serde(default)]
     pub resent: u32,
-    /// Since when it is in doubt, in this boot.
+    /// Since when it is in doubt, in this boot; later than now: in one before.
     #[serde(default)]
     pub doubt: Mono,
     /// Looks of this doubt that reached nobody: drives the back-off.
     #[serde(default)]
     pub misses: u32,
-    /// When this doubt's first look found nothing.
+    /// When this doubt's first look found nothing; later than now: in a boot before.
     #[serde(default)]
     pub first_absent: Option<Mono>,
 }
@@ -113,7 +115,8 @@ pub enum PostInput {
     Posted(u32, PostResult),
     /// The look was.
     Looked(Look),
-    /// The daemon started: what was under way is not any more, and times of another boot mean nothing.
+    /// The daemon started: what was under way is not any more. Perhaps the machine did, too: times of the boot before
+    /// say no more than that they were before this one.
     Restarted,
     /// Staff say: send it again, on their responsibility.
     Resend,
@@ -374,14 +377,34 @@ impl Posting {
 
     fn handle_restarted(&mut self, now: Now, policy: &PostPolicy) -> Option<PostAction> {
         match self.state {
-            PostState::Handed { .. } | PostState::LookDue { .. } | PostState::Looking { .. } => {
+            PostState::Handed { .. } => {
                 Some(self.doubt("the box stopped between handing it over and hearing back", now, policy))
+            }
+            PostState::LookDue { .. } | PostState::Looking { .. } => {
+                self.look_on(now, policy);
+                None
             }
             PostState::Queued
             | PostState::Accepted { .. }
             | PostState::Rejected { .. }
             | PostState::Unknown { .. } => None,
         }
+    }
+
+    /// It was not handed over since it came into doubt: only when it is looked for next is reckoned anew.
+    fn look_on(&mut self, now: Now, policy: &PostPolicy) {
+        // A time to come is one of another boot. It was before this one began, which makes the time since then longer
+        // than it looks: never shorter. The same goes for one of another boot that looks like one of this.
+        let known = |at: Mono| if at > now.mono { Mono(0) } else { at };
+        self.doubt = known(self.doubt);
+        self.first_absent = self.first_absent.map(known);
+        // Who could not be asked may be asked now.
+        self.misses = 0;
+        let not_before = match self.first_absent {
+            Some(first) => first + policy.spacing,
+            None => self.doubt + policy.settle,
+        };
+        self.state = PostState::LookDue { not_before };
     }
 
     fn handle_resend(&mut self) -> Option<PostAction> {

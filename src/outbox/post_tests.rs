@@ -140,6 +140,64 @@ fn a_post_that_nobody_answers_is_looked_for() {
     assert!(matches!(action, Some(PostAction::Doubt { .. })));
 }
 
+#[test]
+fn a_box_that_is_killed_every_two_seconds_comes_to_an_end_with_it() {
+    let mut posting = handed();
+    // It stopped while the text was with the edge: in doubt since 2 s. No life is as long as `settle` or `spacing`.
+    let doubt = posting.handle(PostInput::Restarted, at(2_000), &policy());
+    assert!(matches!(doubt, Some(PostAction::Doubt { .. })));
+    let mut looks = Vec::new();
+    for born in (3_000..120_000).step_by(2_000) {
+        assert_eq!(posting.handle(PostInput::Restarted, at(born), &policy()), None);
+        let due = posting.due().unwrap().0.max(born);
+        if due < born + 1_500 {
+            assert_eq!(posting.handle(PostInput::Due, at(due), &policy()), Some(PostAction::Find));
+            // Every other look is not answered before the next kill.
+            looks.push(due);
+            if looks.len().is_multiple_of(2) {
+                let again = posting.handle(PostInput::Looked(Look::Absent), at(due + 100), &policy());
+                if matches!(again, Some(PostAction::Queue { .. })) {
+                    assert_eq!((posting.state, posting.resent), (PostState::Queued, 1));
+                    let first = looks[1];
+                    assert!((12_000..17_000).contains(&first), "settled, and asked again at once: {first}");
+                    let last = looks.last().unwrap();
+                    assert!((first + 60_000..first + 66_000).contains(last), "{looks:?}");
+                    assert_eq!(looks.len(), 4, "a look that was answered is not made again: {looks:?}");
+                    return;
+                }
+            }
+        }
+    }
+    panic!("never settled: {posting:?}, {looks:?}");
+}
+
+#[test]
+fn what_an_earlier_boot_found_out_stays_true_and_its_times_count_for_no_more_than_they_must() {
+    let mut posting = looking();
+    posting.handle(PostInput::Looked(Look::Absent), at(12_000), &policy());
+    // Another boot, 4 s old: the look was before it.
+    assert_eq!(posting.handle(PostInput::Restarted, at(4_000), &policy()), None);
+    assert_eq!(posting.due(), Some(Mono(60_000)), "as if it had been made when this boot began");
+    assert_eq!(posting.handle(PostInput::Due, at(60_000), &policy()), Some(PostAction::Find));
+    let again = posting.handle(PostInput::Looked(Look::Absent), at(60_500), &policy());
+    assert!(matches!(again, Some(PostAction::Queue { .. })), "{again:?}");
+}
+
+#[test]
+fn a_text_that_was_handed_again_is_in_doubt_anew() {
+    let mut posting = looking();
+    posting.handle(PostInput::Looked(Look::Absent), at(12_000), &policy());
+    posting.handle(PostInput::Due, at(72_000), &policy());
+    posting.handle(PostInput::Looked(Look::Absent), at(73_000), &policy());
+    posting.handle(PostInput::Hand(Wall(9)), at(74_000), &policy());
+    let doubt = posting.handle(PostInput::Restarted, at(75_000), &policy());
+    assert!(matches!(doubt, Some(PostAction::Doubt { .. })));
+    assert_eq!((posting.due(), posting.first_absent), (Some(Mono(85_000)), None));
+    assert_eq!(posting.handle(PostInput::Due, at(85_000), &policy()), Some(PostAction::Find));
+    assert_eq!(posting.handle(PostInput::Looked(Look::Absent), at(85_500), &policy()), None);
+    assert_eq!(posting.due(), Some(Mono(145_500)), "what was absent before it was handed again says nothing");
+}
+
 /// What the day brings for one request.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
@@ -154,18 +212,21 @@ enum Fate {
     /// The box stops before it leaves, or before the answer is written.
     CrashBefore,
     CrashAfter,
+    /// And the machine starts anew, after so long.
+    PowerCut(u64),
 }
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         2 => Just(Fate::Fine),
-        3 => (0..40_000_u64).prop_map(Fate::AnswerLost),
+        3 => (0..70_000_u64).prop_map(Fate::AnswerLost),
         3 => Just(Fate::RequestLost),
         1 => Just(Fate::NotTried),
         1 => Just(Fate::Busy),
         1 => Just(Fate::No),
         2 => Just(Fate::CrashBefore),
         2 => Just(Fate::CrashAfter),
+        1 => (0..200_000_u64).prop_map(Fate::PowerCut),
     ]
 }
 
@@ -175,16 +236,22 @@ struct World {
     texts: Vec<u64>,
     row: String,
     now: u64,
+    /// When this boot began.
+    booted: u64,
 }
 
 impl World {
+    fn mono(&self) -> u64 {
+        self.now - self.booted
+    }
+
     fn posting(&self) -> Posting {
         serde_json::from_str(&self.row).unwrap()
     }
 
     fn step(&mut self, input: PostInput) -> Option<PostAction> {
         let mut posting = self.posting();
-        let action = posting.handle(input, at(self.now), &policy());
+        let action = posting.handle(input, at(self.mono()), &policy());
         self.row = serde_json::to_string(&posting).unwrap();
         action
     }
@@ -194,12 +261,19 @@ impl World {
         self.step(PostInput::Restarted);
     }
 
+    fn power_cut(&mut self, away: u64) {
+        self.now += away;
+        self.booted = self.now;
+        self.crash();
+    }
+
     /// Carries out a post; the answer may bring another action, which is of no matter here.
     fn post(&mut self, fate: Fate) {
         let attempt = self.posting().attempts;
         let sid = |texts: &[u64]| format!("SM{}", texts.len());
         let answer = match fate {
             Fate::CrashBefore => return self.crash(),
+            Fate::PowerCut(away) => return self.power_cut(away),
             Fate::CrashAfter => {
                 self.texts.push(self.now);
                 return self.crash();
@@ -224,6 +298,7 @@ impl World {
     fn find(&mut self, fate: Fate) {
         let look = match fate {
             Fate::CrashBefore | Fate::CrashAfter => return self.crash(),
+            Fate::PowerCut(away) => return self.power_cut(away),
             Fate::RequestLost | Fate::NotTried | Fate::Busy => Look::Unreachable,
             Fate::Fine | Fate::AnswerLost(_) | Fate::No => {
                 let at = self.texts.iter().position(|seen| *seen <= self.now);
@@ -247,7 +322,7 @@ proptest! {
     #[test]
     fn never_twice_and_never_called_sent_when_it_is_not(fates in prop::collection::vec(fate(), 0..60)) {
         let row = serde_json::to_string(&Posting::default()).unwrap();
-        let mut world = World { texts: Vec::new(), row, now: 1_000_000 };
+        let mut world = World { texts: Vec::new(), row, now: 1_000_000, booted: 0 };
         let mut fates = fates.into_iter();
         for _ in 0..5_000 {
             let posting = world.posting();
@@ -256,7 +331,7 @@ proptest! {
                 _ if posting.is_settled() => break,
                 (PostState::Queued, _) => world.step(PostInput::Hand(Wall(1))),
                 (_, Some(due)) => {
-                    world.now = world.now.max(due.0);
+                    world.now = world.now.max(world.booted + due.0);
                     world.step(PostInput::Due)
                 }
                 (_, None) => { prop_assert!(false, "stuck in {:?}", posting.state); None }

@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{ConsentEntryRow, ConsentKept};
-use crate::messaging::ledger::{Entry, Head, is_expired};
-use crate::types::{Now, ShopId};
+use crate::messaging::ledger::{Act, Entry, Head, Standing, is_expired, verify};
+use crate::types::{Now, PhoneNumber, ShopId};
 
 /// Its name beside the database.
 const FILE: &str = "consent-ledger.jsonl";
@@ -70,12 +70,14 @@ impl LedgerCopy {
                 Some(_) => tracing::warn!(%shop, seq = entry.seq, "the copy of the consent ledger has a gap"),
                 None => {
                     let from = Head { seq: entry.seq.saturating_sub(1), link: entry.before };
-                    let known = ConsentKept { from, last: entry.head(), missing: vec![entry] };
+                    let (last, missing, blocks) = (entry.head(), vec![entry], Vec::new());
+                    let known = ConsentKept { from, last, missing, blocks };
                     kept.insert(shop, known);
                 }
             }
         }
         for (shop, known) in &mut kept {
+            known.blocks = blocks(known.from, &known.missing);
             if let Some(first) = stored.iter().find(|r| r.shop == *shop).map(|r| &r.entry) {
                 known.from = begins(known, first, now).unwrap_or(known.from);
             }
@@ -158,6 +160,20 @@ impl LedgerCopy {
         fs::rename(&draft, &self.path)?;
         self.path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     }
+}
+
+/// The blocks that nothing lifted since, unless somebody changed the copy.
+fn blocks(from: Head, entries: &[Entry]) -> Vec<Entry> {
+    if verify(from, entries, None).is_err() {
+        return Vec::new();
+    }
+    let mut standings: BTreeMap<&PhoneNumber, Standing> = BTreeMap::new();
+    for entry in entries {
+        standings.entry(&entry.statement.subject).or_default().apply(entry);
+    }
+    let blocks = entries.iter().filter(|e| e.statement.act == Act::Block);
+    let stands = |e: &&Entry| standings.get(&e.statement.subject).is_some_and(|s| s.rests_on(e.seq));
+    blocks.filter(stands).cloned().collect()
 }
 
 /// The database dropped what was too old, and the box stopped before the copy did: they begin where the database does.

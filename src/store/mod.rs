@@ -98,7 +98,8 @@ pub enum Op {
     PutCached(CachedRow),
     /// Delete by (shop, key prefix).
     DropCached(ShopId, String),
-    /// Append to the consent log and set the block state of (shop, person).
+    /// Append to the log that consent had before its ledger, and set the block state of (shop, person). The daemon puts
+    /// none any more; what an older file has of them goes into the ledger when it is opened (`consent_before`).
     AddConsent(ConsentRow),
     /// Append to the shop's consent ledger; the same entry again is ignored, another one in its place is an error.
     AddConsentEntry(ConsentEntryRow),

@@ -302,7 +302,7 @@ impl Reader {
         self.one(&sql, params![shop, id], codec::order)
     }
 
-    /// What a person ever said about being texted, in order.
+    /// What a person said about being texted before there was a ledger, in order.
     ///
     /// # Errors
     /// [`StoreError::Sqlite`].

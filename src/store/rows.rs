@@ -182,6 +182,8 @@ pub struct ConsentKept {
     pub last: Head,
     /// Entries with higher numbers than the database's last.
     pub missing: Vec<Entry>,
+    /// The blocks that stand at its end. None when the copy itself does not verify.
+    pub blocks: Vec<Entry>,
 }
 
 /// One event of the box's own on its way to one endpoint.
@@ -470,7 +472,7 @@ pub struct CachedRow {
     pub boot: BootId,
 }
 
-/// What a person said about being texted. Append-only.
+/// What a person said about being texted, as it was kept before there was a ledger. Append-only.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConsentRow {
     /// Whose.

@@ -2,27 +2,21 @@
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea, Flood 2014): spreads retries, guards nothing.
+use crate::types::SplitMix64;
+
+/// Spreads retries.
 #[derive(Clone, Debug)]
-pub(super) struct Chance(u64);
+pub(super) struct Chance(SplitMix64);
 
 impl Chance {
     pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(SplitMix64::new(seed))
     }
 
     /// Three quarters of it to five quarters.
     pub(super) fn around(&mut self, middle: Duration) -> Duration {
         let half = u64::try_from(middle.as_millis() / 2).unwrap_or(u64::MAX);
-        middle * 3 / 4 + Duration::from_millis(self.next() % half.saturating_add(1))
+        middle * 3 / 4 + Duration::from_millis(self.0.draw() % half.saturating_add(1))
     }
 
     /// `first`, doubled with every try after it, up to `most`; then spread.

@@ -5,13 +5,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::config::{Secret, UpstreamLine};
-use crate::types::{Redacted, Wall};
+use crate::http::{self, reason};
+use crate::types::{Redacted, Wall, is_this_machine};
 
 const CONNECT: Duration = Duration::from_secs(5);
 const TOTAL: Duration = Duration::from_secs(30);
@@ -21,7 +22,6 @@ const BODY_MOST: usize = 1 << 20;
 pub(super) const PAGE_MOST: usize = 8 << 20;
 /// From the address of a file to the store where it lies.
 const REDIRECTS: usize = 5;
-const AGENT: &str = concat!("backroom/", env!("CARGO_PKG_VERSION"));
 
 /// Which of Twilio's hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +133,7 @@ impl Client {
     /// # Errors
     /// In words, which setting is wrong.
     pub fn new(line: &UpstreamLine) -> Result<Self, String> {
-        install_tls();
+        http::install_tls();
         let (user, password) = match (&line.api_key, &line.auth_token) {
             (Some((key, secret)), _) => (key.clone(), secret.clone()),
             (None, Some(token)) => (line.account.clone(), token.clone()),
@@ -144,17 +144,11 @@ impl Client {
         // Templates live where the messages do.
         let tls = [&api, &studio].iter().any(|url| url.scheme() == "https");
         let build = |idle: usize| {
-            let builder = reqwest::Client::builder()
-                .user_agent(AGENT)
-                .connect_timeout(CONNECT)
+            let builder = http::client(CONNECT, tls)
                 .timeout(TOTAL)
                 .pool_idle_timeout(Duration::from_secs(60))
                 .pool_max_idle_per_host(idle)
-                .redirect(reqwest::redirect::Policy::none())
-                .http1_only()
-                .no_proxy();
-            // Without TLS a machine that has no root certificates is no reason to fail.
-            let builder = if tls { builder } else { builder.tls_certs_only([]) };
+                .redirect(reqwest::redirect::Policy::none());
             builder.build().map_err(reason)
         };
         let (reads, writes) = (build(2)?, build(0)?);
@@ -260,11 +254,11 @@ impl Client {
                 at = self.sent_on(&response).ok_or(DownloadError::Elsewhere)?;
                 continue;
             }
-            let content_type = media_type(response.headers());
+            let content_type = http::media_type(response.headers());
             if !response.status().is_success() {
                 return Err(refusal(response).await.into());
             }
-            return match chunks(&mut response, most).await? {
+            return match body(&mut response, most).await? {
                 Some(bytes) => Ok(Download { content_type, bytes }),
                 None => Err(DownloadError::TooLarge),
             };
@@ -317,7 +311,7 @@ impl Client {
         most: usize,
     ) -> Result<Answer<T>, RequestError> {
         let mut response = request.basic_auth(&self.user, Some(self.password.expose())).send().await?;
-        let (status, at) = (response.status(), date(response.headers(), DATE.as_str()));
+        let (status, at) = (response.status(), http::date(response.headers()));
         if status.is_client_error() || status.is_server_error() {
             return Err(refusal(response).await.into());
         }
@@ -325,7 +319,7 @@ impl Client {
         if !status.is_success() {
             return Err(lost("leads elsewhere"));
         }
-        let bytes = chunks(&mut response, most).await?.ok_or_else(|| lost("is too large"))?;
+        let bytes = body(&mut response, most).await?.ok_or_else(|| lost("is too large"))?;
         let text = if bytes.is_empty() { b"null" } else { &bytes[..] };
         let body = serde_json::from_slice(text).map_err(|_| lost("is not what Twilio answers"))?;
         Ok(Answer { status: status.as_u16(), body, at })
@@ -358,21 +352,12 @@ impl From<ApiError> for RequestError {
     }
 }
 
-/// Installs the TLS provider; `main` does it once, and a test that forgot is not punished. Whoever was first wins.
-fn install_tls() {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Err: another thread was quicker, with the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
-}
-
 fn elsewhere() -> RequestError {
     RequestError::NotSent { why: "the path does not lead to the upstream".to_owned() }
 }
 
 fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    url.host_str().is_some_and(is_this_machine)
 }
 
 /// A base URL: https, or plain http on this machine; credentials travel in every request.
@@ -397,19 +382,6 @@ pub fn base(text: &str) -> Result<Url, String> {
     }
 }
 
-/// The chain of causes, without the URL (it has people's numbers in it).
-fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut why = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        why.push_str(": ");
-        why.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    why
-}
-
 /// Reads the error of an answer that says no; what cannot be read says less.
 async fn refusal(mut response: Response) -> ApiError {
     #[derive(Default, Deserialize)]
@@ -423,8 +395,8 @@ async fn refusal(mut response: Response) -> ApiError {
         details: serde_json::Value,
     }
     let status = response.status().as_u16();
-    let retry_after = retry_after(response.headers());
-    let bytes = chunks(&mut response, 64 << 10).await.ok().flatten().unwrap_or_default();
+    let retry_after = http::retry_after(response.headers(), http::Clock::Theirs);
+    let bytes = http::body(&mut response, 64 << 10).await.ok().flatten().unwrap_or_default();
     let told: Told = serde_json::from_slice(&bytes).unwrap_or_default();
     ApiError {
         status,
@@ -445,47 +417,9 @@ fn detailed(details: &serde_json::Value) -> String {
     each.take(20).collect()
 }
 
-/// The body, or `None` when it has more than `most` bytes.
-async fn chunks(response: &mut Response, most: usize) -> Result<Option<Vec<u8>>, RequestError> {
-    let told = response.content_length().map(usize::try_from);
-    if told.is_some_and(|told| told.is_ok_and(|told| told > most) || told.is_err()) {
-        return Ok(None);
-    }
-    let mut bytes = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if bytes.len() + chunk.len() > most => return Ok(None),
-            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) => return Ok(Some(bytes)),
-            Err(error) => return Err(RequestError::Lost { why: reason(error) }),
-        }
-    }
-}
-
-fn media_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    value.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
-}
-
-/// A header with a date of RFC 9110 §5.6.7.
-fn date(headers: &HeaderMap, name: &str) -> Option<Wall> {
-    moment(headers.get(name)?.to_str().ok()?)
-}
-
-/// `Fri, 20 Nov 2026 08:00:00 +0000` or `GMT`: as the 2010 API and HTTP write times.
-pub(super) fn moment(text: &str) -> Option<Wall> {
-    let at = jiff::fmt::rfc2822::parse(text.trim()).ok()?;
-    Some(Wall(at.timestamp().as_millisecond()))
-}
-
-/// Seconds or an HTTP date (RFC 9110 §10.2.3), against the same answer's `Date`.
-fn retry_after(headers: &HeaderMap) -> Option<u32> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(seconds);
-    }
-    let (then, now) = (moment(value)?, date(headers, DATE.as_str())?);
-    Some(u32::try_from(then.since(now).as_secs()).unwrap_or(u32::MAX))
+/// The body, or `None` when it is too large. The request has arrived, whatever breaks off now.
+async fn body(response: &mut Response, most: usize) -> Result<Option<Vec<u8>>, RequestError> {
+    http::body(response, most).await.map_err(|error| RequestError::Lost { why: reason(error) })
 }
 
 /// Words with the numbers of people blacked out: Twilio quotes them in what it says.
@@ -507,26 +441,7 @@ pub(super) fn blacked_out(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use reqwest::header::HeaderValue;
-
     use super::*;
-
-    #[test]
-    fn retry_after_is_seconds_or_a_date_against_the_upstreams_own_clock() {
-        let header = |value: &str, date: Option<&str>| {
-            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())]);
-            if let Some(date) = date {
-                headers.insert(DATE, HeaderValue::from_str(date).unwrap());
-            }
-            retry_after(&headers)
-        };
-        let now = Some("Wed, 21 Oct 2015 07:28:00 GMT");
-        assert_eq!(header("120", None), Some(120));
-        assert_eq!(header("Wed, 21 Oct 2015 07:29:30 GMT", now), Some(90));
-        assert_eq!(header("Wed, 21 Oct 2015 07:00:00 GMT", now), Some(0));
-        assert_eq!(header("Wed, 21 Oct 2015 07:29:30 GMT", None), None);
-        assert_eq!(header("soon", now), None);
-    }
 
     #[test]
     fn numbers_of_people_are_blacked_out_and_sids_are_not() {

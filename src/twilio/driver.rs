@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::sleep;
+use tracing::Level;
 
 use super::ask::{Action, Ask, Reply, Ticket};
 use super::client::Client;
@@ -52,6 +53,7 @@ pub async fn run(
         by_ticket: BTreeMap::new(),
         stopping: false,
         deaf: false,
+        alarm: Alarm::default(),
     };
     driver.run(&mono, shutdown).await;
 }
@@ -98,6 +100,44 @@ struct Driver {
     stopping: bool,
     /// Nobody takes events any more.
     deaf: bool,
+    alarm: Alarm,
+}
+
+/// What a line needs of a person is said once and loudly; what follows from it is said quietly until it is up again.
+#[derive(Default)]
+struct Alarm {
+    stands: Option<String>,
+}
+
+impl Alarm {
+    /// How loudly an event of the line is logged.
+    fn level(&mut self, event: &LineEvent) -> Level {
+        match event {
+            LineEvent::Up { .. } => {
+                self.stands = None;
+                Level::INFO
+            }
+            LineEvent::State(state) if state.needs.is_some() && state.needs != self.stands => {
+                self.stands.clone_from(&state.needs);
+                Level::ERROR
+            }
+            LineEvent::Down { .. } if self.stands.is_none() => Level::WARN,
+            LineEvent::Down { .. }
+            | LineEvent::State(_)
+            | LineEvent::Swept
+            | LineEvent::Text(_)
+            | LineEvent::Received { .. }
+            | LineEvent::Unreadable { .. }
+            | LineEvent::Prompted { .. }
+            | LineEvent::SendDone { .. }
+            | LineEvent::Freed { .. }
+            | LineEvent::Cursor(_)
+            | LineEvent::Posted { .. }
+            | LineEvent::Found { .. }
+            | LineEvent::Status(_)
+            | LineEvent::Media { .. } => Level::DEBUG,
+        }
+    }
 }
 
 enum Input {
@@ -214,17 +254,19 @@ impl Driver {
         self.act();
     }
 
-    fn log(&self, event: &LineEvent) {
+    fn log(&mut self, event: &LineEvent) {
         let line = &self.line.id;
+        let level = self.alarm.level(event);
         match event {
             LineEvent::Up { identity, .. } => tracing::info!(%line, identity, "line up"),
-            LineEvent::Down { why } => tracing::warn!(%line, why, "line down"),
+            LineEvent::Down { why } if level == Level::WARN => tracing::warn!(%line, why, "line down"),
+            LineEvent::Down { why } => tracing::debug!(%line, why, "line down"),
             LineEvent::State(state) => {
-                if let Some(needs) = &state.needs {
+                if let Some(needs) = state.needs.as_ref().filter(|_| level == Level::ERROR) {
                     tracing::error!(%line, needs, "the line needs a person");
                 }
             }
-            LineEvent::Swept => tracing::info!(%line, "all that came in meanwhile has been told"),
+            LineEvent::Swept => tracing::debug!(%line, "all that came in meanwhile has been told"),
             LineEvent::Text(text) => tracing::debug!(%line, sid = text.sid, "a text came in"),
             LineEvent::Received { .. }
             | LineEvent::Unreadable { .. }
@@ -271,5 +313,39 @@ async fn sleep_for(due: Option<Duration>) {
     match due {
         Some(due) => sleep(due).await,
         None => pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::LineState;
+
+    #[test]
+    fn a_line_that_is_refused_says_so_once_and_once_that_it_is_well() {
+        let needs = |what: Option<&str>| {
+            LineEvent::State(LineState { needs: what.map(str::to_owned), ..LineState::default() })
+        };
+        let down = || LineEvent::Down { why: "it is refused".to_owned() };
+        let up = || LineEvent::Up { identity: "AC1".to_owned(), sim: None, number: None };
+        let mut alarm = Alarm::default();
+        let said: Vec<Level> = [
+            up(),
+            needs(Some("other credentials")),
+            down(),
+            // The network goes meanwhile, and comes back.
+            needs(None),
+            down(),
+            needs(Some("other credentials")),
+            down(),
+            up(),
+            LineEvent::Swept,
+            down(),
+        ]
+        .iter()
+        .map(|event| alarm.level(event))
+        .filter(|level| *level <= Level::INFO)
+        .collect();
+        assert_eq!(said, [Level::INFO, Level::ERROR, Level::INFO, Level::WARN]);
     }
 }

@@ -291,13 +291,18 @@ impl Line {
 
     /// The upstream does not let us in. One alarm; to ask on would change nothing.
     pub(super) fn refused(&mut self, error: &ApiError, now: Now) {
-        let what = match (error.status, error.code) {
-            (_, Some(20005 | 30002)) => "says that the account is not active",
-            (401, _) | (_, Some(20003)) => "refuses the credentials",
-            (404, _) => "does not know the account",
-            (_, _) => "refuses what the line asks",
+        let (what, to_do) = match (error.status, error.code) {
+            (_, Some(20005 | 30002)) => {
+                ("says that the account is not active", ": its console says why and what to do")
+            }
+            (401, _) | (_, Some(20003)) => (
+                "refuses the credentials",
+                ": check `account`, and `api_key` with `api_secret_file`, or `auth_token_file`, and restart backroom",
+            ),
+            (404, _) => ("does not know the account", ": check `account`, and restart backroom"),
+            (_, _) => ("refuses what the line asks", ""),
         };
-        let needs = format!("{} {what}: {error}", self.setup.operator);
+        let needs = format!("{} {what}: {error}{to_do}", self.setup.operator);
         self.go_down(needs.clone(), Some(needs), now);
     }
 

@@ -14,6 +14,7 @@ pub mod fields;
 pub mod files;
 mod line;
 mod posting;
+mod private;
 mod reading;
 pub mod recordings;
 mod rest;

@@ -8,7 +8,7 @@ use super::ask::{Ask, Reply, Ticket};
 use super::client::{Answer, ApiError, RequestError};
 use super::line::{DAY, Line, Phase, Told, asked_pause};
 use super::rest::{Listing, Message, MessagePage, address};
-use super::sweep::Sweep;
+use super::sweep::{Reach, Sweep};
 use super::track::{Tracks, Wanted};
 use crate::types::{
     FoundPost, LineEvent, MediaLink, MessageId, Mono, Now, Post, PostsFound, UpstreamText, Wall,
@@ -17,6 +17,11 @@ use crate::types::{
 /// A page of everyday polling, and of everything since long ago.
 const PAGE: u16 = 100;
 const LARGE_PAGE: u16 = 500;
+/// While more comes in than a page holds for the overlap, most looks go back only so far before the last one, and the
+/// whole overlap is looked at this often, or for a fifth of the time.
+const NEAR: Duration = Duration::from_secs(20);
+const OVERLAP_EVERY: Duration = Duration::from_secs(60);
+const OVERLAP_SHARE: u32 = 4;
 /// Texts to one person, newest first.
 const FIND_PAGE: u16 = 50;
 /// Pages that are read for a text in doubt, and for where many stand.
@@ -79,6 +84,12 @@ pub(super) struct Reads {
     cursor_told: Mono,
     pub(super) next_poll: Mono,
     next_whole_day: Mono,
+    /// One page does not hold what the overlap has.
+    many: bool,
+    next_overlap: Mono,
+    /// When the look under way began, and when by the upstream's clock the last one did.
+    began: Mono,
+    looked: Option<Wall>,
     /// What came in before the line came up has not all been told.
     pub(super) unswept: bool,
     sweep: Option<Sweep>,
@@ -210,18 +221,30 @@ impl Line {
                 let listing = Listing { to: Some(to), from: None, since: None, size: 1 };
                 return Some((Reading::Clock, Ask::List(listing)));
             };
+            self.reads.began = now.mono;
             self.reads.sweep = Some(self.sweep_since(to, cursor, now));
         }
         self.tell_texts(now)
     }
 
     fn sweep_since(&self, to: String, cursor: Wall, now: Now) -> Sweep {
-        let swept = self.is_up() && !self.reads.unswept;
-        let whole_day = swept && now.mono >= self.reads.next_whole_day;
-        let back = if whole_day { DAY } else { self.setup.overlap };
-        let size = if swept && !whole_day { PAGE } else { LARGE_PAGE };
-        let back = i64::try_from(back.as_millis()).unwrap_or(i64::MAX);
-        Sweep::new(to, Wall(cursor.0.saturating_sub(back)), size, whole_day)
+        let reads = &self.reads;
+        let before = |at: Wall, back: Duration| {
+            Wall(at.0.saturating_sub(i64::try_from(back.as_millis()).unwrap_or(i64::MAX)))
+        };
+        let overlap = before(cursor, self.setup.overlap);
+        let swept = self.is_up() && !reads.unswept;
+        if swept && now.mono >= reads.next_whole_day {
+            return Sweep::new(to, before(cursor, DAY), LARGE_PAGE, Reach::Day);
+        }
+        let near = reads.looked.filter(|_| swept && reads.many && now.mono < reads.next_overlap);
+        match near {
+            Some(looked) => Sweep::new(to, before(looked, NEAR).max(overlap), LARGE_PAGE, Reach::Near),
+            None => {
+                let size = if swept && !reads.many { PAGE } else { LARGE_PAGE };
+                Sweep::new(to, overlap, size, Reach::Overlap)
+            }
+        }
     }
 
     fn clock_read(&mut self, answer: Result<Answer<MessagePage>, RequestError>, now: Now) {
@@ -244,8 +267,13 @@ impl Line {
             Ok(Answer { body, at, .. }) => {
                 self.answered(at, now);
                 self.come_up();
-                if let Some(sweep) = &mut self.reads.sweep {
-                    sweep.take(body, at);
+                let Some(sweep) = &mut self.reads.sweep else { return };
+                sweep.take(body, at);
+                // A page of the everyday size, and others like it: listed anew, with fewer requests.
+                let small = sweep.reach == Reach::Overlap && !self.reads.unswept && !self.reads.many;
+                if small && sweep.is_all_news(|sid| self.reads.told.holds(sid)) {
+                    (self.reads.many, self.reads.sweep) = (true, None);
+                    self.reads.next_overlap = now.mono;
                 }
             }
             Err(error) => {
@@ -264,7 +292,7 @@ impl Line {
     /// Tells what can be told; the request that it needs to go on.
     fn tell_texts(&mut self, now: Now) -> Option<(Reading, Ask)> {
         let mut sweep = self.reads.sweep.take()?;
-        let again = sweep.whole_day;
+        let again = sweep.reach == Reach::Day;
         while let Some(message) = sweep.head() {
             let told = self.reads.told.holds(&message.sid) && !again;
             if !told && message.num_media.unwrap_or(0) > 0 {
@@ -339,8 +367,8 @@ impl Line {
 
     /// In a long backlog, a restart need not begin at its beginning.
     fn mark(&mut self, sweep: &mut Sweep, now: Now) {
-        if let Some(at) = sweep.milestone().filter(|at| self.reads.cursor.is_some_and(|cursor| cursor < *at))
-        {
+        let milestone = sweep.milestone().filter(|_| sweep.reach != Reach::Near);
+        if let Some(at) = milestone.filter(|at| self.reads.cursor.is_some_and(|cursor| cursor < *at)) {
             self.set_cursor(at, now);
         }
     }
@@ -352,20 +380,29 @@ impl Line {
     }
 
     fn swept(&mut self, sweep: &Sweep, now: Now) {
-        if let Some(began) = sweep.began {
-            self.reads.cursor = Some(began);
-            let late = now.mono.since(self.reads.cursor_told) >= CURSOR_EVERY;
-            if sweep.told > 0 || self.reads.unswept || late {
-                self.set_cursor(began, now);
+        let took = now.mono.since(self.reads.began);
+        self.reads.looked = sweep.began.or(self.reads.looked);
+        if sweep.reach != Reach::Near {
+            self.reads.many = sweep.reach == Reach::Overlap && sweep.listed > usize::from(PAGE);
+            self.reads.next_overlap = now.mono + OVERLAP_EVERY.max(took * OVERLAP_SHARE);
+            if let Some(began) = sweep.began {
+                self.reads.cursor = Some(began);
+                let late = now.mono.since(self.reads.cursor_told) >= CURSOR_EVERY;
+                if sweep.told > 0 || self.reads.unswept || late {
+                    self.set_cursor(began, now);
+                }
             }
         }
-        if self.reads.unswept || sweep.whole_day {
+        if self.reads.unswept || sweep.reach == Reach::Day {
             self.reads.next_whole_day = now.mono + DAY;
         }
         if std::mem::take(&mut self.reads.unswept) {
             self.tell(LineEvent::Swept);
         }
-        self.reads.next_poll = now.mono + self.interval(now);
+        // After a whole page of news there is more by now; else as often as is set, however long a look takes.
+        let due =
+            if sweep.told >= usize::from(PAGE) { now.mono } else { self.reads.began + self.interval(now) };
+        self.reads.next_poll = due.max(now.mono);
     }
 }
 

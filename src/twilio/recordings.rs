@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::client::moment;
 use super::desk::{Desk, DeskError, text};
-use super::setup::write_private;
+use super::private::write_private;
+use crate::http::moment;
 use crate::types::{LineId, PhoneNumber, Redacted, ShopId, Wall};
 
 /// How often is looked.
@@ -272,52 +272,55 @@ pub fn words(voicemail: &Voicemail) -> String {
 }
 
 /// Looks at once and then every [`EVERY`] until `stopped`, and hands each voicemail of which the staff were not told to
-/// `tell`, which says whether that is safe now (committed). One alarm when the credentials are refused, not one a look.
-pub async fn run<F, A>(
+/// `tell`, which says whether that is safe now (committed). Credentials that are refused are one alarm: the line's own,
+/// whose are the same, and only where that does not stand (`alarmed`) this one's, when they are refused again.
+pub async fn run<F, A, G, B>(
     desk: Desk,
     keep: Keep,
     shop: ShopId,
     now: impl Fn() -> Wall,
     tell: F,
+    alarmed: G,
     mut stopped: watch::Receiver<bool>,
 ) where
     F: Fn(Voicemail) -> A,
     A: Future<Output = bool>,
+    G: Fn() -> B,
+    B: Future<Output = bool>,
 {
     let mut pause = EVERY;
-    let mut refused = false;
+    let mut refusal = Refusal::default();
     loop {
         let round = async {
             let looked = keep.look(&desk, now()).await;
             tell_all(&keep, &tell).await;
-            looked
+            let credentials = matches!(&looked, Err(LookError::Desk(DeskError::Credentials { .. })));
+            let stands = credentials && refusal.is_repeated() && alarmed().await;
+            (looked, stands)
         };
-        let looked = tokio::select! {
+        let (looked, stands) = tokio::select! {
             looked = round => looked,
             // Err: whoever could say so is gone.
             _ = stopped.wait_for(|stop| *stop) => return,
         };
         match looked {
             Ok(new) => {
-                if refused {
+                if refusal.is_over() {
                     tracing::info!(%shop, line = %keep.line, "Twilio takes our credentials again");
                 }
                 for one in &new {
                     let from = Redacted(&one.from);
                     tracing::info!(%shop, line = %keep.line, recording = %one.sid, %from, "a voicemail was fetched");
                 }
-                (pause, refused) = (EVERY, false);
+                pause = EVERY;
             }
             Err(error) => {
                 let credentials = matches!(error, LookError::Desk(DeskError::Credentials { .. }));
-                match (credentials, refused) {
-                    (true, false) => tracing::error!(%shop, line = %keep.line, "{error}"),
-                    (true, true) => {}
-                    (false, _) => {
-                        tracing::debug!(%shop, line = %keep.line, %error, "voicemail cannot be looked for");
-                    }
+                if credentials && refusal.is_to_be_told(stands) {
+                    tracing::error!(%shop, line = %keep.line, "voicemail cannot be looked for: {error}");
+                } else {
+                    tracing::debug!(%shop, line = %keep.line, %error, "voicemail cannot be looked for");
                 }
-                refused |= credentials;
                 pause = (pause * 2).min(LONGEST);
             }
         }
@@ -325,6 +328,33 @@ pub async fn run<F, A>(
             () = tokio::time::sleep(pause) => {}
             _ = stopped.wait_for(|stop| *stop) => return,
         }
+    }
+}
+
+/// What was said of credentials that are refused.
+#[derive(Default)]
+struct Refusal {
+    looks: u32,
+    told: bool,
+}
+
+impl Refusal {
+    /// The first may come before the line has found out for itself.
+    fn is_repeated(&self) -> bool {
+        self.looks > 0
+    }
+
+    /// Refused again; `stands`: the line itself says so.
+    fn is_to_be_told(&mut self, stands: bool) -> bool {
+        let tell = self.is_repeated() && !stands && !self.told;
+        self.looks = self.looks.saturating_add(1);
+        self.told |= tell;
+        tell
+    }
+
+    /// Not refused any more. True when an alarm is to be taken back.
+    fn is_over(&mut self) -> bool {
+        std::mem::take(self).told
     }
 }
 
@@ -346,5 +376,22 @@ where
         {
             tracing::warn!(line = %keep.line, %error, "a voicemail's record cannot be written");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_credentials_are_the_lines_alarm_and_only_without_one_voicemails() {
+        let mut refusal = Refusal::default();
+        assert!(!refusal.is_to_be_told(false), "the line may find out in a moment");
+        assert!(!refusal.is_to_be_told(true));
+        assert!(!refusal.is_over(), "nothing was said");
+        assert!(!refusal.is_to_be_told(false));
+        assert!(refusal.is_to_be_told(false), "a key that may not read recordings");
+        assert!(!refusal.is_to_be_told(false), "once");
+        assert!(refusal.is_over());
     }
 }

@@ -4,10 +4,11 @@
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::client::{Answer, ApiError, Client, Product, RequestError, moment};
+use super::client::{Answer, ApiError, Client, Product, RequestError};
 use super::files::{self, FileRef};
 use super::webhook::status_path;
 use crate::config::UpstreamLine;
+use crate::http::moment;
 use crate::types::{
     Channel, Delivery, Enclosed, FoundPost, MediaLink, Post, PostResult, PostStatus, UpstreamText, Wall,
 };

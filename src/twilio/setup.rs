@@ -18,7 +18,6 @@ mod record;
 
 pub use account::look;
 pub use apply::{SetupError, apply, apply_undo};
-pub(super) use record::write_private;
 pub use record::{Made, Record, Thing};
 
 use std::collections::BTreeMap;

@@ -14,12 +14,24 @@ pub(super) const HELD: usize = 20;
 /// Addresses that are held: a chain that never ends is a fault of the upstream.
 const PAGES_MOST: usize = 20_000;
 
+/// How far back a listing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// A little: while so much comes in that to list the overlap takes long. It proves nothing of what shows late.
+    Near,
+    /// The overlap.
+    Overlap,
+    /// A day, and also what this process told before: once a night.
+    Day,
+}
+
 /// See the head of this file.
 pub(super) struct Sweep {
     /// Nothing older is told.
     since: Wall,
-    /// Also what this process told before: once a night.
-    pub(super) whole_day: bool,
+    pub(super) reach: Reach,
+    /// Messages that were listed.
+    pub(super) listed: usize,
     /// The upstream's clock when it began.
     pub(super) began: Option<Wall>,
     /// Texts told.
@@ -45,11 +57,12 @@ enum Stage {
 
 impl Sweep {
     /// Everything to `to` since then.
-    pub(super) fn new(to: String, since: Wall, size: u16, whole_day: bool) -> Self {
+    pub(super) fn new(to: String, since: Wall, size: u16, reach: Reach) -> Self {
         let first = Listing { to: Some(to), from: None, since: Some(since), size };
         Self {
             since,
-            whole_day,
+            reach,
+            listed: 0,
             began: None,
             told: 0,
             stage: Stage::First(first),
@@ -70,6 +83,13 @@ impl Sweep {
         }
     }
 
+    /// True when one page has come that others follow, and every text in it is news: there are many.
+    pub(super) fn is_all_news(&self, is_told: impl Fn(&str) -> bool) -> bool {
+        matches!(self.stage, Stage::Next(_))
+            && self.pages == 1
+            && self.held.iter().all(|(_, page)| !page.iter().any(|message| is_told(&message.sid)))
+    }
+
     /// True as long as not one page has come.
     pub(super) fn is_first(&self) -> bool {
         matches!(self.stage, Stage::First(_))
@@ -83,6 +103,7 @@ impl Sweep {
         let over = !page.messages.is_empty() && page.messages.iter().all(is_old);
         let kept: Vec<Message> =
             page.messages.into_iter().filter(|m| m.is_received() && !is_old(m)).collect();
+        let listed = kept.len();
         let stage = std::mem::replace(&mut self.stage, Stage::Telling);
         let uri = match stage {
             Stage::First(_) => {
@@ -94,6 +115,7 @@ impl Sweep {
             Stage::Again(_) => return self.enqueue(kept),
         };
         self.pages += 1;
+        self.listed += listed;
         let next = page.next_page_uri.filter(|next| !over && uri.as_ref() != Some(next));
         self.held.push_back((uri, kept));
         if self.held.len() > HELD
@@ -162,7 +184,7 @@ mod tests {
 
     /// An upstream with so many messages, in pages of so many. What is told, and how many requests it took.
     fn swept(count: usize, size: usize, more_while_listing: usize) -> (Vec<String>, usize) {
-        let mut sweep = Sweep::new("+12065550199".to_owned(), Wall(EIGHT), 500, false);
+        let mut sweep = Sweep::new("+12065550199".to_owned(), Wall(EIGHT), 500, Reach::Overlap);
         let (mut told, mut requests, mut now) = (Vec::new(), 0, count);
         loop {
             while sweep.head().is_some() {
@@ -202,7 +224,7 @@ mod tests {
     #[test]
     fn what_a_filter_by_day_brings_too_much_is_neither_told_nor_followed() {
         let since = Wall(EIGHT + 50_000);
-        let mut sweep = Sweep::new(String::new(), since, 100, false);
+        let mut sweep = Sweep::new(String::new(), since, 100, Reach::Overlap);
         let page = |range: std::ops::Range<usize>| MessagePage {
             messages: range.rev().map(message).collect(),
             next_page_uri: Some("/more".to_owned()),

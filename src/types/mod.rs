@@ -2,6 +2,7 @@
 //! own value; knows no room.
 
 mod call;
+mod chance;
 mod deadlines;
 mod dtmf;
 pub mod file;
@@ -21,6 +22,7 @@ pub use call::{
     Dialled, EndCause, Fault, Identity, LegCommand, LegEvent, MediaCommand, MediaEvent, MediaFacts,
     NumberKind, Offer, Progress, Tone, TransferProgress, TransferTarget, Via,
 };
+pub use chance::SplitMix64;
 pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
 pub use file::{Enclosed, OwnFile};
@@ -33,7 +35,7 @@ pub use media::{
     AudioCodec, AudioFormat, CryptoLine, LocalMedia, MediaPorts, MediaRefused, MediaStream, OtherFormat,
 };
 pub use money::Cents;
-pub use network::{Network, NetworkError};
+pub use network::{Network, NetworkError, is_this_machine};
 pub use order::{Capabilities, LookUpResult, OrderKind, PlaceResult, Support};
 pub use phone::{Address, PhoneNumber, PhoneNumberError, Redacted};
 pub use time::{BootId, Mono, Now, Wall};

@@ -1,7 +1,7 @@
-//! A block of addresses, `192.0.2.0/24`. Reads, prints and asks whether an address lies in it; what follows from that
-//! is decided elsewhere.
+//! Where an address lies: in a block of them, `192.0.2.0/24`, or on this machine. What follows from that is decided
+//! elsewhere; names are not looked up.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::fmt;
 use std::str::FromStr;
 
@@ -64,5 +64,67 @@ impl FromStr for Network {
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+/// Whether the host of a URL is this machine itself: `localhost`, 127.0.0.0/8 or `::1`, bare or with brackets and a
+/// port. A name that only begins or ends so is another's.
+#[must_use]
+pub fn is_this_machine(authority: &str) -> bool {
+    let bracketed = || authority.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
+    let with_port = || authority.parse().ok().map(|at: SocketAddr| at.ip());
+    if let Some(ip) = authority.parse().ok().or_else(with_port).or_else(bracketed) {
+        return ip.is_loopback();
+    }
+    let port = |(_, port): &(&str, &str)| port.parse::<u16>().is_ok();
+    let host = authority.rsplit_once(':').filter(port).map_or(authority, |(host, _)| host);
+    host.eq_ignore_ascii_case("localhost")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_is_named_by_its_own_addresses_and_by_localhost() {
+        for host in [
+            "localhost",
+            "LocalHost:8080",
+            "127.0.0.1",
+            "127.0.0.1:80",
+            "127.255.255.254",
+            "::1",
+            "[::1]",
+            "[::1]:8443",
+        ] {
+            assert!(is_this_machine(host), "{host}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_this_machine_is_another() {
+        for host in [
+            "",
+            ":80",
+            "127.evil.example",
+            "127.0.0.1.evil.example:80",
+            "localhost.evil.example",
+            "localhost:evil",
+            "localhost:80:80",
+            "evil-localhost",
+            "127.0.0.1@evil.example",
+            "localhost@evil.example:80",
+            "0.0.0.0",
+            "10.0.0.1",
+            "128.0.0.1:80",
+            "::",
+            "[::2]:80",
+            "[127.0.0.1]",
+            "[::1",
+            "[::1]evil.example",
+            "[::1]:evil",
+        ] {
+            assert!(!is_this_machine(host), "{host}");
+        }
     }
 }

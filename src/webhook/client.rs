@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Client, Response, Url};
 
 use super::guard::Guard;
 use super::sign::signature;
 use super::{WebhookCommand, WebhookConfig};
+use crate::http::{self, reason};
 use crate::types::EventAnswer;
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -21,7 +22,6 @@ const SAYING: Duration = Duration::from_secs(1);
 const SAID_MOST: usize = 4 * 1024;
 /// Characters that are kept of it.
 const KEPT_MOST: usize = 200;
-const AGENT: &str = concat!("backroom/", env!("CARGO_PKG_VERSION"));
 
 /// One endpoint.
 pub(super) struct Endpoint {
@@ -34,19 +34,11 @@ impl Endpoint {
     /// In words, what is wrong with its settings or this machine.
     pub(super) fn new(config: WebhookConfig) -> Result<Self, String> {
         let url = Url::parse(&config.url).map_err(|why| why.to_string())?;
-        let mut builder = Client::builder()
-            .user_agent(AGENT)
-            .connect_timeout(CONNECT)
+        let builder = http::client(CONNECT, url.scheme() == "https")
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(4)
-            .http1_only()
-            .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
             .dns_resolver(Arc::new(Guard));
-        if url.scheme() != "https" {
-            // Without TLS a machine that has no root certificates is no reason to fail.
-            builder = builder.tls_certs_only([]);
-        }
         Ok(Self { client: builder.build().map_err(reason)?, config })
     }
 
@@ -66,7 +58,7 @@ impl Endpoint {
         match request.send().await {
             Ok(response) => {
                 let status = response.status().as_u16();
-                let retry_after = retry_after(response.headers());
+                let retry_after = http::retry_after(response.headers(), http::Clock::Ours);
                 // Err: it says it too slowly.
                 let said = tokio::time::timeout(SAYING, said(response)).await.unwrap_or_default();
                 EventAnswer::Answered { status, retry_after, said }
@@ -89,27 +81,4 @@ async fn said(mut response: Response) -> String {
     let text = String::from_utf8_lossy(&bytes);
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     plain.trim().chars().take(KEPT_MOST).collect()
-}
-
-/// The chain of causes, without the URL: it may have a secret in it.
-pub(super) fn reason(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut why = error.to_string();
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        why.push_str(": ");
-        why.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    why
-}
-
-/// Seconds or an HTTP date (RFC 9110 §10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<u32> {
-    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(seconds);
-    }
-    let at = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
-    u32::try_from(at.as_second().saturating_sub(jiff::Timestamp::now().as_second()).max(0)).ok()
 }

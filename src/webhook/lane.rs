@@ -39,10 +39,7 @@ pub async fn run(
     events: mpsc::Sender<WebhookEvent>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    if rustls::crypto::CryptoProvider::get_default().is_none() {
-        // Err: another thread was quicker, with the same provider.
-        drop(rustls::crypto::ring::default_provider().install_default());
-    }
+    crate::http::install_tls();
     let mut edge = Edge::new(configs, events);
     loop {
         tokio::select! {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::rust::{Source, paths};
+use crate::rust::{Named, Source, paths};
 
 /// One row of the table in `src/lib.rs`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +111,37 @@ pub(crate) fn edge_faults(rooms: &[Room], sources: &[Source]) -> Vec<String> {
         }
     }
     faults
+}
+
+/// The commands that let a text leave, which are made behind the gate of consent.
+const HANDS: &[&str] = &["Send", "Proceed", "Post"];
+
+/// Where they are made.
+pub(crate) const GATE: &str = "src/daemon/core/gate.rs";
+
+/// Where they are carried out, or answered for a line that died.
+const TAKERS: &[&str] = &["src/at/engine.rs", "src/twilio/line.rs", "src/daemon/supervise.rs"];
+
+/// Every other place that names a command that lets a text leave.
+pub(crate) fn handing_faults(source: &Source) -> Vec<String> {
+    if source.room().is_none() || source.path == GATE || TAKERS.contains(&source.path.as_str()) {
+        return Vec::new();
+    }
+    let hands = |path: &&Named| match path.segments.as_slice() {
+        [.., of, what] => of == "LineCommand" && (what == "*" || HANDS.contains(&what.as_str())),
+        _ => false,
+    };
+    let named = paths(source).into_iter();
+    named
+        .filter(|path| !path.test && hands(&path))
+        .map(|path| {
+            let what = path.segments.last().cloned().unwrap_or_default();
+            format!(
+                "{}:{}: LineCommand::{what} lets a text leave: only {GATE} makes it",
+                source.path, path.line
+            )
+        })
+        .collect()
 }
 
 /// What a core knows and must not, and what only one room may know.
@@ -265,6 +296,19 @@ mod tests {
             purity_faults(&rooms(LIB), &of("src/store/mod.rs", "use std::fs; use rusqlite::Row;")),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_second_way_to_hand_a_text_over_is_named() {
+        let way = "fn f() { cx.after(Effect::Line(line, LineCommand::Post(post))); }";
+        let faults = |path: &str, text: &str| of(path, text).iter().flat_map(handing_faults).count();
+        assert_eq!(faults("src/daemon/core/campaigns.rs", way), 1);
+        assert_eq!(faults("src/web/api.rs", "use crate::types::LineCommand::{self, Proceed};"), 1);
+        assert_eq!(faults("src/web/api.rs", "use crate::types::LineCommand::*;"), 1);
+        assert_eq!(faults(GATE, way), 0);
+        assert_eq!(faults("src/daemon/core/lines.rs", "fn f() { LineCommand::Free { slot }; }"), 0);
+        let test = format!("#[cfg(test)] mod tests {{ {way} }}");
+        assert_eq!(faults("src/daemon/core/lines.rs", &test), 0);
     }
 
     #[test]

@@ -169,6 +169,8 @@ pub(crate) struct VirtualBox {
     /// STOP comes from this person when the modem next asks for a text to them.
     pub(crate) stop_at_prompt: Option<(LineId, String)>,
     sids: u32,
+    /// Every text of [`VirtualBox::upstream_text`].
+    pub(crate) hooked: Vec<(LineId, UpstreamText)>,
     /// What all endpoints answer; `None`: nothing.
     pub(crate) endpoint_says: Option<u16>,
     /// Everything that came to any endpoint, also what it did not take.
@@ -216,6 +218,7 @@ impl VirtualBox {
             sound: Vec::new(),
             stop_at_prompt: None,
             sids: 0,
+            hooked: Vec::new(),
             endpoint_says: Some(200),
             delivered: Vec::new(),
         };
@@ -551,10 +554,12 @@ impl VirtualBox {
     /// A text is at the upstream. `kind`: what that took it for.
     pub(crate) async fn upstream_text(&mut self, line: &LineId, from: &str, body: &str, kind: Option<&str>) {
         self.sids += 1;
+        let lines = self.plans.iter().flat_map(|plan| &plan.upstreams);
+        let channel = lines.into_iter().find(|l| l.id == *line).map_or(Channel::Sms, |l| l.channel);
         let parameters = kind.map(|kind| ("OptOutType".to_owned(), Value::from(kind)));
         let text = UpstreamText {
             sid: format!("SM{:032x}", self.sids),
-            channel: Channel::Sms,
+            channel,
             from: from.to_owned(),
             to: SHOP_NUMBER.to_owned(),
             body: body.to_owned(),
@@ -562,7 +567,15 @@ impl VirtualBox {
             sent: Some(self.clock.now().wall),
             parameters: parameters.into_iter().collect(),
         };
+        self.hooked.push((line.clone(), text.clone()));
         self.tell(line, LineEvent::Text(Box::new(text)));
+        self.pump().await;
+    }
+
+    /// Somebody kept what was told of a text, and tells it again.
+    pub(crate) async fn tell_again(&mut self, at: usize) {
+        let (line, text) = self.hooked[at % self.hooked.len()].clone();
+        self.tell(&line, LineEvent::Text(Box::new(text)));
         self.pump().await;
     }
 

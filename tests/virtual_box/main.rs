@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a harness that cannot go on fails its test")]
 
+mod blocked;
 mod calls;
 mod cloud;
 mod consent;

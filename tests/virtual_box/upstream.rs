@@ -219,6 +219,24 @@ async fn a_status_goes_forward_only() {
 }
 
 #[tokio::test]
+async fn a_status_that_overtakes_the_answer_to_its_post_counts_once_the_text_is_known() {
+    let mut b = only_upstream().await;
+    fates(&mut b, &[Fate::AnswerLost]);
+    let id = send(&mut b, JANE, "Your mower is ready").await;
+    for status in [Delivery::Sent, Delivery::Delivered] {
+        let event = b.upstreams[&up()].status(0, status, None);
+        b.tell(&up(), event);
+        b.pump().await;
+    }
+    assert_eq!(row(&b, &id).await.status, MessageStatus::Sending, "nobody knows yet whose it is");
+    b.advance(seconds(30)).await;
+    let row = row(&b, &id).await;
+    assert_eq!((row.status, row.carriage.price), (MessageStatus::Delivered, Some((-8300, "USD".to_owned()))));
+    assert_eq!(counter(&mut b, "statuses_early").await, 2);
+    assert_eq!(counter(&mut b, "statuses_of_nothing").await, 0);
+}
+
+#[tokio::test]
 async fn a_modem_that_is_pulled_out_hands_over_within_ten_seconds_and_gets_its_people_back() {
     let mut b = both().await;
     b.text_on(&sim(), JANE, "HELP").await;

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::cases::{Case, OUT_C, scenario};
 use super::shop::{PASSWORD, PHONE, Shop};
-use super::{Net, Way, hosts};
+use super::{Net, PATIENCE, Way, hosts};
 
 /// What became of a case.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ async fn listening(host: Ipv4Addr, port: u16, tcp: bool) -> io::Result<()> {
         }
     };
     let late = |_| io::Error::other(format!("nobody listens at {host}:{port}"));
-    timeout(Duration::from_secs(10), found).await.map_err(late)
+    timeout(PATIENCE, found).await.map_err(late)
 }
 
 /// stunnel, both ways round: what the caller says in the clear goes to the box in TLS, and what the box says in TLS
@@ -226,7 +226,7 @@ async fn record(case: &Case, shop: &Shop) -> Option<String> {
         if ends.len() == usize::from(case.calls.0) && ends.iter().all(|end| *end == wanted) {
             return None;
         }
-        if began.elapsed() > Duration::from_secs(5) {
+        if began.elapsed() > PATIENCE {
             return Some(format!("the records end with {ends:?}, not {} times {wanted:?}", case.calls.0));
         }
     }

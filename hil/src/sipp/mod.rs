@@ -2,7 +2,9 @@
 //! Each case has a box of its own on a loopback network of its own, so that all of them can run at once: the box is
 //! `.1`, the calling trunk `.2`, the trunks that are called `.3` and `.4`, a phone `.5`. TLS is spoken by stunnel beside SIPp.
 //!
-//! Scenarios are `hil/sipp/*.xml`. Which of them play together stands in `cases`.
+//! Scenarios are `hil/sipp/*.xml`. Which of them play together stands in `cases`. A machine that is held up for half a
+//! second makes right retransmissions over UDP, which fail no case: what crosses its answer is taken twice, and where one
+//! request follows another, answers are matched by transaction, or SIPp takes a repeated one for the next.
 
 mod cases;
 mod cli;
@@ -14,6 +16,10 @@ pub use cli::{Args, matrix, play_all, run};
 pub use machine::{Outcome, missing, play};
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// For what must happen, and has no time of its own: far beyond what it takes on a machine whose disk has much to do.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How SIP travels in a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]

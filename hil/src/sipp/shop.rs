@@ -12,14 +12,11 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
 
 use super::cases::{OUT, OUT_C};
-use super::{Net, Way, hosts};
+use super::{Net, PATIENCE, Way, hosts};
 
 /// The phone that calls in some cases.
 pub(super) const PHONE: &str = "desk";
 pub(super) const PASSWORD: &str = "k7Qz-mm2W-9xTb-vR4n";
-
-/// How long a box may take to be there, also on a machine that has much to do.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running box.
 #[derive(Debug)]
@@ -170,7 +167,7 @@ impl Shop {
         let pid = id.and_then(rustix::process::Pid::from_raw);
         let pid = pid.ok_or_else(|| io::Error::other("the box had ended before"))?;
         rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
-        let ended = timeout(Duration::from_secs(10), self.child.wait()).await;
+        let ended = timeout(PATIENCE, self.child.wait()).await;
         let status = ended.map_err(|_| io::Error::other("the box does not end on SIGTERM"))??;
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("the box ended: {status}"))) }
     }

@@ -109,6 +109,16 @@ def end(process):
         process.wait()
 
 
+def database(data):
+    """A box's database, to be read beside the box."""
+    return sqlite3.connect(f"file:{data}/backroom.db?mode=ro", uri=True, timeout=30)
+
+
+def query(data, sql, *values):
+    with contextlib.closing(database(data)) as db:
+        return db.execute(sql, values).fetchall()
+
+
 class Use:
     """CPU seconds and memory of a process and its children."""
 
@@ -192,12 +202,8 @@ class Backroom:
     def control(self):
         return Lines(self.data / "control.sock")
 
-    def database(self):
-        return sqlite3.connect(f"file:{self.data}/backroom.db?mode=ro", uri=True, timeout=10)
-
     def query(self, sql, *values):
-        with contextlib.closing(self.database()) as db:
-            return db.execute(sql, values).fetchall()
+        return query(self.data, sql, *values)
 
     def bodies_in(self):
         return [b for (b,) in self.query("SELECT body FROM message WHERE direction = 'in'")]

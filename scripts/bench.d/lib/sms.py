@@ -166,7 +166,7 @@ def latency(bench, binary, hil, name, texts, rate):
 
         def watch(box=box, wanted=wanted, seen=seen, stop=stop):
             # A row is visible to others only when its commit is on disk (WAL, synchronous=FULL).
-            db, last = box.database(), 0
+            db, last = programs.database(box.data), 0
             while not stop.is_set():
                 rows = db.execute("SELECT rowid, body FROM message WHERE rowid > ? AND direction = 'in'", (last,))
                 for rowid, body in rows.fetchall():

@@ -13,7 +13,6 @@ import multiprocessing
 import os
 import queue
 import socket
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
-from programs import Use, end, eventually
+from programs import Use, end, eventually, query
 
 TOKEN = "simulated-auth-token"
 ACCOUNT = "AC00000000000000000000000000000001"
@@ -85,9 +84,7 @@ class Box:
         return json.loads(told.stdout)
 
     def sids(self):
-        with contextlib.closing(sqlite3.connect(f"file:{self.data}/backroom.db?mode=ro", uri=True)) as db:
-            rows = db.execute("SELECT upstream_sid FROM message WHERE direction = 'in'").fetchall()
-        return [sid for (sid,) in rows]
+        return [sid for (sid,) in query(self.data, "SELECT upstream_sid FROM message WHERE direction = 'in'")]
 
     def stop(self):
         end(self.process)

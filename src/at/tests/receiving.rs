@@ -143,14 +143,73 @@ fn a_pdu_that_stays_unreadable_is_reported_raw_and_kept_until_it_is_freed() {
 
 #[test]
 fn an_empty_slot_is_nothing_and_counted() {
-    for answer in ["\r\nOK\r\n", "\r\n+CMS ERROR: 321\r\n", "\r\n+CMGR: 0,,0\r\n\r\n\r\nOK\r\n"] {
+    // A bare OK could be noise: it is asked again.
+    let (bare, refused, said) =
+        ("\r\nOK\r\n", "\r\n+CMS ERROR: 321\r\n", "\r\n+CMGR: 0,,0\r\n\r\n\r\nOK\r\n");
+    for (answer, times) in [(bare, 2), (refused, 1), (said, 1)] {
         let mut bench = up();
         bench.says("AT+CMGR=3", answer);
         bench.hear("\r\n+CMTI: \"ME\",3\r\n");
         assert_eq!(bench.take(), []);
         assert_eq!(bench.engine.counters().empty_slots, 1, "{answer:?}");
-        assert_eq!(bench.count("AT+CMGR=3"), 1);
+        assert_eq!(bench.count("AT+CMGR=3"), times, "{answer:?}");
     }
+}
+
+/// Once, before the true answer to this command.
+fn noise_before(bench: &mut Bench, command: &str, noise: &'static str, answer: String) {
+    let mut answers = vec![format!("{noise}{answer}")];
+    bench.on(command, move |_| answers.pop());
+}
+
+#[test]
+fn a_result_that_is_noise_gives_no_text_another_ones_place() {
+    for noise in ["\r\nOK\r\n", "\r\n+CMGR: 0,,20\r\n\r\nOK\r\n"] {
+        let mut bench = up();
+        bench.put("ME", 3, PDU_A);
+        bench.put("ME", 4, PDU_B);
+        let answer = format!("\r\n+CMGR: 0,,20\r\n{PDU_A}\r\n\r\nOK\r\n");
+        // Both are announced before the answer to the first is there.
+        noise_before(&mut bench, "AT+CMGR=3", noise, format!("\r\n+CMTI: \"ME\",4\r\n{answer}"));
+        bench.hear("\r\n+CMTI: \"ME\",4\r\n\r\n+CMTI: \"ME\",3\r\n");
+        let mut got = bench.take();
+        got.sort_by_key(|event| format!("{event:?}"));
+        assert_eq!(got, [Bench::received(me(3), PDU_A), Bench::received(me(4), PDU_B)], "{noise:?}");
+    }
+}
+
+#[test]
+fn a_result_that_is_noise_in_a_listing_costs_seconds_and_not_a_sweep() {
+    let mut bench = up();
+    bench.put("ME", 3, PDU_A);
+    let answer = format!("\r\n+CMGL: 3,1,,20\r\n{PDU_A}\r\n\r\nOK\r\n");
+    noise_before(&mut bench, "AT+CMGL=4", "\r\nOK\r\n", answer);
+    bench.hear("\r\n^SMMEMFULL\r\n");
+    bench.wait(6_000);
+    assert_eq!(bench.take(), [Bench::received(me(3), PDU_A)]);
+}
+
+#[test]
+fn a_text_whose_deletion_was_refused_after_noise_is_looked_at_again_within_seconds() {
+    let mut bench = up();
+    bench.put("ME", 3, PDU_A);
+    bench.hear("\r\n+CMTI: \"ME\",3\r\n");
+    noise_before(&mut bench, "AT+CMGD=3", "\r\nOK\r\n", "\r\n+CMS ERROR: 500\r\n".to_owned());
+    bench.tell(LineCommand::Free { slot: me(3) });
+    bench.wait(6_000);
+    let received = Bench::received(me(3), PDU_A);
+    assert_eq!(bench.take(), [received.clone(), LineEvent::Freed { slot: me(3) }, received]);
+    bench.tell(LineCommand::Free { slot: me(3) });
+    assert!(bench.store.is_empty());
+}
+
+#[test]
+fn a_modem_that_says_every_result_twice_is_not_swept_without_end() {
+    let mut bench = up();
+    bench.says("AT+CSQ", "\r\n+CSQ: 20,99\r\n\r\nOK\r\n\r\nOK\r\n");
+    bench.says("AT+CMGL=4", "\r\nOK\r\n\r\nOK\r\n");
+    bench.wait(120_000);
+    assert!((20..60).contains(&bench.count("AT+CMGL=4")), "{}", bench.count("AT+CMGL=4"));
 }
 
 #[test]

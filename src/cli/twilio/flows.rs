@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::super::flow::problems;
 use super::super::settings;
 use super::super::texts::{choose_shop, reader, wall_now};
 use super::{choose_line, wait};
 use crate::config::{Config, ShopConfig, UpstreamLine};
 use crate::daemon::control::{self, Ask};
-use crate::flow::{Severity, lint};
+use crate::flow::Severity;
 use crate::store::{self, FlowRow, Op};
 use crate::twilio::desk::Desk;
 use crate::twilio::studio::{self, Head, Pulled, PulledFlow, Push};
@@ -159,7 +160,7 @@ fn pull(ground: &mut Ground<'_>, name: &str, out: Option<&Path>, publish: bool) 
         println!("{} revision {} is in {}", head.name, head.revision, out.display());
         return ground.remember(head);
     }
-    errors(&text).map_err(|errors| {
+    checked(&text).map_err(|errors| {
         format!("this box cannot run {}:\n{errors}\nkeep it as a file with --out", head.name)
     })?;
     let rows = ground.rows(&head.name)?;
@@ -237,7 +238,7 @@ fn push(
     force: bool,
 ) -> Result<(), String> {
     let own = ground.own(name, file)?;
-    errors(&own).map_err(|errors| format!("{name} is not pushed:\n{errors}"))?;
+    checked(&own).map_err(|errors| format!("{name} is not pushed:\n{errors}"))?;
     let definition = parsed(&own)?;
     let pulled = ground.pulled.flows.get(name).cloned();
     let push = Push {
@@ -257,12 +258,16 @@ fn parsed(text: &str) -> Result<Value, String> {
     serde_json::from_str(text).map_err(|e| format!("the flow is no JSON: {e}"))
 }
 
-/// Every error of our own linter, a line each.
-fn errors(text: &str) -> Result<(), String> {
-    let found: Vec<String> = lint(text)
-        .into_iter()
-        .filter(|problem| problem.severity == Severity::Error)
-        .map(|problem| format!("{}: {}", problem.path, problem.message))
-        .collect();
-    if found.is_empty() { Ok(()) } else { Err(found.join("\n")) }
+/// Every error of our own linter, a line each. Warnings are said: the flow is published all the same.
+fn checked(text: &str) -> Result<(), String> {
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        problems(text).into_iter().partition(|problem| problem.severity == Severity::Error);
+    if !errors.is_empty() {
+        let errors: Vec<String> = errors.iter().map(|p| format!("{}: {}", p.path, p.message)).collect();
+        return Err(errors.join("\n"));
+    }
+    for warning in warnings {
+        eprintln!("warning: {}: {}", warning.path, warning.message);
+    }
+    Ok(())
 }

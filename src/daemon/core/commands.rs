@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::collisions::collisions;
 use super::consent_commands::ConsentAsk;
 use super::events::EventsWanted;
 use super::offers::places_wrong;
@@ -232,7 +233,7 @@ impl Shop {
             return Err(format!("there is revision {newest} of {} already", flow.name));
         }
         let script = Script::new(&flow.name, &flow.definition)?;
-        script.definition().map_err(str::to_owned)?;
+        let warnings = collisions(script.definition().map_err(str::to_owned)?);
         let row = FlowRow {
             shop: self.id.clone(),
             name: flow.name,
@@ -244,7 +245,7 @@ impl Shop {
             wall: cx.now.wall,
         };
         self.add_definition(cx, &row);
-        let answer = json!({ "name": row.name, "revision": row.revision });
+        let answer = json!({ "name": row.name, "revision": row.revision, "warnings": warnings });
         cx.put(Op::AddAudit(AuditRow {
             shop: self.id.clone(),
             who: row.by.clone(),

@@ -9,15 +9,18 @@
 //!   because its own gate comes first.
 //! - Where an upstream answers STOP, START and HELP itself (Twilio does on its numbers, `OptOutType` says so on the rest)
 //!   the box enters what was said and adds nothing.
-//! - A text that is for no whole number (a short code, seven digits) goes to nobody whose number ends so.
+//! - A text that is for no whole number (a short code, seven digits, a number with something before it) goes to nobody
+//!   whose number has the same last seven digits.
 //! - The confirmation of STOP leaves within five minutes or never; a restart in between ends it.
 //! - A ledger that does not verify stops all marketing until its owner has accepted or restored it. What it still says
-//!   of blocks holds, and so does what the version before kept in table `block`.
+//!   of blocks holds, and so does what its copy says of them, and what the version before kept in table `block`.
+//! - Each text says STOP or START once: a START is entered also when there was nothing to lift, so that a webhook that
+//!   somebody kept and sends again after a STOP is known for what it is.
 //!
 //! Deliberately absent: what the words are (`messaging::keywords`), when offers go (`offers`), commands
 //! (`consent_commands`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::{Value, json};
 
@@ -95,6 +98,8 @@ pub(super) struct Consent {
     against: HashMap<PhoneNumber, Wall>,
     stops: BTreeMap<PhoneNumber, Stop>,
     asked: BTreeMap<PhoneNumber, Asked>,
+    /// The texts that said STOP or START: who brings one of them again, years later, has said nothing.
+    texts: HashSet<String>,
     /// The clock when ages were last looked at, if it was sure.
     aged: Option<(Mono, Wall)>,
 }
@@ -108,6 +113,7 @@ impl Consent {
             against: HashMap::new(),
             stops: BTreeMap::new(),
             asked: BTreeMap::new(),
+            texts: HashSet::new(),
             aged: None,
         }
     }
@@ -116,6 +122,9 @@ impl Consent {
         let s = &entry.statement;
         self.head = entry.head();
         self.people.entry(s.subject.clone()).or_default().apply(entry);
+        if s.origin == Origin::Text && matches!(s.act, Act::Block | Act::Unblock) {
+            self.texts.insert(s.proof.clone());
+        }
         match s.act {
             Act::Block | Act::Withdrawal(_) | Act::Pause => {
                 let newest = self.against.entry(s.subject.clone()).or_insert(s.at);
@@ -133,6 +142,11 @@ impl Consent {
             }
             Act::Block | Act::Unblock | Act::Consent(_) | Act::Withdrawal(_) | Act::Resume => {}
         }
+    }
+
+    /// Whether this text was taken for STOP or START before.
+    pub(super) fn knows(&self, text: &MessageId) -> bool {
+        self.texts.contains(text.as_str())
     }
 
     /// When this person last said anything against texts.
@@ -170,11 +184,26 @@ impl Shop {
                      one, `backroom consent verify --accept` says so"
                 ));
                 self.consent.broken = Some(broken);
+                self.enter_what_the_copy_says(cx, kept.map(|k| k.blocks.as_slice()).unwrap_or_default());
             }
         }
         self.enter_what_was_said_before(cx, snapshot);
         self.consent.aged = cx.now.wall_sure.then_some((cx.now.mono, cx.now.wall));
         cx.timers.set(TimerKey::ConsentAge(own), cx.now.mono + AGE_FIRST);
+    }
+
+    /// Database and copy contradict each other: whoever is blocked by one of them is blocked.
+    fn enter_what_the_copy_says(&mut self, cx: &mut Cx<'_>, blocks: &[Entry]) {
+        for Entry { seq, statement: said, .. } in blocks {
+            let known = |s: &Standing| s.blocked_scopes().any(|scope| *scope == said.scope);
+            if self.consent.people.get(&said.subject).is_some_and(known) {
+                continue;
+            }
+            let (subject, words, act) = (said.subject.clone(), said.words.clone(), Act::Block);
+            let proof = format!("entry {seq} of the ledger's copy, which the database contradicts");
+            let statement = self.statement(cx.now, subject, act, words, Origin::Import, proof);
+            self.enter(cx, Statement { scope: said.scope.clone(), ..statement });
+        }
     }
 
     /// Versions without a ledger wrote a log, and a table of who is blocked.
@@ -255,6 +284,10 @@ impl Shop {
         self.standing(person).is_some_and(Standing::is_blocked_everywhere)
     }
 
+    fn has_marketing(&self, person: &str) -> bool {
+        self.standing(person).is_some_and(Standing::has_marketing)
+    }
+
     /// For this line alone, as far as anybody knows: another one may still be used.
     pub(super) fn is_blocked_there(&self, person: &str, line: &Line) -> bool {
         let Some(standing) = self.standing(person) else { return false };
@@ -291,11 +324,14 @@ impl Shop {
         if matches!(row.purpose, Purpose::Exempt(_)) {
             return None;
         }
-        let tail: String = row.peer.chars().filter(char::is_ascii_digit).collect();
+        let digits: String = row.peer.chars().filter(char::is_ascii_digit).collect();
+        // What stands before may be the dialling of a network: *67, an exit code.
+        let tail = digits.len().checked_sub(WHOLE).and_then(|from| digits.get(from..));
         let blocked = |(number, standing): (&PhoneNumber, &Standing)| {
-            number.digits().ends_with(&tail) && standing.blocked_scopes().next().is_some()
+            tail.is_some_and(|tail| number.digits().ends_with(tail))
+                && standing.blocked_scopes().next().is_some()
         };
-        let meant = tail.len() >= WHOLE && self.consent.people.iter().any(blocked);
+        let meant = self.consent.people.iter().any(blocked);
         match (meant, row.purpose) {
             (true, _) => Some(words_of(Refusal::Blocked(0))),
             (false, Purpose::Marketing) => Some(words_of(Refusal::NoConsent)),
@@ -411,7 +447,7 @@ impl Shop {
     pub(super) fn start(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) {
         self.store_text(cx, text, text.note.clone());
         let Ok(subject) = PhoneNumber::parse(person, None) else { return };
-        let here = text.upstream.as_ref().is_some_and(|told| told.channel == Channel::Sms);
+        let here = text.upstream.as_ref().is_none_or(|told| told.channel == Channel::Sms);
         let own = self.lines.get(&text.line).and_then(|l| l.number.clone()).filter(|_| here);
         let held: Vec<PhoneNumber> = self
             .consent
@@ -424,10 +460,7 @@ impl Shop {
                 Scope::Number(_) | Scope::Line(_) | Scope::Shop => None,
             })
             .collect();
-        let proof = text.id.to_string();
-        let words = text.body.clone();
-        let statement = self.statement(cx.now, subject.clone(), Act::Unblock, words, Origin::Text, proof);
-        let lifted = self.enter(cx, statement);
+        let Some(lifted) = self.enter_start(cx, text, person) else { return };
         for number in &held {
             let proof = format!("entry {lifted} lifts no block of an upstream's");
             let statement =
@@ -444,6 +477,14 @@ impl Shop {
             body.push_str(&format!(" For texts from {number} too, text START to that number."));
         }
         self.say(cx, person, body, Source::Consent);
+    }
+
+    /// What a START says by itself; its number in the ledger.
+    pub(super) fn enter_start(&mut self, cx: &mut Cx<'_>, text: &Text, person: &str) -> Option<u64> {
+        let subject = PhoneNumber::parse(person, None).ok()?;
+        let (words, proof) = (text.body.clone(), text.id.to_string());
+        let statement = self.statement(cx.now, subject, Act::Unblock, words, Origin::Text, proof);
+        Some(self.enter(cx, statement))
     }
 
     /// The upstream will not carry texts to this person: somebody said STOP there.
@@ -505,7 +546,7 @@ impl Shop {
         let asked = self.consent.asked.get(&subject).cloned();
         let proof = format!("{} of staff {staff}", text.id);
         let say = match keywords::read(&words, Heard::default()) {
-            Request::Stop if !self.is_blocked(&person) => {
+            Request::Stop if !self.is_blocked(&person) || self.has_marketing(&person) => {
                 self.store_text(cx, text, Some("from staff".into()));
                 let (said, words, proof) = match asked {
                     Some(asked) => (asked.at, asked.words, format!("{}; {proof}", asked.proof)),

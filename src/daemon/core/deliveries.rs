@@ -1,19 +1,53 @@
 //! Where texts that an upstream has stand there. A status goes forward only, whatever the order in which callbacks and
-//! polling tell it.
+//! polling tell it. One that overtakes the answer to its own post is kept for a while, and applied once the text is known.
+//! It is not kept on the disk: after a restart it is asked for.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::Cx;
 use super::shop::Shop;
 use super::timers::TimerKey;
 use crate::store::{MessageStatus, Op, PartState};
-use crate::types::{Delivery, LineId, MessageId, PostStatus};
+use crate::types::{Delivery, LineId, MessageId, Mono, PostStatus};
 
 /// A text that was sent and of which nothing more is heard for this long counts as sent.
 pub(super) const TOLD: Duration = Duration::from_secs(3600);
 
 /// A text that the upstream queued and of which nothing more is heard: longer than its own queues are.
 const QUEUED_THERE: Duration = Duration::from_secs(6 * 3600);
+
+/// How long a status of a text that nobody knows is kept: a post may be without its answer for so long.
+const EARLY_FOR: Duration = Duration::from_secs(600);
+
+/// How many are kept; the oldest go. More than can overtake: few posts are under way at a time.
+const EARLY_MOST: usize = 256;
+
+/// Statuses of texts that nobody knows yet, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Early(VecDeque<(Mono, LineId, PostStatus)>);
+
+impl Early {
+    /// How many were given up for it.
+    fn keep(&mut self, now: Mono, line: LineId, told: PostStatus) -> usize {
+        let before = self.0.len();
+        self.0.retain(|(at, ..)| now.since(*at) < EARLY_FOR);
+        while self.0.len() >= EARLY_MOST {
+            self.0.pop_front();
+        }
+        let gone = before - self.0.len();
+        self.0.push_back((now, line, told));
+        gone
+    }
+
+    /// All of one text, in the order in which they came.
+    fn take(&mut self, now: Mono, sid: &str) -> Vec<(LineId, PostStatus)> {
+        let all = std::mem::take(&mut self.0).into_iter().filter(|(at, ..)| now.since(*at) < EARLY_FOR);
+        let (its, others): (Vec<_>, Vec<_>) = all.partition(|(.., told)| told.sid == sid);
+        self.0 = others.into();
+        its.into_iter().map(|(_, line, told)| (line, told)).collect()
+    }
+}
 
 /// How far a status is on its way. None follows an outcome.
 fn rank(status: MessageStatus) -> u8 {
@@ -31,8 +65,14 @@ impl Shop {
     /// The upstream says where a text stands.
     pub(super) fn upstream_status(&mut self, cx: &mut Cx<'_>, line: &LineId, told: PostStatus) {
         let Some(id) = self.by_sid.get(&told.sid).cloned() else {
-            let known = self.sids.has(&told.sid);
-            return self.count(if known { "statuses_late" } else { "statuses_of_nothing" });
+            if self.sids.has(&told.sid) {
+                return self.count("statuses_late");
+            }
+            self.count("statuses_early");
+            for _ in 0..self.early.keep(cx.now.mono, line.clone(), told) {
+                self.count("statuses_of_nothing");
+            }
+            return;
         };
         let Some(out) = self.outgoing.get(&id) else { return };
         let news = rank(out.row.status) < rank(outcome(told.status));
@@ -44,6 +84,13 @@ impl Shop {
             self.upstream_refused(cx, line, &id, code);
         }
         self.delivered_so_far(cx, &id, told.status, told.error, price);
+    }
+
+    /// A text's id at the upstream is known from now on: what was told of it before.
+    pub(super) fn early_statuses(&mut self, cx: &mut Cx<'_>, sid: &str) {
+        for (line, told) in self.early.take(cx.now.mono, sid) {
+            self.upstream_status(cx, &line, told);
+        }
     }
 
     /// Takes over where a text stands, if that is forward, and what it cost.
@@ -126,5 +173,30 @@ fn outcome(status: Delivery) -> MessageStatus {
         Delivery::Delivered => MessageStatus::Delivered,
         Delivery::Undelivered => MessageStatus::Undelivered,
         Delivery::Failed => MessageStatus::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_that_came_early_are_kept_for_ten_minutes_and_not_without_a_bound() {
+        let mut early = Early::default();
+        let told =
+            |sid: usize, status| PostStatus { sid: format!("SM{sid}"), status, error: None, price: None };
+        let line = || LineId::from("twilio");
+        let mut gone = 0;
+        for sid in 0..EARLY_MOST {
+            gone += early.keep(Mono(1_000), line(), told(sid, Delivery::Sent));
+        }
+        gone += early.keep(Mono(2_000), line(), told(7, Delivery::Delivered));
+        assert_eq!((gone, early.0.len()), (1, EARLY_MOST));
+        assert_eq!(early.take(Mono(3_000), "SM0"), [], "the oldest went");
+        let seventh: Vec<Delivery> =
+            early.take(Mono(3_000), "SM7").into_iter().map(|(_, t)| t.status).collect();
+        assert_eq!(seventh, [Delivery::Sent, Delivery::Delivered]);
+        assert_eq!(early.take(Mono(3_000), "SM7"), [], "each is applied once");
+        assert_eq!(early.take(Mono(601_000), "SM9"), [], "nobody's post takes so long");
     }
 }

@@ -23,11 +23,11 @@
 
 use serde_json::{Map, Value};
 
+use super::Cx;
 use super::choice::{Candidate, Choice, choose};
 use super::lines::Line;
 use super::sending::Outgoing;
 use super::shop::Shop;
-use super::Cx;
 use crate::config::{SHOP, TEXT, TemplateConfig, TemplatePurpose};
 use crate::messaging::ledger::Purpose;
 use crate::store::{MediaRow, MediaState, MessageRow, Op, Source};

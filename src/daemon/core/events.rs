@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::at_hand::{AtHand, Held};
 use super::happened::{Happened, Told};
 use super::shop::Shop;
 use super::timers::TimerKey;
@@ -23,7 +24,7 @@ use super::{Cx, Effect};
 use crate::config::matches_kind;
 use crate::outbox::{EventAction, EventDelivery, EventInput, EventState};
 use crate::store::{EVENTS_AT_HAND, EventOutRow, EventOutState, Op, Snapshot};
-use crate::types::{EventAnswer, EventId, Mono, Wall, derive_sid};
+use crate::types::{EventAnswer, Mono, Wall, derive_sid};
 use crate::webhook::{WebhookCommand, WebhookEvent};
 
 /// Deliveries to one endpoint that are under way.
@@ -95,7 +96,7 @@ struct Outlet {
     /// Rows in the table.
     waiting: u64,
     dead: u64,
-    held: BTreeMap<String, Held>,
+    held: AtHand,
     /// Settled while the table was read: what the reading says of them is old.
     settled: BTreeSet<String>,
     reading: bool,
@@ -113,14 +114,6 @@ struct Failing {
     alarmed: bool,
 }
 
-#[derive(Debug)]
-struct Held {
-    row: EventOutRow,
-    delivery: EventDelivery,
-    /// Its row is in the transaction of this event.
-    added: Option<EventId>,
-}
-
 impl Outlet {
     fn new(setup: EndpointSetup) -> Self {
         Self {
@@ -128,7 +121,7 @@ impl Outlet {
             newest: 0,
             waiting: 0,
             dead: 0,
-            held: BTreeMap::new(),
+            held: AtHand::default(),
             settled: BTreeSet::new(),
             reading: false,
             read_after: Mono(0),
@@ -145,18 +138,10 @@ impl Outlet {
         (EVENTS_AT_HAND as usize).saturating_sub(self.held.len())
     }
 
-    fn under_way(&self) -> usize {
-        self.held.values().filter(|h| h.delivery.is_handed()).count()
-    }
-
     /// The next that may be handed over now.
     fn next(&self, now: Mono) -> Option<String> {
-        if now < self.hold_until {
-            return None;
-        }
-        let due = self.held.iter().filter(|(_, h)| !h.delivery.is_handed());
-        let due = due.filter_map(|(id, h)| Some((h.delivery.due()?, h.row.seq, id)));
-        due.filter(|(at, ..)| *at <= now).min().map(|(.., id)| id.clone())
+        let (at, id) = self.held.next()?;
+        (at.max(self.hold_until) <= now).then(|| id.to_owned())
     }
 
     fn wants_reading(&self) -> bool {
@@ -167,12 +152,9 @@ impl Outlet {
 
     /// When something is to be done by itself.
     fn due(&self) -> Option<Mono> {
-        let full = self.under_way() >= AT_ONCE;
-        let held = self.held.values().filter_map(|h| match h.delivery.is_handed() {
-            true => h.delivery.due(),
-            false if full => None,
-            false => h.delivery.due().map(|at| at.max(self.hold_until)),
-        });
+        let full = self.held.under_way() >= AT_ONCE;
+        let next = self.held.next().filter(|_| !full).map(|(at, _)| at.max(self.hold_until));
+        let held = [self.held.next_lost(), next].into_iter().flatten();
         let reading = self.wants_reading().then_some(self.read_after);
         let alarm = self.failing.iter().filter(|f| !f.alarmed).map(|f| f.since + ALARM_AFTER);
         held.chain(reading).chain(alarm).min()
@@ -183,7 +165,7 @@ impl Outlet {
             "waiting": self.waiting,
             "dead": self.dead,
             "at_hand": self.held.len(),
-            "under_way": self.under_way(),
+            "under_way": self.held.under_way(),
             "failing_seconds": self.failing.as_ref().map(|f| now.since(f.since).as_secs()),
             "alarm": self.failing.as_ref().is_some_and(|f| f.alarmed),
             "why": self.failing.as_ref().map(|f| &f.why),
@@ -218,14 +200,14 @@ impl Shop {
     /// One from the table is at hand.
     fn hold(&mut self, cx: &Cx<'_>, row: EventOutRow) -> bool {
         let Some(outlet) = self.events.outlets.get_mut(&row.endpoint) else { return false };
-        if outlet.room() == 0 || outlet.held.contains_key(&row.id) || outlet.settled.contains(&row.id) {
+        if outlet.room() == 0 || outlet.held.contains(&row.id) || outlet.settled.contains(&row.id) {
             return false;
         }
         let spread = SPREAD_EACH
             .saturating_mul(u32::try_from(outlet.waiting).unwrap_or(u32::MAX).saturating_sub(1))
             .min(SPREAD_MOST);
         let delivery = EventDelivery::loaded(row.id.clone(), row.attempts, row.since, spread, cx.now);
-        outlet.held.insert(row.id.clone(), Held { row, delivery, added: None });
+        outlet.held.insert(Held { row, delivery, added: None });
         true
     }
 
@@ -243,7 +225,7 @@ impl Shop {
     fn tell_event(&mut self, cx: &mut Cx<'_>, one: &Happened) {
         for outlet in self.events.outlets.values_mut().filter(|o| o.wants(one.kind)) {
             let id = derive_sid("EV", &[self.id.as_str(), &outlet.setup.id, &one.key]);
-            if outlet.held.contains_key(&id) {
+            if outlet.held.contains(&id) {
                 continue;
             }
             let mut data = one.data.clone();
@@ -272,7 +254,7 @@ impl Shop {
             cx.put(Op::AddEventOut(row.clone()));
             if at_hand {
                 let delivery = EventDelivery::new(id.clone(), cx.now);
-                outlet.held.insert(id, Held { row, delivery, added: Some(cx.event) });
+                outlet.held.insert(Held { row, delivery, added: Some(cx.event) });
             }
         }
     }
@@ -284,12 +266,13 @@ impl Shop {
         }
         let shop = self.id.clone();
         for (endpoint, outlet) in &mut self.events.outlets {
-            let mut room = AT_ONCE.saturating_sub(outlet.under_way());
-            while room > 0
-                && let Some(held) = outlet.next(cx.now.mono).and_then(|id| outlet.held.get_mut(&id))
+            while outlet.held.under_way() < AT_ONCE
+                && let Some(id) = outlet.next(cx.now.mono)
             {
-                if held.delivery.handle(EventInput::Due, cx.now) == Some(EventAction::Post) {
-                    room -= 1;
+                outlet.held.handle(&id, EventInput::Due, cx.now, |held, action| {
+                    if action != Some(EventAction::Post) {
+                        return;
+                    }
                     // It leaves after a commit in any case, and so after the commit of its row.
                     if held.added != Some(cx.event) {
                         held.write(cx);
@@ -302,7 +285,7 @@ impl Shop {
                         body: held.row.body.clone(),
                         test: false,
                     }));
-                }
+                });
             }
             if outlet.wants_reading() && outlet.read_after <= cx.now.mono {
                 outlet.reading = true;
@@ -329,11 +312,7 @@ impl Shop {
     /// Something is due: tries that nobody answered for, alarms. The rest follows at the end of the step.
     pub(super) fn events_due(&mut self, cx: &mut Cx<'_>) {
         for (endpoint, outlet) in &mut self.events.outlets {
-            let lost = |h: &&mut Held| {
-                h.delivery.is_handed() && h.delivery.due().is_some_and(|at| at <= cx.now.mono)
-            };
-            let lost: Vec<String> = outlet.held.values_mut().filter(lost).map(|h| h.row.id.clone()).collect();
-            for id in lost {
+            for id in outlet.held.lost(cx.now.mono) {
                 outlet.input(cx, &id, EventInput::Due);
             }
             outlet.watch(cx, endpoint, self.id.as_str());
@@ -402,12 +381,15 @@ impl Shop {
         let Some(outlet) = self.events.outlets.get_mut(&row.endpoint) else {
             return Err(format!("the webhook {} is not in the configuration any more", row.endpoint));
         };
-        if let Some(held) = outlet.held.get_mut(&row.id) {
-            if held.delivery.handle(EventInput::Replay, cx.now).is_none() {
-                return Err(format!("{} is under way just now", row.id));
+        let replayed = outlet.held.handle(&row.id, EventInput::Replay, cx.now, |held, action| match action {
+            Some(_) => {
+                held.write(cx);
+                Ok(())
             }
-            held.write(cx);
-            return Ok(());
+            None => Err(format!("{} is under way just now", held.row.id)),
+        });
+        if let Some(replayed) = replayed {
+            return replayed;
         }
         match row.state {
             EventOutState::Dead => {
@@ -426,7 +408,7 @@ impl Shop {
         // Without room it lies in the table, before all that came after it.
         if outlet.room() > 0 {
             let delivery = EventDelivery::new(row.id.clone(), cx.now);
-            outlet.held.insert(row.id.clone(), Held { row, delivery, added: Some(cx.event) });
+            outlet.held.insert(Held { row, delivery, added: Some(cx.event) });
         }
         Ok(())
     }
@@ -490,9 +472,7 @@ impl Outlet {
             EventAnswer::Answered { status: 200..=299, .. } => {
                 if self.failing.take().is_some() {
                     self.hold_until = Mono(0);
-                    for held in self.held.values_mut() {
-                        held.delivery.handle(EventInput::Reached, cx.now);
-                    }
+                    self.held.reached(cx.now);
                 }
             }
             EventAnswer::Answered { status, retry_after, .. } => {
@@ -516,20 +496,24 @@ impl Outlet {
     }
 
     fn input(&mut self, cx: &mut Cx<'_>, id: &str, input: EventInput) {
-        let Some(held) = self.held.get_mut(id) else { return };
-        match held.delivery.handle(input, cx.now) {
-            Some(EventAction::Later) => held.write(cx),
+        let settled = self.held.handle(id, input, cx.now, |held, action| match action {
+            Some(EventAction::Later) => {
+                held.write(cx);
+                None
+            }
             Some(EventAction::Settled) => {
                 held.write(cx);
-                let dead = held.delivery.state == EventState::Dead;
-                self.held.remove(id);
-                self.waiting = self.waiting.saturating_sub(1);
-                self.dead += u64::from(dead);
-                if self.reading {
-                    self.settled.insert(id.to_owned());
-                }
+                Some(held.delivery.state == EventState::Dead)
             }
-            Some(EventAction::Post) | None => {}
+            Some(EventAction::Post) | None => None,
+        });
+        if let Some(dead) = settled.flatten() {
+            self.held.remove(id);
+            self.waiting = self.waiting.saturating_sub(1);
+            self.dead += u64::from(dead);
+            if self.reading {
+                self.settled.insert(id.to_owned());
+            }
         }
     }
 

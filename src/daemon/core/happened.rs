@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 use super::Cx;
 use super::shop::Shop;
 use crate::call::{CallRecord, Stamp};
-use crate::store::{
-    ConsentEntryRow, ConsentRow, Direction, ExecutionRow, MessageRow, MessageStatus, Op, OrderRow,
-};
+use crate::store::{ConsentEntryRow, Direction, ExecutionRow, MessageRow, MessageStatus, Op, OrderRow};
 use crate::types::{EndCause, LineId, Mono, derive_sid};
 
 /// So many things that were told are remembered in memory.
@@ -77,14 +75,11 @@ impl Shop {
     /// What the rows of this step, from `from` on, tell, and the lines.
     pub(super) fn happened(&mut self, cx: &Cx<'_>, from: usize) -> Vec<Happened> {
         let ops = cx.step.transaction.ops.get(from..).unwrap_or_default();
-        // A change of consent has a row in the ledger; where it has none yet, the older log's is told.
-        let ledger = ops.iter().any(|op| matches!(op, Op::AddConsentEntry(_)));
         let mut all = Vec::new();
         for op in ops {
             match op {
                 Op::PutMessage(row) => all.extend(message(row)),
                 Op::AddConsentEntry(row) => all.push(consent_entry(row)),
-                Op::AddConsent(row) if !ledger => all.push(consent(row)),
                 Op::PutCall(record) => all.extend(call(record)),
                 Op::PutOrder(row) => all.extend(order(row)),
                 Op::PutExecution(row) => all.extend(flow(row)),
@@ -181,19 +176,6 @@ fn consent_entry(row: &ConsentEntryRow) -> Happened {
     let of = [row.entry.seq.to_string(), row.entry.link.to_string()];
     let body = Some(("words", said.words.clone()));
     Happened { body, ..happened("consent.changed", &[&of[0], &of[1]], data) }
-}
-
-fn consent(row: &ConsentRow) -> Happened {
-    let data = json!({
-        "person": row.person,
-        "act": { "act": if row.blocked { "block" } else { "unblock" } },
-        "scope": { "scope": "shop" },
-        "origin": "text",
-        "proof": row.message,
-        "at": row.wall.rfc3339(),
-    });
-    let body = Some(("words", row.words.clone()));
-    Happened { body, ..happened("consent.changed", &[row.message.as_str(), &row.person], data) }
 }
 
 /// The row of a call that ends as it begins says both. One that a crash ended began in another run.

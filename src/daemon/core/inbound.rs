@@ -63,8 +63,11 @@ impl Shop {
             LineEvent::Up { identity, sim, number } => self.line_up(cx, id, identity, sim, number),
             LineEvent::Down { why } => self.line_down(cx, id, why),
             LineEvent::State(state) => {
-                let known = self.lines.get(id).and_then(|line| line.state.needs.as_ref());
-                if let Some(needs) = state.needs.as_ref().filter(|needs| known != Some(*needs)) {
+                // An upstream's edge raises the alarm itself, once for as long as it is refused.
+                let line = self.lines.get(id).filter(|line| !line.takes_whole());
+                let known = line.and_then(|line| line.state.needs.as_ref());
+                let needs = state.needs.as_ref().filter(|needs| line.is_some() && known != Some(*needs));
+                if let Some(needs) = needs {
                     cx.alarm(format!("line {id}: {needs}"));
                 }
                 self.line_state(cx, id, state);
@@ -148,7 +151,9 @@ impl Shop {
     fn line_down(&mut self, cx: &mut Cx<'_>, id: &LineId, why: String) {
         let failover = cx.now.mono + self.settings.seconds("sms.failover");
         let Some(line) = self.lines.get_mut(id) else { return };
-        if (line.up || line.why_down.is_none()) && !self.stopping {
+        // What an upstream's line needs has been said, and that it is down follows from it.
+        let said = line.takes_whole() && line.state.needs.is_some();
+        if (line.up || line.why_down.is_none()) && !self.stopping && !said {
             cx.step.alarms.push(format!("line {id} is down: {why}"));
         }
         line.up = false;

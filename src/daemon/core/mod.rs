@@ -6,8 +6,10 @@
 //! Shops share nothing but the timers' queue: each [`Shop`] owns its lines, people, runs, texts and orders, so no
 //! lookup can cross over to another's.
 
+mod at_hand;
 mod calls;
 mod choice;
+mod collisions;
 mod commands;
 mod consent;
 mod consent_commands;
@@ -15,6 +17,7 @@ mod deliveries;
 mod enclosing;
 mod events;
 mod fetching;
+mod gate;
 mod happened;
 mod hours;
 mod inbound;
@@ -34,6 +37,7 @@ mod shop;
 mod timers;
 mod upstream;
 
+pub use collisions::collisions;
 pub(super) use commands::VOICEMAIL;
 pub use commands::{Command, NewFlow};
 pub use consent_commands::{ConsentAsk, IMPORT_MOST, Imported};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Cx;
 use super::enclosing::Wants;
+use super::gate::Pass;
 use super::inbound::Text;
 use super::lines::Line;
 use super::posts::DOUBT_HOLDS;
@@ -21,19 +22,19 @@ use crate::types::{LineId, MessageId, Mono, Now, PhoneNumber};
 const LOOKED_PAST: usize = 1000;
 
 /// What a line is to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Next {
     /// Nothing may leave now.
     Nothing,
     /// The queue changed: to be looked at again.
     Changed,
-    /// This text.
-    Text(MessageId),
+    /// This text, with consent's leave.
+    Text(MessageId, Pass),
 }
 
 /// Whether one text may leave.
 enum Leave {
-    Go,
+    Go(Pass),
     /// The line has no room before then.
     LineWaits(Mono),
     /// The person has none; `None`: something will say when.
@@ -86,7 +87,7 @@ impl Shop {
                     }
                     return Next::Changed;
                 }
-                Some(Leave::Go) => return Next::Text(message),
+                Some(Leave::Go(pass)) => return Next::Text(message, pass),
                 Some(Leave::LineWaits(until)) => {
                     wake = wake.into_iter().chain([until]).min();
                     break;
@@ -120,9 +121,10 @@ impl Shop {
     fn leave(&mut self, now: Now, id: &LineId, message: &MessageId, person: &str) -> Option<Leave> {
         let out = self.outgoing.get(message)?;
         let line = self.lines.get(id)?;
-        if let Some(why) = self.refused(&out.row, id, now) {
-            return Some(Leave::Never(why));
-        }
+        let pass = match self.pass(&out.row, id, now) {
+            Ok(pass) => pass,
+            Err(why) => return Some(Leave::Never(why)),
+        };
         if self.out_of_hours(message, now) {
             return Some(Leave::OutOfHours);
         }
@@ -145,11 +147,11 @@ impl Shop {
             }
         }
         if out.granted {
-            return Some(Leave::Go);
+            return Some(Leave::Go(pass));
         }
         let paced = (line.takes_whole() && !self.settings.seconds("sms.pace").is_zero()).then_some(id);
-        let leave = self.ask_pace(now, paced, message, person)?;
-        if let (Leave::Go, Some(out)) = (&leave, self.outgoing.get_mut(message)) {
+        let leave = self.ask_pace(now, paced, message, person, pass)?;
+        if let (Leave::Go(_), Some(out)) = (&leave, self.outgoing.get_mut(message)) {
             out.granted = true;
         }
         Some(leave)
@@ -161,6 +163,7 @@ impl Shop {
         line: Option<&LineId>,
         message: &MessageId,
         person: &str,
+        pass: Pass,
     ) -> Option<Leave> {
         let row = &self.outgoing.get(message)?.row;
         let number = PhoneNumber::parse(person, None);
@@ -173,15 +176,15 @@ impl Shop {
                 if let Some(line) = line {
                     self.rates.take_line(line, now.mono);
                 }
-                return Some(Leave::Go);
+                return Some(Leave::Go(pass));
             }
         };
         Some(match grant {
-            Grant::Go => Leave::Go,
+            Grant::Go => Leave::Go(pass),
             Grant::Wait(_) if line_at > now.mono => Leave::LineWaits(line_at),
             Grant::Wait(at) => Leave::PersonWaits(Some(at)),
             // A program does not answer: it is no part of the loop.
-            Grant::Looping if program => Leave::Go,
+            Grant::Looping if program => Leave::Go(pass),
             Grant::Looping => Leave::Never("not sent: two robots seem to be texting each other".to_owned()),
         })
     }

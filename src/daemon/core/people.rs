@@ -32,6 +32,9 @@ impl Shop {
         let anywhere = self.standing(&person).is_some_and(|s| s.blocked_scopes().next().is_some());
         // Before anything else, pace and loops included.
         let request = self.request_of(&text, &person);
+        if matches!(request, Request::Stop | Request::Start) && self.consent.knows(&text.id) {
+            return self.count("texts_told_again");
+        }
         match request {
             Request::Stop => self.stop(cx, &text, &person),
             Request::Start if anywhere => self.start(cx, &text, &person),
@@ -45,9 +48,19 @@ impl Shop {
                     self.say(cx, &person, answer, Why::reply(Source::Box));
                 }
             }
-            _ if let Some(why) = self.heard_a_robot(cx, &text) => self.store_text(cx, &text, Some(why)),
+            _ if let Some(why) = self.heard_a_robot(cx, &text) => {
+                // What a robot says over and over is told to staff once.
+                let paused = self.standing(&person).is_some_and(|s| s.paused().is_some());
+                if matches!(request, Request::Free(_)) && !paused {
+                    self.perhaps_stop(cx, &text, &person);
+                }
+                self.store_text(cx, &text, Some(why));
+            }
             Request::Menu | Request::Start => {
                 self.store_text(cx, &text, text.note.clone());
+                if request == Request::Start {
+                    self.enter_start(cx, &text, &person);
+                }
                 self.people_ended(cx, &person, "went back to the menu");
                 self.stop_all(cx, &person, "the person asked for the menu");
                 let parameters = self.webhook(&text);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::gate::Pass;
 use super::pace::Next;
 use super::sending::Outgoing;
 use super::shop::Shop;
@@ -113,9 +114,9 @@ impl Shop {
         match self.next_text(cx, id) {
             Next::Nothing => false,
             Next::Changed => true,
-            Next::Text(message) => {
+            Next::Text(message, pass) => {
                 let since = Wall(earliest.0.saturating_sub(MARGIN_MS));
-                self.post_input(cx, id, &message, PostInput::Hand(since));
+                self.post_step(cx, id, &message, PostInput::Hand(since), Some(pass));
                 true
             }
         }
@@ -179,14 +180,27 @@ impl Shop {
         Ok(json!({ "id": id, "parts": 1 }))
     }
 
-    /// One step of a posting, written down, and what follows from it.
     fn post_input(&mut self, cx: &mut Cx<'_>, line: &LineId, id: &MessageId, input: PostInput) {
+        self.post_step(cx, line, id, input, None);
+    }
+
+    /// One step of a posting, written down, and what follows from it. Only what has a pass is handed over.
+    fn post_step(
+        &mut self,
+        cx: &mut Cx<'_>,
+        line: &LineId,
+        id: &MessageId,
+        input: PostInput,
+        pass: Option<Pass>,
+    ) {
         let policy = self.post_policy();
         let Some(out) = self.outgoing.get_mut(id) else { return };
         let Some(posting) = out.posting.as_mut() else { return };
         let before = posting.clone();
+        let started = input == PostInput::Restarted;
         let action = posting.handle(input, cx.now, &policy);
-        if action.is_none() && *posting == before {
+        let changed = action.is_some() || *posting != before;
+        if !changed && !started {
             self.count("answers_to_no_question");
             return;
         }
@@ -196,9 +210,18 @@ impl Shop {
             None => cx.timers.cancel(&timer),
         }
         self.note_under_way(line, id);
-        let Some(action) = action else { return self.put_post(cx, id, None) };
+        let Some(action) = action else {
+            if changed {
+                self.put_post(cx, id, None);
+            }
+            return;
+        };
         match action {
-            PostAction::Post => self.hand_over(cx, line, id),
+            PostAction::Post => {
+                if let Some(pass) = pass {
+                    self.hand_over(cx, line, id, pass);
+                }
+            }
             PostAction::Find => {
                 self.put_post(cx, id, None);
                 if let Some((post, since)) = self.post_of(id) {
@@ -279,7 +302,7 @@ impl Shop {
     }
 
     /// From the commit of this step on it may be at the upstream.
-    fn hand_over(&mut self, cx: &mut Cx<'_>, line: &LineId, id: &MessageId) {
+    fn hand_over(&mut self, cx: &mut Cx<'_>, line: &LineId, id: &MessageId, pass: Pass) {
         self.unqueue(id);
         self.wrap(cx, line, id);
         let Some(out) = self.outgoing.get_mut(id) else { return };
@@ -294,7 +317,7 @@ impl Shop {
         let prompt = out.prompt.clone();
         self.put_post(cx, id, None);
         if let Some((post, _)) = self.post_of(id) {
-            cx.after(Effect::Line(line.clone(), LineCommand::Post(Box::new(post))));
+            pass.post(cx, post);
         }
         if let Some(sid) = prompt {
             self.prompt(cx, &sid, Input::PromptHanded(id.clone()));
@@ -341,12 +364,15 @@ impl Shop {
             self.by_sid.insert(sid.clone(), id.clone());
             self.sids.note(sid.clone(), cx.now.wall);
             let since = cx.now.wall;
-            cx.after(Effect::Line(line.clone(), LineCommand::Track { sid, since }));
+            cx.after(Effect::Line(line.clone(), LineCommand::Track { sid: sid.clone(), since }));
         }
         let prompt = out.prompt.take();
         self.delivered_so_far(cx, id, status, error, None);
         if let Some(sid) = prompt {
             self.prompt(cx, &sid, Input::PromptAccepted(id.clone()));
+        }
+        if !taken {
+            self.early_statuses(cx, &sid);
         }
     }
 

@@ -14,7 +14,7 @@ use super::pace::Next;
 use super::posts::posting_of;
 use super::shop::Shop;
 use super::timers::TimerKey;
-use super::{Cx, Effect};
+use super::{Cx, gate};
 use crate::at::pdu;
 use crate::flow::Input;
 use crate::messaging::ledger::{Exempt, Purpose};
@@ -23,8 +23,7 @@ use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
 use crate::types::{
-    Address, Channel, Enclosed, ExecutionSid, LineCommand, LineId, MessageId, PartId, PhoneNumber,
-    SendResult, Wall,
+    Address, Channel, Enclosed, ExecutionSid, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
 };
 
 /// The note of a text that nothing that waits goes before.
@@ -316,6 +315,10 @@ impl Shop {
             Err(_) => Address::Short(row.peer.clone()),
         };
         if whole {
+            // `whatsapp:`, `client:` and the like are another's to address: what they reach, consent does not know.
+            if matches!(&to, Address::Short(code) if !code.bytes().all(|b| b.is_ascii_digit())) {
+                return Err("cannot be sent: this is no number".to_owned());
+            }
             let posting = Posting::default();
             return Ok((vec![part(1, json!(posting).to_string(), 0)], Some(posting)));
         }
@@ -344,10 +347,10 @@ impl Shop {
         if self.stopping || !line.can_send() || line.paused || line.in_flight.is_some() {
             return false;
         }
-        let message = match self.next_text(cx, id) {
+        let (message, pass) = match self.next_text(cx, id) {
             Next::Nothing => return false,
             Next::Changed => return true,
-            Next::Text(message) => message,
+            Next::Text(message, pass) => (message, pass),
         };
         let Some(out) = self.outgoing.get_mut(&message) else { return false };
         let Some(part) = out.parts.iter_mut().find(|p| p.state == PartState::Queued) else {
@@ -356,9 +359,8 @@ impl Shop {
             return true;
         };
         part.attempts += 1;
-        let command = LineCommand::Send { part: part.id.clone(), pdu: part.pdu.clone(), length: part.length };
         let part_id = part.id.clone();
-        cx.after(Effect::Line(id.clone(), command));
+        pass.send(cx, part);
         if let Some(line) = self.lines.get_mut(id) {
             line.in_flight = Some(part_id);
         }
@@ -371,10 +373,11 @@ impl Shop {
         // A modem that fell silent may ask for a text that another line took meanwhile.
         let here = |out: &&Outgoing| out.row.line.as_ref() == Some(line_id);
         let out = self.outgoing.get(&id.message).filter(here);
-        let wanted = out.is_some_and(|out| self.refused(&out.row, line_id, cx.now).is_none());
-        let go = asked && wanted && !self.stopping && !self.out_of_hours(&id.message, cx.now);
-        cx.after(Effect::Line(line_id.clone(), LineCommand::Proceed { part: id.clone(), attempt, go }));
-        let Some(out) = self.outgoing.get_mut(&id.message).filter(|_| go) else { return };
+        let pass = out.and_then(|out| self.pass(&out.row, line_id, cx.now).ok());
+        let in_time = asked && !self.stopping && !self.out_of_hours(&id.message, cx.now);
+        let Some(pass) = pass.filter(|_| in_time) else { return gate::withhold(cx, line_id, id, attempt) };
+        pass.proceed(cx, id, attempt);
+        let Some(out) = self.outgoing.get_mut(&id.message) else { return };
         let Some(part) = out.parts.iter_mut().find(|p| p.id == *id) else { return };
         part.state = PartState::Handed;
         part.line = Some(line_id.clone());

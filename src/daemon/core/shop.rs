@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::calls::Calls;
 use super::consent::Consent;
+use super::deliveries::Early;
 use super::events::{EndpointSetup, Events};
 use super::fetching::Fetch;
 use super::lines::{Line, LineSetup};
@@ -111,6 +112,8 @@ pub(super) struct Shop {
     pub(super) sids: Sids,
     /// Texts that an upstream has and that are not at their end.
     pub(super) by_sid: HashMap<String, MessageId>,
+    /// Of texts whose post is not answered yet, perhaps.
+    pub(super) early: Early,
     pub(super) media: WantedMedia,
     pub(super) rates: Rates,
     pub(super) orders: BTreeMap<OrderId, Placed>,
@@ -147,6 +150,7 @@ impl Shop {
             consent: Consent::new(&setup.id),
             sids: Sids::default(),
             by_sid: HashMap::new(),
+            early: Early::default(),
             media: WantedMedia::new(),
             rates: Rates::new(Limits::default()),
             orders: BTreeMap::new(),

@@ -1,11 +1,10 @@
 //! Who is believed: strangers, learned ports, keys; and what is told of those who say nothing.
 
 use super::*;
-use crate::media::chance;
 use crate::rtp::rtcp::{Builder, Compound, Ntp, ReportBlock, Rtcp, SenderInfo};
 use crate::rtp::sdes::{Crypto, MasterKey, Suite};
 use crate::rtp::srtp::{SrtpReceiver, SrtpSender};
-use crate::types::CryptoLine;
+use crate::types::{CryptoLine, SplitMix64};
 
 fn elsewhere() -> UdpSocket {
     UdpSocket::bind((Ipv4Addr::new(127, 0, 0, 2), 0)).unwrap()
@@ -137,8 +136,8 @@ struct Keys {
 fn secure(rig: &mut Rig, leg: &str) -> (Phone, Keys) {
     let mut phone = Phone::new(leg, rig.media.open(&LegId::from(leg), LOCAL, true).unwrap());
     let boxes = Crypto::parse(&phone.local.crypto[0].0).unwrap();
-    let mut seed = 7;
-    let material: Vec<u8> = (0..30).map(|_| chance::word(&mut seed).to_be_bytes()[0]).collect();
+    let mut chance = SplitMix64::new(7);
+    let material: Vec<u8> = (0..30).map(|_| chance.word().to_be_bytes()[0]).collect();
     let key = MasterKey::from_bytes(material.first_chunk().unwrap());
     let line = CryptoLine(Crypto { tag: 1, suite: Suite::Sha1Tag80, key: key.clone() }.to_value());
     phone.stream.srtp = Some((phone.local.crypto[0].clone(), line));

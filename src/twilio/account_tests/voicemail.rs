@@ -78,7 +78,9 @@ async fn the_staff_are_told_of_each_until_it_is_safe_and_never_again() {
             async move { safe }
         };
         let keep = keep(&storage, &twilio);
-        let watching = recordings::run(desk(&twilio), keep, ShopId("main".to_owned()), now, tell, stopped);
+        let shop = ShopId("main".to_owned());
+        let alarmed = || async { false };
+        let watching = recordings::run(desk(&twilio), keep, shop, now, tell, alarmed, stopped);
         // The task looks at once; it is stopped when it has looked, or while it waits for the next look.
         let looks = |twilio: &Twilio| twilio.stats().by_resource.get("GET Recordings").copied().unwrap_or(0);
         let before = looks(&twilio);

@@ -2,14 +2,13 @@
 //! before every step that it is about. Knows no Twilio.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::Wanted;
+use crate::twilio::private;
 use crate::types::Wall;
 
 /// What a box makes at the account.
@@ -109,11 +108,7 @@ impl Record {
     /// # Errors
     /// It cannot be read, or is not one.
     pub fn load(path: &Path) -> io::Result<Self> {
-        match fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        private::load(path)
     }
 
     /// Writes it so that after a power cut there is the old one or the new one, whole.
@@ -121,8 +116,7 @@ impl Record {
     /// # Errors
     /// The directory cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
-        write_private(path, text.as_bytes())
+        private::save(path, self)
     }
 
     /// When the set-up was begun, if it was.
@@ -166,31 +160,4 @@ impl Record {
             made.sid = Some(sid.to_owned());
         }
     }
-}
-
-/// Writes a file that only its owner reads, whole or not at all, and gives it to the owner of its directory: who runs
-/// the daemon.
-///
-/// # Errors
-/// The directory cannot be written.
-pub(in crate::twilio) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let new = path.with_file_name(name);
-    let directory = path.parent().unwrap_or_else(|| Path::new("."));
-    // One of an older run may have other rights.
-    match fs::remove_file(&new) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
-    }
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-    file.write_all(bytes)?;
-    let owner = fs::metadata(directory)?;
-    if file.metadata()?.uid() != owner.uid() {
-        std::os::unix::fs::fchown(&file, Some(owner.uid()), Some(owner.gid()))?;
-    }
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    fs::File::open(directory)?.sync_all()
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::twilio::setup::write_private;
+use crate::twilio::private;
 
 /// The flows of one shop, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,11 +36,7 @@ impl Pulled {
     /// # Errors
     /// It cannot be read, or is not one.
     pub fn load(path: &Path) -> io::Result<Self> {
-        match std::fs::read(path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::other),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(error),
-        }
+        private::load(path)
     }
 
     /// Writes it whole.
@@ -48,8 +44,7 @@ impl Pulled {
     /// # Errors
     /// The directory cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
-        write_private(path, text.as_bytes())
+        private::save(path, self)
     }
 
     /// The revision seen last of a flow, when it is still the same flow.

@@ -86,6 +86,54 @@ fn what_shows_hours_late_is_told_by_the_look_at_the_whole_day() {
 }
 
 #[test]
+fn four_thousand_texts_at_eighty_a_second_are_told_within_seconds_by_lists_alone() {
+    for seed in 20..24 {
+        let mut world = World::new(seed);
+        world.run(MINUTE);
+        world.receive("somebody writes: it is asked often", false, 0);
+        world.run(40 * SECOND);
+        world.heard.clear();
+        world.faults = Faults { crowded: 5, broken: 8, lost: 2 };
+        let before = world.requests;
+        for n in 0..4_000 {
+            let lag = 1 + world.chance(8_000);
+            world.receive(&format!("text {n}"), n % 500 == 0, lag);
+            world.run(Duration::from_millis(12 + n % 2));
+        }
+        world.run(20 * SECOND);
+        let late = world.lateness();
+        let (most, sum) = (*late.iter().max().unwrap(), late.iter().sum::<u64>());
+        let mean = sum / u64::try_from(late.len()).unwrap();
+        assert_eq!(late.len(), 4_000, "seed {seed}: each once");
+        let requests = world.requests - before;
+        let told = format!("seed {seed}: {most} ms at most, {mean} ms on average, {requests} requests");
+        assert!(most < 20_000 && mean < 6_000 && requests < 250, "{told}");
+        assert!(!kinds(&world).contains(&"down"), "{told}");
+    }
+}
+
+#[test]
+fn what_shows_later_than_a_busy_box_looks_back_is_told_within_two_minutes() {
+    let mut world = World::new(25);
+    world.run(MINUTE);
+    let mut late = Vec::new();
+    for n in 0..3_000 {
+        if n % 300 == 150 {
+            late.push(world.kept.len());
+            world.receive("late", false, 100_000);
+        }
+        world.receive(&format!("text {n}"), false, 1);
+        world.run(Duration::from_millis(60));
+    }
+    world.run(4 * MINUTE);
+    let sids = world.inbound();
+    for at in late {
+        assert_eq!(world.told.iter().filter(|sid| **sid == sids[at]).count(), 1, "text {at}");
+    }
+    assert!(world.lateness().iter().all(|late| *late < 2 * 60_000), "{:?}", world.lateness().iter().max());
+}
+
+#[test]
 fn wrong_credentials_are_one_alarm_and_no_storm() {
     let mut world = World::new(4);
     world.credentials = false;

@@ -153,6 +153,16 @@ impl World {
         self.kept.iter().filter(|m| m.inbound).map(|m| m.sid.clone()).collect()
     }
 
+    /// How long after a list first showed it each text was told, in milliseconds.
+    pub(super) fn lateness(&self) -> Vec<u64> {
+        let visible: BTreeMap<&str, u64> = self.kept.iter().map(|m| (m.sid.as_str(), m.visible)).collect();
+        let told = self.heard.iter().filter_map(|(at, event)| match event {
+            LineEvent::Text(text) => Some(at - visible[text.sid.as_str()]),
+            _ => None,
+        });
+        told.collect()
+    }
+
     /// How many texts with this body are at the upstream.
     pub(super) fn sent(&self, body: &str) -> usize {
         self.kept.iter().filter(|m| !m.inbound && m.body == body).count()
