@@ -165,6 +165,8 @@ mod tests {
             messaging_service: None,
             api_url: "http://127.0.0.1:1".to_owned(),
             studio_url: "http://127.0.0.1:1".to_owned(),
+            content_url: "http://127.0.0.1:1".to_owned(),
+            outside_window: None,
             public_url: None,
             poll: Duration::from_secs(5),
             poll_idle: Duration::from_secs(30),
