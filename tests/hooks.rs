@@ -83,6 +83,8 @@ impl World {
             studio_url: self.twilio.url(),
             accounts_url: None,
             consent_sync: false,
+            content_url: self.twilio.url(),
+            outside_window: None,
             public_url: Some(self.public_url()),
             poll: Duration::from_secs(1),
             poll_idle: Duration::from_secs(1),

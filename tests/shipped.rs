@@ -142,6 +142,7 @@ fn the_example_configuration_names_every_key_and_its_default() {
         "[media]",
         "[web]",
         "[[webhook]]",
+        "[[template]]",
     ] {
         let faults =
             file::parse(&format!("{table}\nqqqqqqqqqqqqqqqqqqqqqqqq = 1"), None).expect_err("it is unknown");

@@ -9,19 +9,22 @@ mod consents;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{IpAddr, SocketAddr};
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use backroom::config::{UpstreamLine, file};
 use backroom::daemon::control::{self, Ask};
 use backroom::store::{Direction, MediaState, MessageFilter, MessageRow, MessageStatus, Reader};
-use backroom::types::ShopId;
+use backroom::twilio::files::{self, FileRef};
+use backroom::types::{ShopId, Wall};
 use hil::beside::Ran;
 use hil::modem::{self, Modem};
-use hil::twilio::{Bulk, Fault, Inbound, Number, On, Options, Plan, Settings, Twilio};
+use hil::twilio::{Bulk, Content, Fault, Inbound, Number, On, Options, Plan, Settings, Twilio};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 const NUMBER: &str = "+12065550199";
@@ -74,7 +77,7 @@ impl Shop {
             "[storage]\npath = {:?}\n[[shop]]\nid = \"main\"\n[shop.settings]\nshop.name = \"Green Valley\"\n\
              {QUICK}{settings}\n{lines}\n[[line]]\nid = \"twilio\"\nkind = \"twilio\"\naccount = {account:?}\n\
              auth_token_file = {token:?}\nnumber = {NUMBER:?}\napi_url = {url:?}\nstudio_url = {url:?}\n\
-             accounts_url = {url:?}\npublic_url = \"http://{web}\"\npoll = 0.5\npoll_idle = 0.5\n{more}\n[web]\nlisten = \"{web}\"\n",
+             accounts_url = {url:?}\ncontent_url = {url:?}\npublic_url = \"http://{web}\"\npoll = 0.5\npoll_idle = 0.5\n{more}\n[web]\nlisten = \"{web}\"\n",
             dir.path().join("data"),
         );
         std::fs::write(dir.path().join("backroom.toml"), config).unwrap();
@@ -117,6 +120,26 @@ impl Shop {
 
     fn told(&self) -> Option<Value> {
         control::ask(&self.data(), &Ask::Status).ok().flatten()
+    }
+
+    /// A command of the program: what it prints, or why not.
+    fn run(&self, arguments: &[&str]) -> Result<String, String> {
+        let config = self.dir.path().join("backroom.toml");
+        let program = Command::new(env!("CARGO_BIN_EXE_backroom"))
+            .arg("--config")
+            .arg(config)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        if program.status.success() { Ok(text(program.stdout)) } else { Err(text(program.stderr)) }
+    }
+
+    /// The line as the file has it.
+    fn upstream(&self) -> UpstreamLine {
+        let config = file::load(&self.dir.path().join("backroom.toml")).unwrap();
+        config.upstreams.into_iter().next().unwrap()
     }
 
     fn line(&self, line: &str) -> Value {
@@ -362,6 +385,21 @@ fn files_of_a_text_are_kept_though_fetching_them_fails_first() {
         || reader.media(&main, &row.id).unwrap().into_iter().filter(|m| m.state == MediaState::Kept).count();
     until("both files are kept", || kept() == 2);
     assert_eq!(reader.media_bytes(&main, &row.id, 1).unwrap().unwrap(), b"a mower");
+    // They can be read out, and what is there already stays.
+    let shown: Value = serde_json::from_str(&shop.run(&["sms", "show", &row.id.0]).unwrap()).unwrap();
+    assert_eq!((&shown["files"][0]["kind"], &shown["files"][0]["size"]), (&json!("image/png"), &json!(7)));
+    let out = shop.dir.path().join("out");
+    let files = ["sms", "files", &row.id.0, "--out", &out.display().to_string()].map(str::to_owned);
+    let files: Vec<&str> = files.iter().map(String::as_str).collect();
+    for ending in ["", "-2"] {
+        let listed = shop.run(&files).unwrap();
+        assert_eq!(listed.lines().count(), 2, "{listed}");
+        let first = out.join(format!("{}-1{ending}.png", row.id));
+        assert_eq!(std::fs::read(first).unwrap(), b"a mower");
+        assert_eq!(std::fs::read(out.join(format!("{}-2{ending}.txt", row.id))).unwrap(), b"b");
+    }
+    assert_eq!(shop.run(&["sms", "files", &row.id.0]).unwrap().lines().count(), 2);
+    assert!(shop.run(&["sms", "files", "SM404"]).unwrap_err().contains("there is no text SM404"));
 }
 
 #[test]
@@ -381,4 +419,150 @@ fn whatsapp_comes_in_and_is_answered_by_whatsapp() {
     let refused = control::ask(&shop.data(), &ask).unwrap_err();
     assert!(refused.contains("24 hours"), "{refused}");
     assert_eq!(shop.twilio.outbound().len(), 1);
+}
+
+/// Status and body of a request to the box's own web address.
+fn ask_web(method: &str, url: &str) -> (u16, Vec<u8>) {
+    let (host, path) = url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+    let mut stream = TcpStream::connect(host).unwrap();
+    write!(stream, "{method} /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let status = std::str::from_utf8(&answer[9..12]).unwrap().parse().unwrap();
+    (status, answer.split_off(end + 4))
+}
+
+fn now() -> Wall {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Wall(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// A picture of so many bytes, no two alike.
+fn picture(size: usize) -> Vec<u8> {
+    let mut bytes = b"\xff\xd8\xff\xe0".to_vec();
+    bytes.extend((0..size - 4).map(|at| u8::try_from(at * 31 % 251).unwrap()));
+    bytes
+}
+
+#[test]
+fn twilio_fetches_the_very_bytes_of_a_file_and_nobody_else_gets_any() {
+    let shop = Shop::open("", "", "");
+    let photo = shop.dir.path().join("my mower.JPG");
+    let bytes = picture(3 << 20);
+    std::fs::write(&photo, &bytes).unwrap();
+    // The answer is lost: it is looked for, and found though its files may not be counted yet.
+    shop.twilio.set_faults(&[Plan::next(1, On::Writes, Fault::LostAnswer)]);
+    let sent = ["sms", "send", "+12065558001", "Your mower", "--file", &photo.display().to_string()];
+    let sent: Value = serde_json::from_str(&shop.run(&sent).unwrap()).unwrap();
+    until("Twilio has the file", || {
+        shop.twilio.outbound().first().is_some_and(|text| !shop.twilio.files(&text.sid).is_empty())
+    });
+    let text = shop.twilio.outbound().remove(0);
+    let file = shop.twilio.files(&text.sid).remove(0);
+    assert_eq!((file.content_type.as_str(), text.body.as_str()), ("image/jpeg", "Your mower"));
+    assert_eq!(file.disposition.as_deref(), Some("inline; filename=\"my_mower.jpg\""));
+    assert!(file.bytes == bytes, "{} of {} bytes", file.bytes.len(), bytes.len());
+    let delivered = || shop.rows(Direction::Out).iter().all(|row| row.status == MessageStatus::Delivered);
+    until("it is delivered", delivered);
+    assert_eq!(shop.twilio.outbound().len(), 1, "once");
+    shop.same_at_twilio();
+
+    // Every other address is nothing, whatever is wrong with it.
+    let line = shop.upstream();
+    let base = line.public_url.clone().unwrap();
+    let address = |message: &str, number: u8, at: Wall| {
+        let file = FileRef { message: message.into(), number };
+        format!("{base}{}", files::path(&line, &file, at).unwrap())
+    };
+    let id = sent["id"].as_str().unwrap();
+    let good = address(id, 1, now());
+    let (status, body) = ask_web("GET", &good);
+    assert!(status == 200 && body == bytes);
+    assert_eq!(ask_web("POST", &good).0, 405);
+    let media = vec![("image/png".to_owned(), "theirs".to_owned())];
+    let _sid = shop.twilio.receive(Inbound { from: "+12065558002".into(), media, ..Inbound::default() });
+    until("a file came in", || shop.rows(Direction::In).len() == 1);
+    let theirs = shop.rows(Direction::In).remove(0).id;
+    let forged = good.replace("/1/", "/2/");
+    let cut = &good[..good.len() - 1];
+    let old = address(id, 1, Wall(now().0 - 13 * 3_600_000));
+    let inbound = address(&theirs.0, 1, now());
+    let other_line = good.replacen("/twilio/twilio/", "/twilio/other/", 1);
+    let up = good.rsplit_once('/').unwrap().0;
+    let bad = [&forged, cut, &old, &inbound, &other_line, up, &address(id, 2, now())];
+    let answers: Vec<(u16, Vec<u8>)> = bad.iter().map(|url| ask_web("GET", url)).collect();
+    assert!(answers.iter().all(|answer| *answer == (404, b"there is nothing here".to_vec())), "{answers:?}");
+    let counted = shop.told().unwrap()["edges"]["web"].clone();
+    assert_eq!(
+        (&counted["files_served"], &counted["files_refused"]),
+        (&json!(2), &json!(7)),
+        "one path is none of files: {counted}"
+    );
+}
+
+#[test]
+fn what_cannot_be_sent_or_fetched_is_said() {
+    let shop = Shop::open("", "", "");
+    let script = shop.dir.path().join("run.sh");
+    std::fs::write(&script, "#!/bin/sh\n").unwrap();
+    let to = "+12065558001";
+    let refused = shop.run(&["sms", "send", to, "x", "--file", &script.display().to_string()]).unwrap_err();
+    assert!(refused.contains("run.sh is of no kind that can be sent"), "{refused}");
+    let refused = shop.run(&["sms", "send", to, "x", "--media-url", "http://a/b.jpg"]).unwrap_err();
+    assert!(refused.contains("must begin with https://"), "{refused}");
+    assert!(shop.run(&["sms", "send", "--to", to]).unwrap_err().contains("the text is empty"));
+    assert_eq!(shop.twilio.outbound().len(), 0);
+    // Nobody listens there.
+    shop.run(&["sms", "send", "--to", to, "--media-url", "https://127.0.0.1:1/a.jpg"]).unwrap();
+    let row = || shop.rows(Direction::Out).remove(0);
+    until("it failed", || row().status == MessageStatus::Failed);
+    assert_eq!(row().carriage.error, Some(11200));
+}
+
+#[test]
+fn whatsapp_templates_are_checked_sent_and_found_again() {
+    let (ready, update) = ("HX00000000000000000000000000000001", "HX00000000000000000000000000000002");
+    let template = |id: &str, sid: &str, variables: &str| {
+        format!(
+            "[[template]]\nid = {id:?}\ncontent_sid = {sid:?}\nlanguage = \"en\"\nvariables = {variables}\n\
+             purpose = \"utility\"\n"
+        )
+    };
+    let more = format!(
+        "channel = \"whatsapp\"\noutside_window = \"update\"\n{}{}",
+        template("ready", ready, "[\"name\", \"order\"]"),
+        template("update", update, "[\"text\"]")
+    );
+    let shop = Shop::open("", "", &more);
+    let content =
+        |sid: &str, body: &str| Content { sid: sid.into(), body: body.into(), ..Content::default() };
+    let _set = shop.twilio.set_content(content(ready, "{{1}}, order {{2}} is ready."));
+    let pending = Content { status: "pending".into(), ..content(update, "News: {{1}}") };
+    let _set = shop.twilio.set_content(pending.clone());
+    let wrong = shop.run(&["twilio", "templates"]).unwrap_err();
+    assert!(wrong.contains("something is wrong with one template"), "{wrong}");
+    let _set = shop.twilio.set_content(Content { status: "approved".into(), ..pending });
+    let listed = shop.run(&["twilio", "templates"]).unwrap();
+    let listed: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(listed.len(), 2);
+    assert!(
+        listed.iter().all(|one| one["problems"] == json!([]) && one["status"] == "approved"),
+        "{listed:?}"
+    );
+
+    let variables = r#"{"name":"Jane","order":17}"#;
+    let to = "whatsapp:+12065558001";
+    // The answer is lost: nobody knows what the template came to, and it is found all the same.
+    shop.twilio.set_faults(&[Plan::next(1, On::Writes, Fault::LostAnswer)]);
+    shop.run(&["sms", "send", "--to", to, "--template", "ready", "--variables", variables]).unwrap();
+    until("it is there", || {
+        shop.rows(Direction::Out).iter().all(|row| row.status == MessageStatus::Delivered)
+    });
+    let sent = shop.twilio.outbound().remove(0);
+    assert_eq!((sent.to.as_str(), sent.body.as_str()), (to, "Jane, order 17 is ready."));
+    assert_eq!((sent.content_sid.as_deref(), shop.twilio.outbound().len()), (Some(ready), 1));
+    let refused = shop.run(&["sms", "send", to, "The saw too."]).unwrap_err();
+    assert!(refused.contains("never wrote by WhatsApp (63016)"), "{refused}");
+    shop.same_at_twilio();
 }

@@ -13,6 +13,7 @@ mod consent;
 #[cfg(feature = "demo")]
 mod demo;
 mod doctor;
+mod files;
 mod phone;
 mod settings;
 mod texts;

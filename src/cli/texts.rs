@@ -1,13 +1,16 @@
 //! `backroom sms` and `backroom orders`: what was said and ordered, and what is in doubt. Reading goes to the
 //! database; sending goes through the daemon, so that consent and pace hold.
 
+use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Subcommand, ValueEnum};
-use serde_json::{Value, json};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
 
+use super::files;
 use crate::config::{Config, ShopConfig};
 use crate::daemon::control::{self, Ask};
+use crate::daemon::core::Enclosure;
 use crate::messaging::ledger::{Exempt, Purpose};
 use crate::store::{Direction, MessageFilter, MessageRow, OrderRow, PartRow, Reader};
 use crate::types::{MessageId, Wall};
@@ -40,18 +43,15 @@ pub(super) enum Sms {
         #[arg(long)]
         shop: Option<String>,
     },
-    /// Send a text
-    Send {
-        /// To this number.
-        to: String,
-        /// The text.
-        body: String,
-        /// What for: offers need consent and wait for the hours in which they may be sent.
-        #[arg(long, default_value = "informational")]
-        purpose: For,
-        /// For emergency and law, which reach also people who said STOP: which one. Goes into the audit log.
-        #[arg(long, required_if_eq_any = [("purpose", "emergency"), ("purpose", "law")], default_value = "")]
-        why: String,
+    /// Send a text: TO and BODY, or --to and BODY; with files, or a template in place of words
+    Send(Send),
+    /// The files of a text, a JSON object a line
+    Files {
+        /// SM…, as `list` shows it.
+        id: String,
+        /// Write those that are kept into this directory.
+        #[arg(long)]
+        out: Option<PathBuf>,
         /// Which shop, when there are several.
         #[arg(long)]
         shop: Option<String>,
@@ -66,6 +66,67 @@ pub(super) enum Sms {
     },
     /// `{"text"}` in, `{"encoding","segments","units"}` out, a line each
     Segments,
+}
+
+/// A text that is to be sent.
+#[derive(Debug, Args)]
+pub(super) struct Send {
+    /// To this number, unless --to names it; then the text.
+    first: Option<String>,
+    /// The text.
+    second: Option<String>,
+    /// To this number; whatsapp:+1206… by WhatsApp.
+    #[arg(long)]
+    to: Option<String>,
+    /// Send this file along: picture, sound, video, PDF, vCard. Up to ten, 5 MB together.
+    #[arg(long, value_name = "PATH")]
+    file: Vec<PathBuf>,
+    /// Send the file at this public https address along.
+    #[arg(long, value_name = "URL")]
+    media_url: Vec<String>,
+    /// A template in place of words: its name in the configuration, or HX and 32 digits.
+    #[arg(long)]
+    template: Option<String>,
+    /// The template's variables as a JSON object, by name or number.
+    #[arg(long, requires = "template", value_name = "JSON")]
+    variables: Option<String>,
+    /// What for: offers need consent and wait for the hours in which they may be sent.
+    #[arg(long, default_value = "informational")]
+    purpose: For,
+    /// For emergency and law, which reach also people who said STOP: which one. Goes into the audit log.
+    #[arg(long, required_if_eq_any = [("purpose", "emergency"), ("purpose", "law")], default_value = "")]
+    why: String,
+    /// Which shop, when there are several.
+    #[arg(long)]
+    shop: Option<String>,
+}
+
+impl Send {
+    fn ask(self, shop: String) -> Result<Ask, String> {
+        let (to, body) = match (self.to, self.first, self.second) {
+            (Some(to), body, None) | (None, Some(to), body) => (to, body.unwrap_or_default()),
+            (Some(_), _, Some(_)) => {
+                return Err("the number is there twice: as --to and before the text".to_owned());
+            }
+            (None, None, _) => return Err("say to whom: a number, or --to".to_owned()),
+        };
+        let variables = match self.variables.as_deref().map(serde_json::from_str) {
+            Some(Ok(variables)) => variables,
+            Some(Err(error)) => {
+                return Err(format!("--variables takes a JSON object as {{\"1\":\"Jane\"}}: {error}"));
+            }
+            None => Map::new(),
+        };
+        let with = Enclosure {
+            files: files::read(&self.file)?,
+            links: self.media_url,
+            template: self.template,
+            variables,
+        };
+        let by = format!("command line ({})", std::env::var("USER").unwrap_or_else(|_| "?".to_owned()));
+        let (purpose, why, with) = (self.purpose.into(), self.why, Box::new(with));
+        Ok(Ask::SendFor { shop, to, body, purpose, why, by, with })
+    }
 }
 
 /// What a text is for.
@@ -154,10 +215,15 @@ pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
         }
         Sms::Show { id, shop } => {
             let shop = choose_shop(config, shop.as_deref())?;
-            let found =
-                reader(config)?.message(&shop.id, &MessageId(id.clone())).map_err(|e| e.to_string())?;
+            let (reader, id) = (reader(config)?, MessageId(id));
+            let found = reader.message(&shop.id, &id).map_err(|e| e.to_string())?;
             let (row, parts) = found.ok_or_else(|| format!("there is no text {id}"))?;
-            println!("{}", message(&row, &parts));
+            let mut shown = message(&row, &parts);
+            let files = files::listed(&reader, &shop.id, &id)?;
+            if !files.is_empty() {
+                shown["files"] = files.iter().map(files::Listed::json).collect();
+            }
+            println!("{shown}");
             Ok(())
         }
         Sms::Unknown { shop } => {
@@ -167,10 +233,17 @@ pub(super) fn sms(config: &Config, command: Sms) -> Result<(), String> {
             }
             Ok(())
         }
-        Sms::Send { to, body, purpose, why, shop } => {
-            let shop = choose_shop(config, shop.as_deref())?.id.to_string();
-            let by = format!("command line ({})", std::env::var("USER").unwrap_or_else(|_| "?".to_owned()));
-            tell(config, &Ask::SendFor { shop, to, body, purpose: purpose.into(), why, by })
+        Sms::Send(send) => {
+            let shop = choose_shop(config, send.shop.as_deref())?.id.to_string();
+            tell(config, &send.ask(shop)?)
+        }
+        Sms::Files { id, out, shop } => {
+            let shop = choose_shop(config, shop.as_deref())?;
+            let (reader, id) = (reader(config)?, MessageId(id));
+            if reader.message(&shop.id, &id).map_err(|e| e.to_string())?.is_none() {
+                return Err(format!("there is no text {id}"));
+            }
+            files::show(&reader, &shop.id, &id, out.as_deref())
         }
         Sms::Resend { id, shop } => {
             let shop = choose_shop(config, shop.as_deref())?.id.to_string();
@@ -233,6 +306,7 @@ fn message(row: &MessageRow, parts: &[PartRow]) -> Value {
         "error": row.carriage.error,
         "price": row.carriage.price.as_ref().map(|(amount, currency)| price(*amount, currency)),
         "media": row.carriage.media,
+        "template": row.carriage.template.as_ref().map(|(sid, variables)| json!({ "sid": sid, "variables": variables })),
         "not_before": row.not_before.map(Wall::rfc3339),
         "note": row.note,
         "purpose": row.purpose,

@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::texts::wall_now;
 use crate::config::{Config, UpstreamLine};
+use crate::twilio::content;
 use crate::twilio::desk::Desk;
 use crate::twilio::recordings::{self, Keep, Voicemail};
 use crate::twilio::setup::Record;
@@ -36,6 +37,12 @@ pub(super) enum Twilio {
         #[arg(long)]
         kept: bool,
     },
+    /// The `[[template]]`s of the file, and what is wrong with each at Twilio, a JSON object a line
+    Templates {
+        /// By the account of which line, when there are several.
+        #[arg(long)]
+        line: Option<String>,
+    },
     /// What the account used this month, a JSON object a category
     Usage {
         /// Which line, when there are several.
@@ -49,6 +56,7 @@ pub(super) fn run(path: &Path, config: &Config, command: Twilio) -> Result<(), S
         Twilio::Setup(options) => setup::run(path, config, &options),
         Twilio::Flows { command } => flows::run(config, command),
         Twilio::Voicemail { line, kept } => voicemail(config, line.as_deref(), kept),
+        Twilio::Templates { line } => templates(config, line.as_deref()),
         Twilio::Usage { line } => {
             let desk = Desk::new(choose_line(config, line.as_deref())?)?;
             let used = wait(usage::this_month(&desk))?.map_err(|e| e.to_string())?;
@@ -64,6 +72,34 @@ pub(super) fn run(path: &Path, config: &Config, command: Twilio) -> Result<(), S
             }
             Ok(())
         }
+    }
+}
+
+/// Looks at every template of the line's shop. An error when something is wrong with one.
+fn templates(config: &Config, line: Option<&str>) -> Result<(), String> {
+    let line = choose_line(config, line)?;
+    let desk = Desk::new(line)?;
+    let mut wrong = 0;
+    for template in config.templates.iter().filter(|t| t.shop == line.shop) {
+        let there = wait(content::look(&desk, &template.sid))?.map_err(|e| e.to_string())?;
+        let problems = content::problems(template, there.as_ref());
+        wrong += usize::from(!problems.is_empty());
+        let shown = json!({
+            "id": template.id,
+            "content_sid": template.sid,
+            "purpose": template.purpose.as_str(),
+            "variables": template.variables,
+            "name": there.as_ref().map(|t| &t.name),
+            "language": there.as_ref().map(|t| &t.language),
+            "status": there.as_ref().map(|t| &t.status),
+            "problems": problems,
+        });
+        println!("{shown}");
+    }
+    match wrong {
+        0 => Ok(()),
+        1 => Err("something is wrong with one template".to_owned()),
+        more => Err(format!("something is wrong with {more} templates")),
     }
 }
 

@@ -14,6 +14,7 @@ use super::reader::{Fault, Item, Reader, place, to_json};
 use super::secret::Secret;
 use super::settings;
 use super::sip::{MediaSection, SipSection};
+use super::template::TemplateConfig;
 use super::trunk::TrunkLine;
 use super::upstream::UpstreamLine;
 use super::web::WebSection;
@@ -46,6 +47,8 @@ pub struct Config {
     pub web: WebSection,
     /// `[[webhook]]`.
     pub endpoints: Vec<Endpoint>,
+    /// `[[template]]`.
+    pub templates: Vec<TemplateConfig>,
 }
 
 impl Config {
@@ -139,7 +142,7 @@ struct Lines {
 
 impl Reader<'_> {
     fn root(&mut self, root: &DeTable<'_>) -> Config {
-        let tables = ["storage", "shop", "line", "phone", "sip", "media", "web", "webhook"];
+        let tables = ["storage", "shop", "line", "phone", "sip", "media", "web", "webhook", "template"];
         self.known(root, "the file", &tables);
         let storage = self.storage(root.get("storage"));
         let mut shops: Vec<ShopConfig> = Vec::new();
@@ -153,7 +156,8 @@ impl Reader<'_> {
         if shops.is_empty() && root.get("shop").is_none() {
             self.fault(self.text.len(), "there is no [[shop]]: add one with an id".to_owned());
         }
-        let Lines { lines, trunks, upstreams } = self.lines(root, &shops);
+        let templates = self.templates(root, &shops);
+        let Lines { lines, trunks, upstreams } = self.lines(root, &shops, &templates);
         let phones = self.phones(root, &shops);
         let sip = self.sip(root.get("sip"));
         if sip.is_deaf() && !phones.is_empty() {
@@ -166,17 +170,23 @@ impl Reader<'_> {
         let media = self.media(root.get("media"), &storage.path);
         let web = self.web(root.get("web"));
         let endpoints = self.webhooks(root, &shops);
-        Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints }
+        Config { storage, shops, lines, trunks, upstreams, phones, sip, media, web, endpoints, templates }
     }
 
-    fn lines(&mut self, root: &DeTable<'_>, shops: &[ShopConfig]) -> Lines {
+    fn lines(&mut self, root: &DeTable<'_>, shops: &[ShopConfig], templates: &[TemplateConfig]) -> Lines {
         let mut all = Lines::default();
         let mut ids: Vec<LineId> = Vec::new();
         for (at, table) in self.tables(root.get("line"), "line") {
             let kind = table.get("kind").and_then(|k| k.get_ref().as_str()).unwrap_or("modem");
             let id = match kind {
                 "sip" => self.trunk_line(at, table, shops, &mut all.trunks),
-                "twilio" => self.upstream_line(at, table, shops, &mut all.upstreams),
+                "twilio" => {
+                    let id = self.upstream_line(at, table, shops, &mut all.upstreams);
+                    if let Some(line) = all.upstreams.iter().find(|l| l.id == id) {
+                        self.check_outside_window(at, table, line, templates);
+                    }
+                    id
+                }
                 _ => self.modem_line(at, table, shops, &mut all.lines),
             };
             if ids.contains(&id) {

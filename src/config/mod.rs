@@ -9,6 +9,7 @@ mod reader;
 mod secret;
 pub mod settings;
 mod sip;
+mod template;
 mod trunk;
 mod upstream;
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use reader::Fault;
 pub use secret::Secret;
 pub use settings::ShopSettings;
 pub use sip::{Certificate, DigestChoice, MediaSection, SipSection};
+pub use template::{SHOP, TEXT, TemplateConfig, TemplatePurpose};
 pub use trunk::{CallerStyle, SipTransport, TrunkLine};
 pub use upstream::UpstreamLine;
 pub use web::WebSection;

@@ -40,6 +40,8 @@ pub struct UpstreamLine {
     /// `consent_sync`: tell Twilio of STOP and START that came another way. Default: wherever that can be, which is not
     /// for WhatsApp, and not at a carrier that names no `accounts_url`.
     pub consent_sync: bool,
+    /// `content_url`; default `https://content.twilio.com`, or `api_url` where that is not Twilio's.
+    pub content_url: String,
     /// `public_url`: where the upstream reaches `[web]`, without a slash at the end. Without it the box only polls.
     pub public_url: Option<String>,
     /// `poll`: while somebody writes; default 5 s.
@@ -50,11 +52,14 @@ pub struct UpstreamLine {
     pub overlap: Duration,
     /// `max_media_kib` of one file; default 5120 (Twilio's own bound).
     pub max_media: usize,
+    /// `outside_window`: the id of the `[[template]]` that carries free words when a person's last WhatsApp text is older
+    /// than 24 hours. Without it such texts are refused.
+    pub outside_window: Option<String>,
     /// `cost`: of one text, in cents and fractions, for the choice of line; default 1.0. A modem's is 0.
     pub cost: f64,
 }
 
-const KEYS: [&str; 22] = [
+const KEYS: [&str; 24] = [
     "id",
     "shop",
     "kind",
@@ -71,13 +76,20 @@ const KEYS: [&str; 22] = [
     "studio_url",
     "accounts_url",
     "consent_sync",
+    "content_url",
     "public_url",
     "poll",
     "poll_idle",
     "overlap",
     "max_media_kib",
+    "outside_window",
     "cost",
 ];
+
+fn is_twilio(url: &str) -> bool {
+    let host = url.strip_prefix("https://").unwrap_or_default();
+    host.split(['/', ':']).next().is_some_and(|host| host.ends_with(".twilio.com"))
+}
 
 impl Reader<'_> {
     /// The line, when it has a number; its id in any case.
@@ -112,10 +124,14 @@ impl Reader<'_> {
         let api_url = url(self, "api_url", "https://api.twilio.com");
         let studio_url = url(self, "studio_url", "https://studio.twilio.com");
         let (accounts_url, consent_sync) = self.consent_sync(at, table, &api_url, channel);
+        // Another carrier's credentials never go to Twilio by themselves.
+        let content = if is_twilio(&api_url) { "https://content.twilio.com" } else { &api_url };
+        let content_url = url(self, "content_url", content);
         let public_url = self.base_url(at, table, "public_url");
         let overlap = self.seconds_in(table, "overlap", 60, 86_400).unwrap_or(Duration::from_secs(900));
         let max_media =
             self.integer(table, "max_media_kib", 1, 102_400).map_or(5 << 20, |n| n as usize * 1024);
+        let outside_window = self.string(table, "outside_window");
         let cost = self.cost(table).unwrap_or(1.0);
         let line = number.map(|number| UpstreamLine {
             id: id.clone(),
@@ -130,11 +146,13 @@ impl Reader<'_> {
             studio_url,
             accounts_url,
             consent_sync,
+            content_url,
             public_url,
             poll,
             poll_idle: idle.unwrap_or(Duration::from_secs(30)).max(poll),
             overlap,
             max_media,
+            outside_window,
             cost,
         });
         (id, line)
@@ -148,9 +166,7 @@ impl Reader<'_> {
         channel: Channel,
     ) -> (Option<String>, bool) {
         let told = self.base_url(at, table, "accounts_url");
-        let host =
-            api_url.strip_prefix("https://").unwrap_or_default().split(['/', ':']).next().unwrap_or_default();
-        let twilio = host.ends_with(".twilio.com").then(|| "https://accounts.twilio.com".to_owned());
+        let twilio = is_twilio(api_url).then(|| "https://accounts.twilio.com".to_owned());
         let accounts_url = told.or(twilio);
         let wanted = self.boolean(table, "consent_sync");
         let why_not = match (&accounts_url, channel) {
@@ -191,7 +207,7 @@ impl Reader<'_> {
     }
 
     /// A SID: two letters and 32 hex digits.
-    fn sid(&mut self, at: usize, table: &DeTable<'_>, key: &str, letters: &str) -> Option<String> {
+    pub(super) fn sid(&mut self, at: usize, table: &DeTable<'_>, key: &str, letters: &str) -> Option<String> {
         let sid = self.string(table, key)?;
         let digits = sid.strip_prefix(letters).unwrap_or_default();
         if digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {

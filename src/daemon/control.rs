@@ -12,13 +12,13 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::core::{Command, ConsentAsk, NewFlow};
+use super::core::{Command, ConsentAsk, Enclosure, NewFlow};
 use super::turns::Request;
 use crate::messaging::ledger::Purpose;
 use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
-/// Longest request line, in bytes.
-const LONGEST: u64 = 1 << 20;
+/// Longest request line, in bytes: files of 5 MB in base64 and the rest.
+const LONGEST: u64 = 8 << 20;
 
 /// The wire form of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,6 +48,9 @@ pub enum Ask {
         why: String,
         /// Who, for the audit log.
         by: String,
+        /// Files, or a template in place of words.
+        #[serde(default)]
+        with: Box<Enclosure>,
     },
     /// Enter what people said about being texted.
     Consent {
@@ -134,8 +137,8 @@ impl From<Ask> for Command {
     fn from(ask: Ask) -> Self {
         match ask {
             Ask::Send { shop, to, body } => Self::Send { shop: ShopId(shop), to, body },
-            Ask::SendFor { shop, to, body, purpose, why, by } => {
-                Self::SendFor { shop: ShopId(shop), to, body, purpose, why, by }
+            Ask::SendFor { shop, to, body, purpose, why, by, with } => {
+                Self::SendFor { shop: ShopId(shop), to, body, purpose, why, by, with }
             }
             Ask::Consent { shop, ask, by } => Self::Consent { shop: ShopId(shop), ask, by },
             Ask::Resend { shop, message } => Self::Resend { shop: ShopId(shop), message: MessageId(message) },

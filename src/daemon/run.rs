@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::calls_setup::PlanGround;
 use super::clock::{Clock, SystemClock, boot_id, mono_now};
 use super::control;
-use super::core::{Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
+use super::core::{Core, DealerSetup, EndpointSetup, Files, LineSetup, ShopSetup, Takes};
 use super::front::{Front, Handle, with_counters};
 use super::memory;
 use super::supervise::{QUEUE, Wires, supervise};
@@ -280,6 +280,7 @@ fn setups(config: &Config) -> Vec<ShopSetup> {
                 .map(|e| EndpointSetup { id: e.id.clone(), events: e.events.clone(), bodies: e.bodies })
                 .collect(),
             calls: Some(PlanGround::of(config, &shop.id)).filter(|ground| !ground.is_empty()),
+            templates: config.templates.iter().filter(|t| t.shop == shop.id).cloned().collect(),
             fixed: shop.settings.clone(),
         })
         .collect()
@@ -297,6 +298,14 @@ fn text_lines(config: &Config, shop: &ShopId) -> Vec<LineSetup> {
         cost: line.cost_millicents(),
         number: Some(line.number.clone()),
         consents_as: line.consent_sender(),
+        files: match (&line.public_url, config.web.listen) {
+            (Some(_), Some(_)) => Files::Own,
+            (Some(_) | None, _) => Files::Links,
+        },
+        outside: line
+            .outside_window
+            .as_ref()
+            .and_then(|id| config.templates.iter().find(|t| t.id == *id && t.shop == line.shop).cloned()),
     });
     modems.chain(upstreams).collect()
 }

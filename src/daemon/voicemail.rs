@@ -168,6 +168,8 @@ mod tests {
             studio_url: "http://127.0.0.1:1".to_owned(),
             accounts_url: None,
             consent_sync: false,
+            content_url: "http://127.0.0.1:1".to_owned(),
+            outside_window: None,
             public_url: None,
             poll: Duration::from_secs(5),
             poll_idle: Duration::from_secs(30),

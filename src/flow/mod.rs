@@ -24,7 +24,7 @@ mod tests;
 mod widget;
 
 pub use definition::{
-    Definition, HttpRequest, Problem, Severity, State, StateKind, Transition, Variable, lint,
+    Definition, Enclosed, HttpRequest, Problem, Severity, State, StateKind, Transition, Variable, lint,
 };
 pub use execution::{Awaiting, Ended, Execution, Limits};
 pub use offered::Offered;
@@ -165,8 +165,12 @@ pub enum Effect {
     Send {
         /// Derived from execution and step: the same after a replay.
         id: MessageId,
-        /// Rendered.
+        /// Rendered; may be empty when there is something else.
         body: String,
+        /// Public addresses of files to go with it.
+        media: Vec<String>,
+        /// A content template in place of the body: `HX...` and its variables.
+        template: Option<(String, Map<String, Value>)>,
         /// Only when the widget names somebody else than the contact.
         to: Option<String>,
         /// True when a reply is awaited ([`Input::PromptHanded`] and [`Input::PromptAccepted`] are wanted).

@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub consents_told: Vec<ConsentsToldRow>,
     /// Files that are still to be fetched.
     pub media_wanted: Vec<MediaRow>,
+    /// Files of the messages of `parts_open`, in order.
+    pub media_out: Vec<MediaRow>,
     /// The ids at upstreams of all texts, in and out, of [`SIDS_KEPT`] before now, before the oldest cursor and before the
     /// oldest text that is with a line.
     pub sids: Vec<(ShopId, String)>,
@@ -314,6 +316,12 @@ fn load_upstream(load: &mut Load<'_>, now: Now, snapshot: &mut Snapshot) -> Resu
     snapshot.consents_told = load.rows("consents_told", &sql, [], told::consents_told)?;
     let sql = format!("SELECT {MEDIA} FROM media WHERE state = 'wanted' ORDER BY rowid");
     snapshot.media_wanted = load.rows("media", &sql, [], upstream::media)?;
+    let sql = format!("SELECT {MEDIA} FROM media WHERE shop_id = ?1 AND message_id = ?2 ORDER BY number");
+    let with_files = snapshot.parts_open.iter().filter(|(row, _)| row.carriage.media > 0);
+    for (row, _) in with_files {
+        let files = load.rows("media", &sql, params![row.shop, row.id], upstream::media)?;
+        snapshot.media_out.extend(files);
+    }
     // A line that was away for long tells again what came shortly before its cursor, and a text that was handed over
     // then is looked for among those of that time.
     let oldest: Option<Wall> = load.conn.query_row(

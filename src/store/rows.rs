@@ -109,13 +109,13 @@ pub struct Carriage {
     pub error: Option<u32>,
     /// What it cost, in millionths of the currency's unit, and the currency.
     pub price: Option<(i64, String)>,
-    /// How many files came with it.
+    /// How many files came or go with it.
     pub media: u8,
     /// A template of the upstream's in place of free words, and its variables.
     pub template: Option<(String, Map<String, Value>)>,
 }
 
-/// A file of a text that came in.
+/// A file of a text. Whose text goes out, in state `Kept` with bytes or `Linked` with an address.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MediaRow {
     /// Whose.
@@ -124,9 +124,9 @@ pub struct MediaRow {
     pub message: MessageId,
     /// From 1.
     pub number: u8,
-    /// By which line it is fetched.
+    /// By which line it is fetched; of a text that goes out, the one that was chosen for it first.
     pub line: LineId,
-    /// Where it is fetched.
+    /// Where it is fetched; of a file of the box's own, its name.
     pub url: String,
     /// MIME type.
     pub content_type: String,
@@ -149,6 +149,8 @@ pub enum MediaState {
     Kept,
     /// It cannot be had.
     Gone,
+    /// Of a text that goes out: at a public address, fetched by the upstream alone.
+    Linked,
 }
 
 /// Up to when everything at an upstream was taken over.

@@ -306,6 +306,17 @@ impl Reader {
         self.list(&sql, params![shop, message], media)
     }
 
+    /// How many bytes of each file of a text are kept, by its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Sqlite`].
+    pub fn media_sizes(&self, shop: &ShopId, message: &MessageId) -> Result<Vec<(u8, u64)>, StoreError> {
+        let sql = "SELECT number, size FROM media WHERE shop_id = ?1 AND message_id = ?2 ORDER BY number";
+        self.list(sql, params![shop, message], |row| {
+            Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+        })
+    }
+
     /// One file of a text.
     ///
     /// # Errors

@@ -50,7 +50,7 @@ words!(PartState {
     Unknown = "unknown",
 });
 
-words!(MediaState { Wanted = "wanted", Kept = "kept", Gone = "gone" });
+words!(MediaState { Wanted = "wanted", Kept = "kept", Gone = "gone", Linked = "linked" });
 
 words!(EventOutState { Waiting = "waiting", Delivered = "delivered", Dead = "dead" });
 

@@ -32,6 +32,8 @@ pub enum Product {
     Studio,
     /// `accounts_url`: who wants texts.
     Accounts,
+    /// `content_url`: Content v1.
+    Content,
 }
 
 /// A good answer, 2xx.
@@ -115,6 +117,7 @@ pub struct Client {
     api: Url,
     studio: Url,
     accounts: Option<Url>,
+    content: Url,
     reads: reqwest::Client,
     /// No connection is used twice: one that is closed just then would leave it unknown whether the request was read.
     writes: reqwest::Client,
@@ -140,7 +143,9 @@ impl Client {
             (None, None) => return Err("there is neither an API key nor the account's token".to_owned()),
         };
         let (api, studio) = (base(&line.api_url)?, base(&line.studio_url)?);
-        let accounts = line.accounts_url.as_deref().map(base).transpose()?;
+        let (content, accounts) =
+            (base(&line.content_url)?, line.accounts_url.as_deref().map(base).transpose()?);
+        // Templates live where the messages do.
         let tls = [Some(&api), Some(&studio), accounts.as_ref()];
         let tls = tls.into_iter().flatten().any(|url| url.scheme() == "https");
         let build = |idle: usize| {
@@ -152,7 +157,17 @@ impl Client {
             builder.build().map_err(reason)
         };
         let (reads, writes) = (build(2)?, build(0)?);
-        Ok(Self { account: line.account.clone(), user, password, api, studio, accounts, reads, writes })
+        Ok(Self {
+            account: line.account.clone(),
+            user,
+            password,
+            api,
+            studio,
+            content,
+            accounts,
+            reads,
+            writes,
+        })
     }
 
     /// `AC` and 32 hex digits.
@@ -291,6 +306,7 @@ impl Client {
             Product::Api => Ok(&self.api),
             Product::Studio => Ok(&self.studio),
             Product::Accounts => self.accounts.as_ref().ok_or_else(elsewhere),
+            Product::Content => Ok(&self.content),
         }
     }
 

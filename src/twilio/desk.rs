@@ -109,6 +109,14 @@ impl Desk {
         self.patiently(|| self.client.get(Product::Api, &path, query)).await.map(|(body, _)| body)
     }
 
+    /// A resource of Content v1, by its whole path.
+    ///
+    /// # Errors
+    /// [`DeskError`]
+    pub(super) async fn content(&self, path: &str) -> Result<Value, DeskError> {
+        self.patiently(|| self.client.get(Product::Content, path, &[])).await.map(|(body, _)| body)
+    }
+
     /// All entries of a list of the 2010 API.
     ///
     /// # Errors

@@ -290,7 +290,7 @@ async fn answer(client: &Client, line: &UpstreamLine, ask: Ask) -> Reply {
         Ask::Page(uri) => Reply::Messages(client.more_messages(&uri).await),
         Ask::Media(sid) => Reply::Media(client.media(&sid).await),
         Ask::Message(sid) => Reply::Message(Box::new(client.message(&sid).await)),
-        Ask::Create(post) => Reply::Message(Box::new(client.create_message(line, &post).await)),
+        Ask::Create(post) => Reply::Message(Box::new(client.create_message(line, &post, wall()).await)),
         Ask::Download(url) => Reply::File(client.download(&url, line.max_media).await),
         Ask::Consents(items) => Reply::Consents(client.tell_consents(line, &items).await),
     }
@@ -298,8 +298,11 @@ async fn answer(client: &Client, line: &UpstreamLine, ask: Ask) -> Reply {
 
 /// The wall clock only helps to compare what the daemon says with the upstream's clock.
 fn now(mono: &impl Fn() -> Mono) -> Now {
-    let wall = Wall(jiff::Timestamp::now().as_millisecond());
-    Now { mono: mono(), wall, wall_sure: false }
+    Now { mono: mono(), wall: wall(), wall_sure: false }
+}
+
+fn wall() -> Wall {
+    Wall(jiff::Timestamp::now().as_millisecond())
 }
 
 async fn next_command(commands: &mut Option<mpsc::Receiver<LineCommand>>) -> Option<LineCommand> {

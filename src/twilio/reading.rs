@@ -482,8 +482,11 @@ fn floor(since: Wall, skew: Option<i64>, wall: Wall) -> Wall {
 
 fn is_it(message: &Message, post: &Post, floor: Wall) -> bool {
     let same = |a: &str, b: &str| a.replace("\r\n", "\n").trim() == b.replace("\r\n", "\n").trim();
+    // A file that the upstream has not fetched yet may not be counted yet.
+    let told = message.num_media.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     message.direction == "outbound-api"
         && message.created().is_none_or(|at| at >= floor)
+        && (post.template.is_some() || told == 0 || told == post.media.len())
         // What a template comes to is the upstream's to say.
         && (post.template.is_some() || same(&message.body, &post.body))
 }
@@ -580,5 +583,43 @@ impl Line {
         for sid in &statuses.sids {
             self.reads.tracks.unlisted(sid);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::types::{Channel, Enclosed};
+
+    #[test]
+    fn a_text_in_doubt_is_the_one_with_its_words_and_its_number_of_files() {
+        let message = |body: &str, files: &str| -> Message {
+            serde_json::from_value(
+                json!({ "sid": "MM1", "direction": "outbound-api", "body": body, "num_media": files }),
+            )
+            .unwrap()
+        };
+        let post = |body: &str, files: u8, template: bool| Post {
+            message: MessageId::from("SM1"),
+            attempt: 1,
+            channel: Channel::Sms,
+            to: "+12065550142".into(),
+            body: body.into(),
+            media: (1..=files).map(Enclosed::Kept).collect(),
+            template: template.then(|| ("HX1".to_owned(), serde_json::Map::new())),
+        };
+        let is = |theirs: &Message, ours: &Post| is_it(theirs, ours, Wall(0));
+        assert!(is(&message("a", "2"), &post("a", 2, false)));
+        assert!(is(&message("a", "0"), &post("a", 2, false)), "not fetched yet");
+        assert!(is(&message("", "1"), &post("", 1, false)));
+        assert!(!is(&message("a", "1"), &post("a", 2, false)));
+        assert!(!is(&message("a", "1"), &post("a", 0, false)));
+        assert!(!is(&message("b", "2"), &post("a", 2, false)));
+        assert!(
+            is(&message("Jane, it is ready", "1"), &post("", 0, true)),
+            "what it came to is not ours to say"
+        );
     }
 }

@@ -5,11 +5,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::client::{Answer, ApiError, Client, Product, RequestError};
+use super::files::{self, FileRef};
 use super::webhook::status_path;
 use crate::config::UpstreamLine;
 use crate::http::moment;
 use crate::types::{
-    Channel, Delivery, FoundPost, MediaLink, Post, PostResult, PostStatus, UpstreamText, Wall,
+    Channel, Delivery, Enclosed, FoundPost, MediaLink, Post, PostResult, PostStatus, UpstreamText, Wall,
 };
 
 const WHATSAPP: &str = "whatsapp:";
@@ -231,6 +232,7 @@ impl Client {
         &self,
         line: &UpstreamLine,
         post: &Post,
+        now: Wall,
     ) -> Result<Answer<Message>, RequestError> {
         let (to, from) = (address(post.channel, &post.to), address(post.channel, line.number.as_str()));
         let variables = match &post.template {
@@ -248,7 +250,8 @@ impl Client {
             None if post.body.is_empty() => {}
             None => form.push(("Body", &post.body)),
         }
-        form.extend(post.media.iter().map(|url| ("MediaUrl", url.as_str())));
+        let files = addresses(line, post, now)?;
+        form.extend(files.iter().map(|url| ("MediaUrl", url.as_str())));
         for (name, value) in [("ContentVariables", &variables), ("StatusCallback", &callback)] {
             if !value.is_empty() {
                 form.push((name, value));
@@ -349,6 +352,28 @@ impl Client {
         let owned = body.incoming_phone_numbers.into_iter().find(|one| one.phone_number == number);
         Ok(Answer { status, body: owned, at })
     }
+}
+
+/// Where the upstream fetches the files of a text.
+fn addresses(line: &UpstreamLine, post: &Post, now: Wall) -> Result<Vec<String>, RequestError> {
+    let address = |file: &Enclosed| match file {
+        Enclosed::Link(url) => Some(url.clone()),
+        Enclosed::Kept(number) => {
+            files::address(line, &FileRef { message: post.message.clone(), number: *number }, now)
+        }
+    };
+    let all: Option<Vec<String>> = post.media.iter().map(address).collect();
+    all.ok_or_else(|| {
+        let message =
+            "the line has no `public_url` any more, from which its files could be fetched".to_owned();
+        RequestError::Refused(ApiError {
+            status: 400,
+            code: Some(21620),
+            message,
+            more_info: None,
+            retry_after: None,
+        })
+    })
 }
 
 /// An id in a path: letters and digits alone.

@@ -13,7 +13,7 @@ use crate::types::{Channel, LineId, MessageId, PhoneNumber, Post, ShopId};
 
 const OURS: &str = "+12065550199";
 
-fn line(api_url: &str) -> UpstreamLine {
+pub(super) fn line(api_url: &str) -> UpstreamLine {
     UpstreamLine {
         id: LineId::from("tw"),
         shop: ShopId::from("main"),
@@ -27,6 +27,8 @@ fn line(api_url: &str) -> UpstreamLine {
         studio_url: api_url.to_owned(),
         accounts_url: Some(api_url.to_owned()),
         consent_sync: true,
+        content_url: api_url.to_owned(),
+        outside_window: None,
         public_url: None,
         poll: Duration::from_millis(50),
         poll_idle: Duration::from_millis(100),

@@ -6,6 +6,7 @@ mod chance;
 mod consents;
 mod deadlines;
 mod dtmf;
+pub mod file;
 pub mod gsm7;
 mod id;
 mod line;
@@ -26,6 +27,7 @@ pub use chance::SplitMix64;
 pub use consents::{CONSENTS_MOST, ConsentItem, ConsentRefused, ConsentSource, ConsentsAnswer};
 pub use deadlines::Deadlines;
 pub use dtmf::{Dtmf, DtmfError};
+pub use file::{Enclosed, OwnFile};
 pub use id::{
     CallId, ConversationId, DeviceId, EventId, ExecutionSid, LegId, LineId, MessageId, OrderId, PartId,
     PromptId, ShopId, derive_sid,

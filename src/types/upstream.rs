@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{MessageId, Wall};
+use super::{Enclosed, MessageId, Wall};
 
 /// The kind of address that a text is for. A person is one on all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -81,8 +81,8 @@ pub struct Post {
     pub to: String,
     /// Text; for a template, what it comes to, for the record only.
     pub body: String,
-    /// Public addresses of files to send along.
-    pub media: Vec<String>,
+    /// Files to send along, in order.
+    pub media: Vec<Enclosed>,
     /// A template of the upstream's in place of the text: `HX...` and its variables.
     pub template: Option<(String, Map<String, Value>)>,
 }
@@ -140,7 +140,7 @@ pub struct FoundPost {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PostsFound {
-    /// All with this recipient and body since then, oldest first; whose each is, the daemon knows.
+    /// All with this recipient, body and number of files since then, oldest first; whose each is, the daemon knows.
     These(Vec<FoundPost>),
     /// Nobody could be asked.
     Unreachable {

@@ -2,6 +2,8 @@
 //! and an error when it cannot be: then the upstream keeps it, and polling finds it. Answers hold no TwiML: what the
 //! shop replies leaves through the outbox.
 //!
+//! Beside them the upstream fetches the files of texts here (`files`).
+//!
 //! Who may post is who can sign with the line's token; nothing else of a request is believed, `X-Forwarded-*` least of
 //! all. A line without `auth_token` and `public_url` has no webhooks. Deliberately absent: TLS (a tunnel or a proxy
 //! stands in front), and what a signature or a parameter is (`twilio`).
@@ -26,6 +28,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::files::{Files, Wanted};
 use super::wire::{Bounds, Door, Peer};
 use crate::config::{Config, Secret};
 use crate::daemon::core::Command;
@@ -33,7 +36,7 @@ use crate::daemon::{Front, Handle};
 use crate::twilio::fields::{BadFields, Fields};
 use crate::twilio::signature::{self, Payload, is_genuine};
 use crate::twilio::webhook;
-use crate::types::{LineEvent, LineId, ShopId};
+use crate::types::{LineEvent, LineId, ShopId, Wall};
 
 /// After the box began to stop, for answers under way.
 const LAST_ANSWERS: Duration = Duration::from_millis(500);
@@ -117,6 +120,7 @@ struct Shared {
     limits: Limits,
     slots: Semaphore,
     counters: Arc<Counters>,
+    files: Arc<Files>,
     forgeries: Complaint,
     oddities: Complaint,
 }
@@ -157,7 +161,7 @@ pub fn front(config: &Config) -> Option<Front> {
     if listen.ip().is_unspecified() {
         tracing::warn!(%listen, "[web] listens on every address in plain HTTP: keep the Internet away from it");
     }
-    let counters = Arc::clone(&shared.counters);
+    let (counters, files) = (Arc::clone(&shared.counters), Arc::clone(&shared.files));
     Some(Front {
         name: "web",
         serve: Box::new(move |handle| {
@@ -167,7 +171,11 @@ pub fn front(config: &Config) -> Option<Front> {
                 }
             })
         }),
-        counters: Box::new(move || counters.json()),
+        counters: Box::new(move || {
+            let mut all = counters.json();
+            files.count_into(&mut all);
+            all
+        }),
     })
 }
 
@@ -220,6 +228,7 @@ fn router(shared: Arc<Shared>, handle: Handle) -> Router {
     Router::new()
         .route("/twilio/{line}/message", any(message))
         .route("/twilio/{line}/status", any(status))
+        .route("/twilio/{line}/file/{message}/{number}/{until}/{seal}", any(file))
         .fallback(nowhere)
         .layer(limit)
         .with_state((shared, handle))
@@ -301,6 +310,16 @@ async fn status(
     }
 }
 
+async fn file(
+    State((shared, handle)): Here,
+    Path(parts): Path<(String, String, String, String, String)>,
+    method: Method,
+) -> Response {
+    let (line, message, number, until, seal) = &parts;
+    let now = Wall(jiff::Timestamp::now().as_millisecond());
+    shared.files.answer(handle.store(), &method, &Wanted { line, message, number, until, seal }, now).await
+}
+
 impl Shared {
     fn new(config: &Config, limits: Limits) -> Self {
         let hooks = config.upstreams.iter().filter_map(|line| {
@@ -313,6 +332,7 @@ impl Shared {
             limits,
             slots: Semaphore::new(limits.readings),
             counters: Arc::default(),
+            files: Arc::new(Files::new(config)),
             forgeries: Complaint::default(),
             oddities: Complaint::default(),
         }

@@ -1,8 +1,8 @@
 //! Who said STOP hears nothing: each place where a text is handed to a line, one by one, and what others do to the ledger.
 
-use backroom::daemon::core::{Command, ConsentAsk, LineSetup};
+use backroom::daemon::core::{Command, ConsentAsk};
 use backroom::messaging::ledger::{Act, Exempt, Origin, Purpose, Topic};
-use backroom::types::{Channel, LineEvent, LineId, MessageId, PhoneNumber, ShopId};
+use backroom::types::{LineEvent, LineId, MessageId, ShopId};
 use serde_json::json;
 
 use super::consent::*;
@@ -10,18 +10,13 @@ use super::conversations::JANE;
 use super::harness::*;
 use super::upstream_sim::Fate;
 
-pub(crate) const WHATSAPP: &str = "+12065550133";
-
 /// Two modems, a number at an upstream, one for WhatsApp, and the other shop's modem.
 pub(crate) fn lines() -> [LineId; 5] {
     [sim(), two(), twilio(), LineId::from("main-wa"), LineId::from("north-sim")]
 }
 
 pub(crate) async fn two_shops() -> VirtualBox {
-    let mut plan = whole_plan();
-    let number = PhoneNumber::parse(WHATSAPP, None).ok();
-    plan.upstreams.push(LineSetup { number, ..upstream("main-wa", Channel::WhatsApp) });
-    opened(vec![plan, shop("north")]).await
+    opened(vec![whole_plan(), shop("north")]).await
 }
 
 pub(crate) async fn says(b: &mut VirtualBox, line: usize, words: &str) {

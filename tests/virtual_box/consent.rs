@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use backroom::daemon::core::{Command, ConsentAsk, LineSetup};
+use backroom::config::{TemplateConfig, TemplatePurpose};
+use backroom::daemon::core::{Command, ConsentAsk, Enclosure, LineSetup};
 use backroom::messaging::ledger::{Act, Exempt, Origin, Purpose, Scope, Topic};
 use backroom::store::{FlowRow, MessageFilter, MessageRow, MessageStatus, Op, Transaction};
-use backroom::types::{Channel, EndCause, LegEvent, LineId, MessageId, PhoneNumber, ShopId, Wall};
+use backroom::types::{Channel, EndCause, LegEvent, LineId, MessageId, OwnFile, PhoneNumber, ShopId, Wall};
 use serde_json::{Map, Value, json};
 
 use super::calls::{from_outside, with_calls};
@@ -18,6 +19,8 @@ pub(crate) const STAFF: &str = "+12065550190";
 pub(crate) const JOE: &str = "+12065550155";
 /// The upstream's number of the shop.
 pub(crate) const UPSTREAM: &str = "+12065550111";
+/// Its sender for WhatsApp there.
+pub(crate) const WHATSAPP: &str = "+12065550133";
 
 pub(crate) fn minutes(n: u64) -> Duration {
     Duration::from_secs(n * 60)
@@ -39,6 +42,10 @@ pub(crate) fn twilio() -> LineId {
     LineId::from("main-twilio")
 }
 
+pub(crate) fn whatsapp() -> LineId {
+    LineId::from("main-wa")
+}
+
 pub(crate) fn at_twilio(b: &mut VirtualBox) -> &mut SimUpstream {
     b.upstreams.get_mut(&twilio()).unwrap()
 }
@@ -53,7 +60,22 @@ pub(crate) fn whole_plan() -> ShopPlan {
     plan.second_line = Some(two());
     plan.settings.insert("consent.upstream_answers".into(), json!(true));
     let number = PhoneNumber::parse(UPSTREAM, None).ok();
-    plan.upstreams = vec![LineSetup { number, ..upstream("main-twilio", Channel::Sms) }];
+    let template = |id: &str, digit: u32, purpose, variables: &[&str]| TemplateConfig {
+        id: id.into(),
+        shop: main_shop(),
+        sid: format!("HX{digit:032}"),
+        language: None,
+        variables: variables.iter().map(|name| (*name).to_owned()).collect(),
+        purpose,
+    };
+    let update = template("update", 8, TemplatePurpose::Utility, &["text"]);
+    plan.templates = vec![update.clone(), template("sale", 9, TemplatePurpose::Marketing, &[])];
+    let on_whatsapp = PhoneNumber::parse(WHATSAPP, None).ok();
+    let wa = upstream("main-wa", Channel::WhatsApp);
+    plan.upstreams = vec![
+        LineSetup { number, ..upstream("main-twilio", Channel::Sms) },
+        LineSetup { number: on_whatsapp, outside: Some(update), cost: 2000, ..wa },
+    ];
     plan
 }
 
@@ -102,8 +124,26 @@ fn teller() -> Value {
 }
 
 pub(crate) fn send(body: &str, purpose: Purpose) -> Command {
+    send_with(JANE, body, purpose, Enclosure::default())
+}
+
+pub(crate) fn send_with(to: &str, body: &str, purpose: Purpose, with: Enclosure) -> Command {
     let (why, by) = ("a recall of brakes".to_owned(), "owner".to_owned());
-    Command::SendFor { shop: main_shop(), to: JANE.into(), body: body.into(), purpose, why, by }
+    let (to, body, with) = (to.to_owned(), body.to_owned(), Box::new(with));
+    Command::SendFor { shop: main_shop(), to, body, purpose, why, by, with }
+}
+
+/// Whatever may go with a text, or in its place.
+pub(crate) fn enclosures() -> [(&'static str, Enclosure); 4] {
+    let photo = OwnFile { name: "photo.jpg".into(), bytes: b"\xff\xd8\xff\xe0".to_vec() };
+    let links = vec!["https://shop.example/a.jpg".to_owned()];
+    let template = |name: &str| Enclosure { template: Some(name.to_owned()), ..Enclosure::default() };
+    [
+        ("a photo", Enclosure { files: vec![photo], ..Enclosure::default() }),
+        ("", Enclosure { links, ..Enclosure::default() }),
+        ("", template("HX00000000000000000000000000000001")),
+        ("", template("sale")),
+    ]
 }
 
 pub(crate) fn enter(act: Act) -> Command {
@@ -163,12 +203,14 @@ async fn every_way_of_sending_ends_at_the_gate() {
     b.unplug(&sim());
     b.unplug(&two());
     b.unplug(&twilio());
+    b.unplug(&whatsapp());
     b.pump().await;
     b.ask(send("it waits for a line", Purpose::Informational)).await.unwrap();
     b.plug_in(&sim());
     b.text(JANE, "STOP").await;
     b.plug_in(&two());
     b.plug_in(&twilio());
+    b.plug_in(&whatsapp());
     b.pump().await;
     b.dealer.mood = DealerMood::Up;
     b.advance(minutes(20)).await;
@@ -181,6 +223,13 @@ async fn every_way_of_sending_ends_at_the_gate() {
     assert!(b.ask(resend).await.unwrap_err().contains("STOP"));
     for purpose in [Purpose::Reply, Purpose::Informational, Purpose::Marketing] {
         assert!(b.ask(send("no", purpose)).await.unwrap_err().contains("STOP"), "{purpose:?}");
+    }
+    for (body, with) in enclosures() {
+        for to in [JANE.to_owned(), format!("whatsapp:{JANE}")] {
+            let refused =
+                b.ask(send_with(&to, body, Purpose::Informational, with.clone())).await.unwrap_err();
+            assert!(refused.contains("STOP"), "{to}: {refused}");
+        }
     }
     let plain = Command::Send { shop: main_shop(), to: JANE.into(), body: "no".into() };
     assert!(b.ask(plain).await.unwrap_err().contains("STOP"));
@@ -310,8 +359,9 @@ async fn what_an_upstream_answers_itself_is_entered_once_and_not_answered_twice(
 #[tokio::test]
 async fn the_confirmation_of_stop_leaves_within_five_minutes_or_never() {
     let mut b = whole_shop().await;
-    b.unplug(&two());
-    b.unplug(&twilio());
+    for line in [two(), twilio(), whatsapp()] {
+        b.unplug(&line);
+    }
     b.text(JANE, "HELP").await;
     b.heard(JANE);
     b.drop_in(&sim(), JANE, "STOP");
@@ -360,11 +410,7 @@ async fn an_offer_waits_while_nobody_knows_where_or_when_it_is() {
             ConsentAsk::Enter { person: person.into(), act, line: None, words, proof, origin: Origin::Form };
         Command::Consent { shop: main_shop(), ask, by: "owner".into() }
     };
-    let offer = |to: &str| {
-        let (why, by) = (String::new(), "owner".to_owned());
-        let (to, body) = (to.to_owned(), "Sale!".to_owned());
-        Command::SendFor { shop: main_shop(), to, body, purpose: Purpose::Marketing, why, by }
-    };
+    let offer = |to: &str| send_with(to, "Sale!", Purpose::Marketing, Enclosure::default());
     b.ask(consent(to)).await.unwrap();
     let answer = b.ask(offer(to)).await.unwrap();
     assert!(answer["waits"].as_str().unwrap().contains("marketing.places"), "{answer}");

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backroom::at::pdu::{self, DeliverOptions, Timestamp};
+use backroom::config::TemplateConfig;
 use backroom::daemon::calls_setup::PlanGround;
 use backroom::daemon::clock::{Clock, SimulatedClock};
-use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, LineSetup, ShopSetup, Takes};
+use backroom::daemon::core::{Command, Core, DealerSetup, EndpointSetup, Files, LineSetup, ShopSetup, Takes};
 use backroom::daemon::{CallEnds, Ends, Request, TrunkLife, Turns};
 use backroom::dealer::{DealerCommand, DealerEvent};
 use backroom::sip::agent::Binding;
@@ -43,6 +44,7 @@ pub(crate) struct ShopPlan {
     pub(crate) has_dealer: bool,
     pub(crate) calls: Option<PlanGround>,
     pub(crate) endpoints: Vec<EndpointSetup>,
+    pub(crate) templates: Vec<TemplateConfig>,
     pub(crate) settings: Map<String, Value>,
 }
 
@@ -71,6 +73,7 @@ pub(crate) fn shop(id: &str) -> ShopPlan {
         has_dealer: true,
         calls: None,
         endpoints: Vec::new(),
+        templates: Vec::new(),
         settings: settings.as_object().cloned().unwrap(),
     }
 }
@@ -90,6 +93,8 @@ pub(crate) fn upstream(id: &str, channel: Channel) -> LineSetup {
         cost: 1000,
         number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
         consents_as: None,
+        files: Files::Own,
+        outside: None,
     }
 }
 
@@ -254,6 +259,7 @@ impl VirtualBox {
             calls: plan.calls.clone(),
             endpoints: plan.endpoints.clone(),
             dealer: plan.has_dealer.then(|| DealerSetup { url: "https://lizzy.example".into() }),
+            templates: plan.templates.clone(),
             fixed: plan.settings.clone(),
         });
         let seeds = self.seed.clone();

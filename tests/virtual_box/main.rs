@@ -10,6 +10,7 @@ mod consent;
 mod consents_told;
 mod conversations;
 mod dealer_sim;
+mod enclosing;
 mod events;
 mod harness;
 mod hostile;

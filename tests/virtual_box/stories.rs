@@ -29,6 +29,8 @@ enum Happens {
     Staff(&'static str),
     /// A program or the owner sends.
     Send(Purpose),
+    /// With a file, or a template in place of words, perhaps by WhatsApp.
+    SendWith(usize, Purpose, bool),
     SendNorth,
     /// STOP comes in while the modem asks for this part of a text to her.
     StopAtPrompt(usize),
@@ -155,7 +157,8 @@ fn happens() -> impl Strategy<Value = Happens> {
     prop_oneof![
         8 => (0usize..5, words).prop_map(|(line, words)| Happens::Text(line, words)),
         2 => staff.prop_map(Happens::Staff),
-        4 => purpose.prop_map(Happens::Send),
+        4 => purpose.clone().prop_map(Happens::Send),
+        3 => (0usize..4, purpose, any::<bool>()).prop_map(|(with, purpose, wa)| Happens::SendWith(with, purpose, wa)),
         1 => Just(Happens::SendNorth),
         1 => (0usize..2).prop_map(Happens::StopAtPrompt),
         1 => Just(Happens::Teller),
@@ -419,6 +422,17 @@ async fn happen(b: &mut VirtualBox, told: &mut Told, what: &Happens, at: usize) 
             b.text(STAFF, words).await;
         }
         Happens::Send(purpose) => drop(b.ask(send(text_for(*purpose), *purpose)).await),
+        Happens::SendWith(with, purpose, by_whatsapp) => {
+            let (words, with) = enclosures()[*with].clone();
+            // What reaches everybody is told apart by its words, and these have none.
+            let purpose = match purpose {
+                Purpose::Exempt(_) => Purpose::Informational,
+                Purpose::Reply | Purpose::Informational | Purpose::Marketing => *purpose,
+            };
+            let to = if *by_whatsapp { format!("whatsapp:{JANE}") } else { JANE.to_owned() };
+            let body = if words.is_empty() { "" } else { text_for(purpose) };
+            let _refused = b.ask(send_with(&to, body, purpose, with)).await;
+        }
         Happens::SendNorth => {
             let (shop, to, body) = (ShopId::from("north"), JANE.to_owned(), "from north".to_owned());
             let _refused = b.ask(Command::Send { shop, to, body }).await;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use backroom::types::{
-    Channel, ConsentItem, ConsentsAnswer, Delivery, FoundPost, LineCommand, LineEvent, LineId, MediaResult,
-    Now, PhoneNumber, Post, PostResult, PostStatus, PostsFound, UpstreamText, Wall,
+    Channel, ConsentItem, ConsentsAnswer, Delivery, Enclosed, FoundPost, LineCommand, LineEvent, LineId,
+    MediaResult, Now, PhoneNumber, Post, PostResult, PostStatus, PostsFound, UpstreamText, Wall,
 };
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::harness::{Carried, SHOP_NUMBER};
 
@@ -41,6 +41,8 @@ pub(crate) struct Taken {
     pub(crate) sid: String,
     pub(crate) to: String,
     pub(crate) body: String,
+    pub(crate) media: Vec<Enclosed>,
+    pub(crate) template: Option<(String, Map<String, Value>)>,
     created: Wall,
 }
 
@@ -238,12 +240,16 @@ impl SimUpstream {
     fn take(&mut self, line: &LineId, post: Post, now: Now, carried: &mut Vec<Carried>) -> String {
         let sid = format!("SMout{:08}", self.taken.len());
         carried.push(Carried { line: line.clone(), to: post.to.clone(), body: post.body.clone() });
-        self.taken.push(Taken { sid: sid.clone(), to: post.to, body: post.body, created: now.wall });
+        let Post { to, body, media, template, .. } = post;
+        self.taken.push(Taken { sid: sid.clone(), to, body, media, template, created: now.wall });
         sid
     }
 
     fn find(&self, post: &Post, since: Wall) -> Vec<FoundPost> {
-        let same = |t: &&Taken| t.to == post.to && t.body == post.body && t.created >= since;
+        // Of a template nobody knows what it came to.
+        let words =
+            |t: &Taken| post.template.is_some() || (t.body == post.body && t.media.len() == post.media.len());
+        let same = |t: &&Taken| t.to == post.to && words(t) && t.created >= since;
         let found = |t: &Taken| FoundPost {
             sid: t.sid.clone(),
             status: Delivery::Sent,

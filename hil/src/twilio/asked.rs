@@ -20,6 +20,8 @@ pub(super) enum Product {
     Messaging,
     /// `accounts.twilio.com/v1/Consents…`.
     Accounts,
+    /// `content.twilio.com/v1/Content…`.
+    Content,
 }
 
 impl Product {
@@ -29,6 +31,7 @@ impl Product {
             (Self::Studio, "/v2/Flows"),
             (Self::Messaging, "/v1/Services"),
             (Self::Accounts, "/v1/Consents"),
+            (Self::Content, "/v1/Content"),
         ]
         .into_iter()
         .find_map(|(product, front)| Some((product, path.strip_prefix(front)?)))?;
@@ -43,6 +46,7 @@ impl Product {
             Some("studio") => self == Self::Studio,
             Some("messaging") => self == Self::Messaging,
             Some("accounts") => self == Self::Accounts,
+            Some("content") => self == Self::Content,
             Some(other) => !host.contains(".twilio.com") || other.is_empty(),
             None => true,
         }
@@ -91,6 +95,7 @@ impl Asked {
             Some(Product::Studio) => "Flows".to_owned(),
             Some(Product::Messaging) => "Services".to_owned(),
             Some(Product::Accounts) => "Consents".to_owned(),
+            Some(Product::Content) => "Content".to_owned(),
             None => "unknown".to_owned(),
         };
         format!("{} {name}", self.method)

@@ -14,7 +14,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Bulk, Forged, Inbound, Number, Options, Plan, Service, Settings, Status, Twilio};
+use super::{Bulk, Content, Forged, Inbound, Number, Options, Plan, Service, Settings, Status, Twilio};
 
 /// `hil twilio`.
 #[derive(Clone, Debug, clap::Args)]
@@ -163,15 +163,8 @@ async fn service(State(twilio): Sim, Json(service): Json<Service>) -> Json<Servi
     Json(twilio.set_service(service))
 }
 
-#[derive(Deserialize)]
-struct Template {
-    #[serde(default)]
-    sid: String,
-    body: String,
-}
-
-async fn template(State(twilio): Sim, Json(template): Json<Template>) -> Json<String> {
-    Json(twilio.set_template(&template.sid, &template.body))
+async fn template(State(twilio): Sim, Json(content): Json<Content>) -> Json<String> {
+    Json(twilio.set_content(content).sid)
 }
 
 async fn sends(State(twilio): Sim) -> Json<Vec<Value>> {

@@ -99,6 +99,8 @@ impl Status {
 pub(super) struct Media {
     pub(super) sid: String,
     pub(super) content_type: String,
+    /// Of one that was sent: what its server said.
+    pub(super) disposition: Option<String>,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -179,6 +181,8 @@ impl Message {
 
 fn explained(code: u32) -> &'static str {
     match code {
+        11200 => "HTTP retrieval failure",
+        12300 => "Invalid Content-Type",
         30001 => "Queue overflow",
         30002 => "Account suspended",
         30003 => "Unreachable destination handset",
@@ -186,6 +190,7 @@ fn explained(code: u32) -> &'static str {
         30005 => "Unknown destination handset",
         30006 => "Landline or unreachable carrier",
         30007 => "Message filtered",
+        30019 => "Content size exceeds carrier limits",
         30034 => "Message from an unregistered number",
         63016 => {
             "Failed to send freeform message because you are outside the allowed window. If you are using WhatsApp, \

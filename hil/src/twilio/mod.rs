@@ -1,7 +1,7 @@
 //! Twilio on loopback: one account's Messages, Calls, Recordings, numbers, SIP domains and usage over the REST API of
-//! 2010-04-01, its Studio flows (v2), Messaging Services (v1) and Consent Management (v1), and the signed webhooks that
-//! follow from them, with every fault that `backroom` must live with. Products are told apart by host (`api.`, `studio.`,
-//! `messaging.`, `accounts.`) and, on an address, by path.
+//! 2010-04-01, its Studio flows (v2), Messaging Services, Content templates and Consent Management (v1), and the signed
+//! webhooks that follow from them, with every fault that `backroom` must live with. Products are told apart by host
+//! (`api.`, `studio.`, `messaging.`, `content.`, `accounts.`) and, on an address, by path.
 //!
 //! As a library: [`Twilio::start`]. As a program: `hil twilio`, with control endpoints on a port of its own, which
 //! answers also while the API is down. Deliberately absent: running flows, SIP itself, and TwiML beyond `<Message>`.
@@ -12,7 +12,9 @@ mod asked;
 mod call;
 mod cli;
 mod consents;
+mod content;
 mod fault;
+mod files;
 mod form;
 mod list;
 mod message;
@@ -31,7 +33,9 @@ mod wire;
 pub use call::CallStatus;
 pub use cli::{Args, run};
 pub use consents::Consent;
+pub use content::Content;
 pub use fault::{Fault, On, Plan};
+pub use files::File;
 pub use message::Status;
 pub use number::Number;
 pub use service::Service;
@@ -201,10 +205,25 @@ impl Twilio {
     /// Adds a template, `Hello {{1}}`, or changes it. Its `HX…`: the one given, or a new one for an empty one.
     #[must_use]
     pub fn set_template(&self, sid: &str, body: &str) -> String {
+        let content = Content { sid: sid.to_owned(), body: body.to_owned(), ..Content::default() };
+        self.set_content(content).sid
+    }
+
+    /// Adds a template, or changes it.
+    #[must_use]
+    pub fn set_content(&self, mut content: Content) -> Content {
         let mut sim = self.shared.lock();
-        let sid = if sid.is_empty() { sim.sid("HX") } else { sid.to_owned() };
-        sim.templates.insert(sid.clone(), body.to_owned());
-        sid
+        if content.sid.is_empty() {
+            content.sid = sim.sid("HX");
+        }
+        sim.templates.insert(content.sid.clone(), content.clone());
+        content
+    }
+
+    /// The files of a message, in order; of one that is sent, once they were fetched.
+    #[must_use]
+    pub fn files(&self, sid: &str) -> Vec<File> {
+        self.shared.lock().files(sid)
     }
 
     /// What was created by the REST API, oldest first, also what was deleted.
@@ -369,6 +388,7 @@ async fn work(shared: Shared) {
                 Job::Release(sid) => shared.lock().release_message(&sid),
                 Job::Call(sid) => shared.lock().advance_call(&sid),
                 Job::Bulk(stream) => shared.lock().receive_bulk(stream),
+                Job::Fetch(sid, urls) => drop(tokio::spawn(fetch(shared.clone(), sid, urls))),
                 Job::Deliver(webhooks) => drop(tokio::spawn(post(shared.clone(), webhooks))),
             }
             shared.wake.notify_one();
@@ -382,6 +402,13 @@ async fn work(shared: Shared) {
             None => shared.wake.notified().await,
         }
     }
+}
+
+async fn fetch(shared: Shared, sid: String, urls: Vec<String>) {
+    let fetched = files::fetch_all(&urls, &shared.tls).await;
+    shared.lock().fetched(&sid, fetched);
+    shared.wake.notify_one();
+    shared.changed.notify_waiters();
 }
 
 async fn post(shared: Shared, webhooks: Vec<Webhook>) {

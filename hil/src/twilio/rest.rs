@@ -14,6 +14,7 @@ use tokio_rustls::rustls::ClientConfig;
 
 use super::asked::{Asked, Product, good, json_error};
 use super::consents::consents;
+use super::content::contents;
 use super::fault::{self, Fault, Met};
 use super::message::{Refusal, refused};
 use super::number::{bought_in_a_test, numbers};
@@ -231,6 +232,7 @@ fn perform(sim: &mut Sim, asked: &Asked, credentials: Option<&str>) -> Result<Re
         Some(Product::Studio) => flows(sim, asked),
         Some(Product::Messaging) => services(sim, asked),
         Some(Product::Accounts) => consents(sim, asked),
+        Some(Product::Content) => contents(sim, asked),
         None => Err(asked.missing()),
     }
 }

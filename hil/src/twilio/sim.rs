@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::Options;
 use super::call::{Call, CallStatus, Recording, magic};
 use super::consents::Consent;
+use super::content::Content;
 use super::fault::Plan;
 use super::form::{self, Pairs};
 use super::message::{Message, Refusal, Status, is_address, refused, rfc2822};
@@ -134,6 +135,8 @@ pub(super) enum Job {
     Call(String),
     /// The next of many texts from outside.
     Bulk(Stream),
+    /// The files of a message, by their addresses.
+    Fetch(String, Vec<String>),
     /// One after the other.
     Deliver(Vec<Webhook>),
 }
@@ -150,7 +153,7 @@ pub(super) struct Sim {
     pub(super) flows: Vec<Flow>,
     pub(super) started: Timestamp,
     pub(super) services: Vec<Service>,
-    pub(super) templates: BTreeMap<String, String>,
+    pub(super) templates: BTreeMap<String, Content>,
     /// When a person last wrote to an address of ours, by ours and theirs: WhatsApp's window.
     pub(super) heard: BTreeMap<(String, String), Timestamp>,
     /// Sender of ours (number or service) and the person who does not want it.

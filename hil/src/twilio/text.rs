@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::files;
 use super::form::{self, Pairs};
 use super::list::{Between, Cursor, Shown, Wanted, bad_token};
 use super::message::{
@@ -175,6 +176,11 @@ fn is_whatsapp(address: &str) -> bool {
     address.starts_with("whatsapp:")
 }
 
+/// As posted, in order.
+fn media_urls(form: &Pairs) -> Vec<&str> {
+    form.iter().filter(|(name, _)| name == "MediaUrl").map(|(_, url)| url.as_str()).collect()
+}
+
 fn late(ms: u64) -> SignedDuration {
     SignedDuration::from_millis(i64::try_from(ms).unwrap_or(i64::MAX))
 }
@@ -230,11 +236,18 @@ impl Sim {
         message.listed = message.listed.saturating_add(lag).unwrap_or(Timestamp::MAX);
         let (sid, scheduled) = (message.sid.clone(), message.status == Status::Scheduled);
         self.keep(message);
+        let files: Vec<String> = media_urls(form).into_iter().map(str::to_owned).collect();
+        let has_files = !files.is_empty();
+        if has_files {
+            self.later(Duration::ZERO, Job::Fetch(sid.clone(), files));
+        }
         match form::get(form, "SendAt").and_then(|at| at.parse::<Timestamp>().ok()).filter(|_| scheduled) {
             Some(at) => {
                 let wait = Duration::try_from(at.duration_since(self.now())).unwrap_or_default();
                 self.later(wait, Job::Release(sid));
             }
+            // It goes on when its files are here.
+            None if has_files => {}
             None => self.plan_step(Job::Message(sid)),
         }
         self.messages.last().ok_or_else(|| refused(20500, "nothing kept"))
@@ -246,8 +259,8 @@ impl Sim {
         let (to, from, service) = (field("To"), field("From"), field("MessagingServiceSid"));
         let to = to.ok_or_else(|| refused(21604, "A 'To' phone number is required."))?;
         let (body, content) = self.words(form)?;
-        let files: Vec<&str> =
-            form.iter().filter(|(name, _)| name == "MediaUrl").map(|(_, url)| url.as_str()).collect();
+        let files = media_urls(form);
+        files::check(&files)?;
         if body.is_empty() && files.is_empty() && content.is_none() {
             return Err(refused(21602, "Message body is required."));
         }
@@ -278,10 +291,6 @@ impl Sim {
             let service = service.and_then(|sid| self.service(sid))?;
             Some(service.status_callback.clone()).filter(|url| !url.is_empty())
         });
-        for _ in &files {
-            let sid = self.sid("ME");
-            message.media.push(Media { sid, content_type: "image/jpeg".to_owned(), bytes: Vec::new() });
-        }
         Ok(message)
     }
 
@@ -307,12 +316,7 @@ impl Sim {
             Some(Ok(variables)) => variables,
             Some(Err(_)) => return Err(refused(21656, "The Content Variables Parameter is Invalid")),
         };
-        let mut body = template.clone();
-        for (name, value) in &variables {
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            body = body.replace(&format!("{{{{{name}}}}}"), &value);
-        }
-        Ok((body, Some(sid.to_owned())))
+        Ok((template.with(&variables), Some(sid.to_owned())))
     }
 
     fn check_sender(
@@ -407,7 +411,8 @@ impl Sim {
         let lag = inbound.late_ms.unwrap_or(self.settings.list_lag_ms + spread);
         message.listed = message.listed.saturating_add(late(lag)).unwrap_or(Timestamp::MAX);
         for (content_type, text) in inbound.media {
-            message.media.push(Media { sid: self.sid("ME"), content_type, bytes: text.into_bytes() });
+            let (sid, bytes) = (self.sid("ME"), text.into_bytes());
+            message.media.push(Media { sid, content_type, disposition: None, bytes });
         }
         let pair = (message.to.clone(), inbound.from);
         self.heard.insert(pair.clone(), message.created);

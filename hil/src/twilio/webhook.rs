@@ -113,15 +113,15 @@ pub fn signature(auth_token: &str, url: &str, form: &[(String, String)]) -> Stri
 }
 
 /// `host:port` of an HTTP URL, its path with query, and what is signed of it. `None`: not one that can be fetched.
-struct Target {
+pub(super) struct Target {
     url: String,
-    authority: String,
-    path: String,
-    secure: bool,
+    pub(super) authority: String,
+    pub(super) path: String,
+    pub(super) secure: bool,
 }
 
 impl Target {
-    fn of(url: &str) -> Option<Self> {
+    pub(super) fn of(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(end);
@@ -143,7 +143,7 @@ impl Target {
         }
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         let port = match (self.authority.contains(':'), self.secure) {
             (true, _) => "",
             (false, true) => ":443",
@@ -152,7 +152,7 @@ impl Target {
         format!("{}{port}", self.authority)
     }
 
-    fn name(&self) -> Option<ServerName<'static>> {
+    pub(super) fn name(&self) -> Option<ServerName<'static>> {
         let host = self.authority.rsplit_once(':').map_or(self.authority.as_str(), |(host, _)| host);
         ServerName::try_from(host.to_owned()).ok()
     }

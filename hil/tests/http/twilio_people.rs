@@ -3,6 +3,7 @@
 use super::Answer;
 use super::twilio::{Application, MESSAGES, SEND, Twilio};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
 
 use hil::twilio::{Bulk, Options, Settings, Status};
@@ -230,4 +231,77 @@ async fn a_test_asks_what_was_sent_and_how_often() {
     assert_eq!(bodies, ["a", "b", "a"]);
     let key = |body: &str| ("+12065550100".to_owned(), body.to_owned());
     assert_eq!(twilio.sends(), BTreeMap::from([(key("a"), 2), (key("b"), 1)]));
+}
+
+/// Answers each request in turn with a status, a type and a body; what was asked.
+fn file_server(answers: &'static [(u16, &str, &str)]) -> (String, std::thread::JoinHandle<Vec<String>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let serving = std::thread::spawn(move || {
+        let serve = |(status, kind, body): &(u16, &str, &str)| {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") {
+                stream.read_exact(&mut byte).unwrap();
+                head.push(byte[0]);
+            }
+            let length = body.len();
+            let head_back =
+                format!("HTTP/1.1 {status} x\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n");
+            stream.write_all(format!("{head_back}{body}").as_bytes()).unwrap();
+            String::from_utf8(head).unwrap()
+        };
+        answers.iter().map(serve).collect()
+    });
+    (url, serving)
+}
+
+#[test]
+fn files_are_fetched_from_their_addresses_and_one_that_is_missing_ends_the_message() {
+    let twilio = Twilio::start();
+    let (url, serving) =
+        file_server(&[(200, "image/png; x=y", "a mower"), (200, "text/csv", "a,b"), (404, "text/html", "")]);
+    let address = |name: &str| format!("{url}/{name}").replace(':', "%3A").replace('/', "%2F");
+    let form = format!("{SEND}&MediaUrl={}&MediaUrl={}", address("a.png"), address("b.csv"));
+    let sent = twilio.send(&form);
+    let sid = sent.body["sid"].as_str().unwrap().to_owned();
+    assert!(sent.status == 201 && sid.starts_with("MM"), "{}", sent.body);
+    assert_eq!(ended(&twilio, &sent)["num_media"], "2");
+    let list = twilio.get(&format!("{MESSAGES}/{sid}/Media.json")).body;
+    let kinds: Vec<&str> = list["media_list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["content_type"].as_str().unwrap())
+        .collect();
+    assert_eq!(kinds, ["image/png", "text/csv"]);
+    let uri = list["media_list"][0]["uri"].as_str().unwrap().trim_end_matches(".json").to_owned();
+    assert_eq!(twilio.get(&uri).body, json!("a mower"));
+    let failed = ended(&twilio, &twilio.send(&format!("{SEND}&MediaUrl={}", address("none.png"))));
+    assert_eq!((&failed["status"], &failed["error_code"]), (&json!("failed"), &json!(11200)));
+    let asked = serving.join().unwrap();
+    assert!(asked[0].starts_with("GET /a.png ") && asked[2].starts_with("GET /none.png "), "{asked:?}");
+    assert!(asked.iter().all(|head| !head.contains("Authorization")), "{asked:?}");
+    assert_eq!(code(&twilio.send(&format!("{SEND}&MediaUrl=ftp%3A%2F%2Fa"))), (400, 21620));
+    let many = "&MediaUrl=https%3A%2F%2Fa".repeat(11);
+    assert_eq!(code(&twilio.send(&format!("{SEND}{many}"))), (400, 21623));
+}
+
+#[test]
+fn templates_are_shown_with_their_approval() {
+    let twilio = Twilio::start();
+    let content =
+        json!({ "body": "{{1}}: {{2}}", "language": "es", "status": "rejected", "rejection_reason": "no" });
+    let sid = twilio.control("/_sim/templates", &content).as_str().unwrap().to_owned();
+    let one = twilio.get(&format!("/v1/Content/{sid}")).body;
+    assert_eq!((&one["language"], one["variables"].as_object().unwrap().len()), (&json!("es"), 2));
+    assert_eq!(one["types"]["twilio/text"]["body"], "{{1}}: {{2}}");
+    let approval = twilio.get(&format!("/v1/Content/{sid}/ApprovalRequests")).body;
+    assert_eq!(
+        (&approval["whatsapp"]["status"], &approval["whatsapp"]["rejection_reason"]),
+        (&json!("rejected"), &json!("no"))
+    );
+    assert_eq!(twilio.get("/v1/Content").body["contents"].as_array().unwrap().len(), 1);
+    assert_eq!(twilio.get("/v1/Content/HX00000000000000000000000000000000").status, 404);
 }

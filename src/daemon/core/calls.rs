@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde_json::{Map, Value, json};
 
+use super::enclosing::Wants;
 use super::shop::{Shop, readable};
 use super::timers::TimerKey;
 use super::{Cx, Effect};
@@ -307,7 +308,9 @@ impl Shop {
     /// Nobody took the call: a text, and where nothing else goes on, the flow behind it.
     fn text_back(&mut self, cx: &mut Cx<'_>, call: &CallId, to: &PhoneNumber, flow: String) {
         let person = to.as_str().to_owned();
-        if self.refused_to(cx.now, &person, Purpose::Informational).is_some() || self.setup.lines.is_empty() {
+        let purpose = Purpose::Informational;
+        let refused = self.refused_to(cx.now, &person, purpose, Wants::default()).is_some();
+        if refused || self.setup.lines.is_empty() {
             self.count("missed_calls_not_texted");
             return;
         }

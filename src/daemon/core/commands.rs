@@ -4,22 +4,20 @@
 use serde_json::{Map, Value, json};
 
 use super::collisions::collisions;
-use super::consent::Why;
 use super::consent_commands::ConsentAsk;
 use super::events::EventsWanted;
 use super::offers::places_wrong;
 use super::script::Script;
+use super::send_command::{Enclosure, Wish};
 use super::shop::Shop;
 use super::{Core, Cx, Effect, Step};
 use crate::config::settings;
-use crate::messaging::ledger::{Exempt, Purpose};
-use crate::store::{AuditRow, FlowRow, Op, SettingRow, Source};
-use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, PhoneNumber, ShopId, Wall};
+use crate::messaging::ledger::Purpose;
+use crate::store::{AuditRow, FlowRow, Op, SettingRow};
+use crate::types::{CallId, EventId, LineEvent, LineId, MessageId, Now, OrderId, ShopId, Wall};
 
 /// What the audit log says of a voicemail that the staff were told of.
 pub(in crate::daemon) const VOICEMAIL: &str = "voicemail";
-/// As Twilio has it (error 21617). Characters.
-const LONGEST: usize = 1600;
 
 /// One request.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +35,7 @@ pub enum Command {
     SendFor {
         /// By which shop.
         shop: ShopId,
-        /// Whom, as people write numbers.
+        /// Whom, as people write numbers; `whatsapp:` before it asks for that channel.
         to: String,
         /// What.
         body: String,
@@ -47,6 +45,8 @@ pub enum Command {
         why: String,
         /// Who.
         by: String,
+        /// Files, or a template in place of words.
+        with: Box<Enclosure>,
     },
     /// What people said about being texted.
     Consent {
@@ -191,10 +191,12 @@ impl Core {
             let wanted = |wanted| Effect::ReadEvents { shop: shop.clone(), wanted };
             let answer = match command {
                 Command::Send { to, body, .. } => {
-                    s.send_command(cx, &to, body, Purpose::Informational, "", "")
+                    let (purpose, with) = (Purpose::Informational, Enclosure::default());
+                    let (why, by) = (String::new(), String::new());
+                    s.send_command(cx, Wish { to, body, purpose, why, by, with })
                 }
-                Command::SendFor { to, body, purpose, why, by, .. } => {
-                    s.send_command(cx, &to, body, purpose, &why, &by)
+                Command::SendFor { to, body, purpose, why, by, with, .. } => {
+                    s.send_command(cx, Wish { to, body, purpose, why, by, with: *with })
                 }
                 Command::Consent { ask, by, .. } => s.consent_command(cx, ask, &by),
                 Command::Resend { message, .. } => s.resend(cx, &message),
@@ -223,49 +225,6 @@ impl Core {
 }
 
 impl Shop {
-    fn send_command(
-        &mut self,
-        cx: &mut Cx<'_>,
-        to: &str,
-        body: String,
-        purpose: Purpose,
-        why: &str,
-        by: &str,
-    ) -> Result<Value, String> {
-        let country = self.settings.text("shop.calling_code").to_owned();
-        let to = PhoneNumber::parse(to, Some(&country)).map_err(|e| e.to_string())?;
-        if body.trim().is_empty() {
-            return Err("the text is empty".to_owned());
-        }
-        match purpose {
-            Purpose::Exempt(Exempt::Confirmation) => {
-                return Err("only the box confirms STOP and START".to_owned());
-            }
-            Purpose::Exempt(Exempt::Emergency | Exempt::Law) if why.trim().is_empty() => {
-                return Err("what reaches people who said STOP needs its reason: which emergency, which law"
-                    .to_owned());
-            }
-            Purpose::Exempt(_) | Purpose::Reply | Purpose::Informational | Purpose::Marketing => {}
-        }
-        if let Some(why) = self.refused_to(cx.now, to.as_str(), purpose) {
-            return Err(why);
-        }
-        let characters = body.chars().count();
-        if characters > LONGEST {
-            return Err(format!("the text has {characters} characters; {LONGEST} is the most"));
-        }
-        let id = cx.message_id();
-        self.send_text(cx, id.clone(), to.as_str(), body, Why { source: Source::Program, purpose }, None);
-        let Some(out) = self.outgoing.get(&id) else {
-            return Err("it cannot be sent: the shop has no line".to_owned());
-        };
-        if matches!(purpose, Purpose::Exempt(_)) {
-            self.audit_exempt(cx, &out.row, by, why);
-        }
-        let waits = out.row.not_before.and(out.row.note.as_ref());
-        Ok(json!({ "id": id, "waits": waits, "not_before": out.row.not_before.map(Wall::rfc3339) }))
-    }
-
     fn put_flow(&mut self, cx: &mut Cx<'_>, flow: NewFlow) -> Result<Value, String> {
         let newest = self.newest_revision(&flow.name);
         // Of the newest one nothing but its publication can change.

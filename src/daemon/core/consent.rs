@@ -29,6 +29,7 @@ use serde_json::{Value, json};
 
 use super::Cx;
 use super::consents_told::Tellings;
+use super::enclosing::Wants;
 use super::inbound::Text;
 use super::lines::Line;
 use super::shop::{Shop, readable};
@@ -355,12 +356,22 @@ impl Shop {
     }
 
     /// Why nothing may be said to this person by the line that it would go by.
-    pub(super) fn refused_to(&self, now: Now, person: &str, purpose: Purpose) -> Option<String> {
+    pub(super) fn refused_to(
+        &self,
+        now: Now,
+        person: &str,
+        purpose: Purpose,
+        wants: Wants,
+    ) -> Option<String> {
         if purpose == Purpose::Marketing && self.consent.broken.is_some() {
             return Some(DAMAGED.to_owned());
         }
-        let line = match self.choose_line(now, person, false) {
+        let line = match self.choose_line(now, person, wants) {
             Ok(choice) => choice.line,
+            // That comes first, whatever else is in the way.
+            Err(_) if self.is_blocked(person) && !matches!(purpose, Purpose::Exempt(_)) => {
+                return Some(words_of(Refusal::Blocked(0)));
+            }
             Err(why) => return Some(format!("not sent: {why}")),
         };
         let number = PhoneNumber::parse(person, None).ok()?;
@@ -570,7 +581,7 @@ impl Shop {
                 self.enter(cx, statement);
                 format!("#{ticket} goes on as before.")
             }
-            _ => match self.refused_to(cx.now, &person, Purpose::Reply) {
+            _ => match self.refused_to(cx.now, &person, Purpose::Reply, Wants::default()) {
                 Some(why) => {
                     self.store_text(cx, text, Some("from staff".into()));
                     format!("#{ticket}: {why}")

@@ -7,10 +7,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::Cx;
-use super::choice::{Candidate, Choice, Health, Known, choose};
+use super::choice::{Candidate, Choice, Health, Known};
+use super::enclosing::{Files, Wants};
 use super::shop::Shop;
 use super::timers::TimerKey;
 use crate::at::pdu;
+use crate::config::TemplateConfig;
 use crate::store::{PartState, ReceivedRow};
 use crate::types::{
     Channel, LineId, LineState, MessageId, Mono, Now, PartId, PhoneNumber, Registration, Slot, Wall,
@@ -45,6 +47,10 @@ pub struct LineSetup {
     pub number: Option<PhoneNumber>,
     /// For which number or service of ours its upstream is told who wants texts; `None`: it is not.
     pub consents_as: Option<String>,
+    /// Which files it carries.
+    pub files: Files,
+    /// What carries free words outside WhatsApp's window.
+    pub outside: Option<TemplateConfig>,
 }
 
 impl LineSetup {
@@ -59,6 +65,8 @@ impl LineSetup {
             cost: 0,
             number: None,
             consents_as: None,
+            files: Files::None,
+            outside: None,
         }
     }
 }
@@ -247,24 +255,28 @@ pub(super) fn in_network(state: &LineState) -> bool {
 }
 
 impl Shop {
-    /// The line for a text to a person, and why. `template`: it has one for WhatsApp.
-    pub(super) fn choose_line(&self, now: Now, person: &str, template: bool) -> Result<Choice, String> {
+    /// How one of the lines stands for a text to a person.
+    pub(super) fn candidate<'a>(
+        &self,
+        now: Now,
+        person: &str,
+        line: &'a Line,
+        wants: Wants,
+    ) -> Candidate<'a> {
+        Candidate {
+            id: &line.setup.id,
+            channel: line.setup.channel,
+            health: line.health(now),
+            barred: self.barred(now, person, line, wants),
+            wait: self.pace_wait(now, line),
+            priority: line.setup.priority,
+            cost: line.setup.cost,
+        }
+    }
+
+    /// What a person knows of the shop's lines.
+    pub(super) fn known(&self, person: &str) -> Known<'_> {
         let talk = self.people.get(person);
-        let lines: Vec<Candidate<'_>> = self
-            .setup
-            .lines
-            .iter()
-            .filter_map(|setup| self.lines.get(&setup.id))
-            .map(|line| Candidate {
-                id: &line.setup.id,
-                channel: line.setup.channel,
-                health: line.health(now),
-                barred: self.barred(now, person, line, template),
-                wait: self.pace_wait(now, line),
-                priority: line.setup.priority,
-                cost: line.setup.cost,
-            })
-            .collect();
         let moved = talk.and_then(|t| t.state.moved.as_ref());
         let waits_there = |id: &&LineId| {
             self.lines
@@ -272,34 +284,30 @@ impl Shop {
                 .is_some_and(|l| l.queue.has_for(person) || l.posts.values().any(|p| p == person))
         };
         let goes_on = talk.is_some_and(|t| !t.state.is_idle());
-        let known = Known {
+        Known {
             line: talk.and_then(|t| t.state.line.as_ref()),
             moved: moved.filter(|id| goes_on || waits_there(id)),
             patience: self.settings.seconds("sms.failover"),
-        };
-        choose(&lines, known)
+        }
     }
 
     /// Why this line must not carry a text to this person, when it must not.
-    pub(super) fn barred(&self, now: Now, person: &str, line: &Line, template: bool) -> Option<String> {
-        if line.setup.channel == Channel::WhatsApp && !template && !self.window_open(now, person) {
-            return Some("their last WhatsApp text is older than 24 hours".to_owned());
-        }
+    pub(super) fn barred(&self, now: Now, person: &str, line: &Line, wants: Wants) -> Option<String> {
         if self.is_blocked_there(person, line) {
             return Some("they said STOP to this number".to_owned());
         }
-        None
+        self.cannot_carry(now, person, line, wants)
     }
 
     /// WhatsApp takes free words for this person.
-    fn window_open(&self, now: Now, person: &str) -> bool {
+    pub(super) fn window_open(&self, now: Now, person: &str) -> bool {
         let last = self.people.get(person).and_then(|t| t.state.whatsapp);
         last.is_some_and(|last| now.wall.since(last) < WINDOW)
     }
 
     /// The line that texts to a person go by.
     pub(super) fn line_for(&self, now: Now, person: &str) -> Option<LineId> {
-        self.choose_line(now, person, false).ok().map(|choice| choice.line)
+        self.choose_line(now, person, Wants::default()).ok().map(|choice| choice.line)
     }
 
     /// Another line than the one that the person knows carries their text: it stays so while the conversation goes on.
@@ -356,8 +364,7 @@ impl Shop {
             if out.parts.iter().any(|p| p.state != PartState::Queued) {
                 continue;
             }
-            let template = out.row.carriage.template.is_some();
-            let Ok(choice) = self.choose_line(cx.now, &person, template) else { continue };
+            let Ok(choice) = self.choose_line(cx.now, &person, Wants::of(out)) else { continue };
             if choice.line == *id || !self.lines.get(&choice.line).is_some_and(Line::can_send) {
                 continue;
             }
@@ -373,8 +380,8 @@ impl Shop {
     /// A text that this line must not carry goes by another of the shop's. False: there is none.
     pub(super) fn goes_another_way(&mut self, cx: &mut Cx<'_>, id: &LineId, message: &MessageId) -> bool {
         let Some(out) = self.outgoing.get(message) else { return false };
-        let (person, template) = (out.row.peer.clone(), out.row.carriage.template.is_some());
-        match self.choose_line(cx.now, &person, template) {
+        let person = out.row.peer.clone();
+        match self.choose_line(cx.now, &person, Wants::of(out)) {
             Ok(choice) if choice.line != *id && self.refused(&out.row, &choice.line, cx.now).is_none() => {
                 let note = choice.why.clone();
                 self.move_text(cx, message, &choice, note)
@@ -386,7 +393,7 @@ impl Shop {
     /// Takes a text of which nothing was handed over to another line. False: it cannot go by that one.
     fn move_text(&mut self, cx: &mut Cx<'_>, id: &MessageId, choice: &Choice, note: String) -> bool {
         let Some(out) = self.outgoing.get(id) else { return false };
-        let (mut row, before) = (out.row.clone(), out.row.line.clone());
+        let (mut row, before, special) = (out.row.clone(), out.row.line.clone(), Wants::of(out).is_special());
         row.line = Some(choice.line.clone());
         row.carriage.choice = Some(choice.why.clone());
         row.carriage.channel = self.lines.get(&choice.line).map_or(Channel::Sms, |l| l.setup.channel);
@@ -398,7 +405,9 @@ impl Shop {
         if let Some(line) = before.and_then(|l| self.lines.get_mut(&l)) {
             line.queue.remove(id);
         }
-        self.note_move(cx, &person, choice);
+        if !special {
+            self.note_move(cx, &person, choice);
+        }
         self.enqueue(cx, id);
         true
     }

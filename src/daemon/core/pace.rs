@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::Cx;
+use super::enclosing::Wants;
 use super::gate::Pass;
 use super::inbound::Text;
 use super::lines::Line;
@@ -127,8 +128,7 @@ impl Shop {
         if self.out_of_hours(message, now) {
             return Some(Leave::OutOfHours);
         }
-        let template = out.row.carriage.template.is_some();
-        if let Some(why) = self.barred(now, person, line, template).filter(|_| out.is_untouched()) {
+        if let Some(why) = self.barred(now, person, line, Wants::of(out)).filter(|_| out.is_untouched()) {
             return Some(Leave::Never(why));
         }
         if line.posts.values().any(|p| p == person) {
@@ -137,8 +137,9 @@ impl Shop {
         for doubt in line.doubts.get(person).into_iter().flatten() {
             let Some(other) = self.outgoing.get(doubt) else { continue };
             let since = other.posting.as_ref().map_or(Mono(0), |posting| posting.doubt);
-            if other.row.body == out.row.body {
-                // What is looked for by its words must not get a twin.
+            // What is looked for by its words must not get a twin, and of a template nobody knows the words.
+            let template = other.row.carriage.template.is_some() || self.goes_as_template(now, id, out);
+            if template || other.row.body == out.row.body {
                 return Some(Leave::PersonWaits(None));
             }
             if now.mono.since(since) < DOUBT_HOLDS {

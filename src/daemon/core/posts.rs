@@ -304,6 +304,7 @@ impl Shop {
     /// From the commit of this step on it may be at the upstream.
     fn hand_over(&mut self, cx: &mut Cx<'_>, line: &LineId, id: &MessageId, pass: Pass) {
         self.unqueue(id);
+        self.wrap(cx, line, id);
         let Some(out) = self.outgoing.get_mut(id) else { return };
         if let Some(part) = out.parts.first_mut() {
             part.line = Some(line.clone());
@@ -333,7 +334,7 @@ impl Shop {
             channel: out.row.carriage.channel,
             to: out.row.peer.clone(),
             body: out.row.body.clone(),
-            media: Vec::new(),
+            media: out.files.clone(),
             template: out.row.carriage.template.clone(),
         };
         Some((post, posting.since))
@@ -376,6 +377,7 @@ impl Shop {
     }
 
     fn queue_again(&mut self, cx: &mut Cx<'_>, line: &LineId, id: &MessageId, why: String, pause: Pause) {
+        self.unwrap_words(id);
         let Some(out) = self.outgoing.get_mut(id) else { return };
         out.row.status = MessageStatus::Queued;
         out.row.updated = cx.now.wall;

@@ -4,6 +4,7 @@
 use serde_json::Map;
 
 use super::consent::Why;
+use super::enclosing::{NewFile, Said};
 use super::script::Script;
 use super::shop::{Published, Shop};
 use super::timers::TimerKey;
@@ -288,10 +289,12 @@ impl Shop {
     fn effect(&mut self, cx: &mut Cx<'_>, sid: &ExecutionSid, effect: Effect) {
         let Some(person) = self.runs.get(sid).map(|r| r.person.clone()) else { return };
         match effect {
-            Effect::Send { id, body, to, prompt } => {
+            Effect::Send { id, body, media, template, to, prompt } => {
                 let to = to.unwrap_or_else(|| person.clone());
                 let why = self.why_of(sid, to == person);
-                self.send_text(cx, id, &to, body, why, prompt.then(|| sid.clone()));
+                let files = media.into_iter().map(NewFile::Link).collect();
+                let said = Said { body, files, template, channel: None };
+                self.send_text(cx, id, &to, said, why, prompt.then(|| sid.clone()));
             }
             Effect::SetTimer { id, after } => self.set_wait(cx, sid, id, after),
             Effect::CancelTimer { id } => self.cancel_wait(cx, sid, id),

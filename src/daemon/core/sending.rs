@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::choice::Choice;
 use super::consent::Why;
+use super::enclosing::{Said, Wants, enclosed, words_with_links};
 use super::lines::Line;
 use super::pace::Next;
 use super::posts::posting_of;
@@ -21,7 +23,7 @@ use crate::store::{
     Carriage, Direction, MessageRow, MessageStatus, Op, PartRow, PartState, Snapshot, Source,
 };
 use crate::types::{
-    Address, Channel, ExecutionSid, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
+    Address, Channel, Enclosed, ExecutionSid, LineId, MessageId, PartId, PhoneNumber, SendResult, Wall,
 };
 
 /// The note of a text that nothing that waits goes before.
@@ -32,6 +34,8 @@ pub(super) const AHEAD_OF_ALL: &str = "ahead of all others: somebody called for 
 pub(super) struct Outgoing {
     pub(super) row: MessageRow,
     pub(super) parts: Vec<PartRow>,
+    /// What goes with its words, in order.
+    pub(super) files: Vec<Enclosed>,
     /// How its posting stands, for a line that takes texts whole.
     pub(super) posting: Option<Posting>,
     pub(super) prompt: Option<ExecutionSid>,
@@ -52,8 +56,9 @@ impl Shop {
         for (row, parts) in snapshot.parts_open.iter().filter(|(r, _)| r.shop == shop) {
             let prompt = self.prompt_of(&row.id);
             let posting = parts.first().and_then(posting_of);
+            let files = enclosed(&snapshot.media_out, row);
             let mut out =
-                Outgoing { row: row.clone(), parts: parts.clone(), posting, prompt, granted: false };
+                Outgoing { row: row.clone(), parts: parts.clone(), files, posting, prompt, granted: false };
             if out.posting.is_some() {
                 self.load_post(cx, out);
                 continue;
@@ -87,8 +92,7 @@ impl Shop {
         let fits = line.is_some_and(|line| line.takes_whole() == out.posting.is_some());
         if !fits {
             if line.is_none() {
-                let template = row.carriage.template.is_some();
-                let choice = match self.choose_line(cx.now, &row.peer, template) {
+                let choice = match self.choose_line(cx.now, &row.peer, Wants::of(out)) {
                     Ok(choice) => choice,
                     Err(why) => return self.fail_message(cx, id, &why),
                 };
@@ -138,51 +142,34 @@ impl Shop {
         cx: &mut Cx<'_>,
         id: MessageId,
         to: &str,
-        body: String,
+        said: impl Into<Said>,
         why: impl Into<Why>,
         prompt: Option<ExecutionSid>,
     ) {
-        let Why { source, purpose } = why.into();
+        let (mut said, Why { source, purpose }) = (said.into(), why.into());
         if self.outgoing.contains_key(&id) {
             return;
         }
+        let purpose = self.purpose_by(said.template.as_ref(), purpose);
         // A flow's template may write a number in any way; consent and conversation know it in one.
         let number = PhoneNumber::parse(to, Some(self.settings.text("shop.calling_code")));
         let to = number.as_ref().map_or(to, PhoneNumber::as_str);
-        let conversation = self.talk(cx, to).id.clone();
-        let choice = self.choose_line(cx.now, to, false);
-        let line = choice.as_ref().ok().map(|choice| choice.line.clone());
-        let mut row = MessageRow {
-            shop: self.id.clone(),
-            id: id.clone(),
-            conversation,
-            direction: Direction::Out,
-            line: line.clone(),
-            peer: to.to_owned(),
-            body,
-            status: MessageStatus::Queued,
-            source,
-            note: None,
-            created: cx.now.wall,
-            wall_sure: cx.now.wall_sure,
-            updated: cx.now.wall,
-            sent_at: None,
-            purpose,
-            not_before: None,
-            carriage: Carriage {
-                channel: line
-                    .as_ref()
-                    .and_then(|l| self.lines.get(l))
-                    .map_or(Channel::Sms, |l| l.setup.channel),
-                choice: choice.as_ref().ok().map(|choice| choice.why.clone()),
-                ..Carriage::default()
-            },
-        };
+        let wants = Wants::of_said(&said, &source, purpose);
+        let choice = self.choose_line(cx.now, to, wants);
+        let files = std::mem::take(&mut said.files);
+        let mut row = self.draft(cx, &id, to, said, Why { source, purpose });
+        row.carriage.media = u8::try_from(files.len()).unwrap_or(u8::MAX);
+        if let Ok(choice) = &choice {
+            row.line = Some(choice.line.clone());
+            row.carriage.choice = Some(choice.why.clone());
+            row.carriage.channel = self.lines.get(&choice.line).map_or(Channel::Sms, |l| l.setup.channel);
+        }
+        let files = self.keep_files(cx, &row, files);
         let refused = match &choice {
             Err(why) => Err(why.clone()),
             Ok(choice) => self.refused(&row, &choice.line, cx.now).map_or(Ok(()), Err),
         };
-        let formed = refused.and_then(|()| self.encode(&row));
+        let formed = refused.and_then(|()| self.encode(&row, &files));
         let (parts, posting) = match formed {
             Ok(formed) => formed,
             Err(why) => {
@@ -199,11 +186,35 @@ impl Shop {
         for part in &parts {
             cx.put(Op::PutPart(part.clone()));
         }
-        self.outgoing.insert(id.clone(), Outgoing { row, parts, posting, prompt, granted: false });
-        if let Ok(choice) = &choice {
+        self.outgoing.insert(id.clone(), Outgoing { row, parts, files, posting, prompt, granted: false });
+        // A detour for the sake of a file is none of the conversation's.
+        if let Some(choice) = choice.as_ref().ok().filter(|_| !wants.is_special()) {
             self.note_move(cx, to, choice);
         }
         self.enqueue(cx, &id);
+    }
+
+    /// The row of a text that is about to be put down, without its line.
+    fn draft(&mut self, cx: &mut Cx<'_>, id: &MessageId, to: &str, said: Said, why: Why) -> MessageRow {
+        MessageRow {
+            shop: self.id.clone(),
+            id: id.clone(),
+            conversation: self.talk(cx, to).id.clone(),
+            direction: Direction::Out,
+            line: None,
+            peer: to.to_owned(),
+            body: said.body,
+            status: MessageStatus::Queued,
+            source: why.source,
+            note: None,
+            created: cx.now.wall,
+            wall_sure: cx.now.wall_sure,
+            updated: cx.now.wall,
+            sent_at: None,
+            purpose: why.purpose,
+            not_before: None,
+            carriage: Carriage { template: said.template, ..Carriage::default() },
+        }
     }
 
     /// Puts a text into the queue of its line; one that is not to leave yet waits for its time.
@@ -241,9 +252,8 @@ impl Shop {
         if self.waits_for_its_time(cx, id, out.row.not_before) {
             return;
         }
-        let template = out.row.carriage.template.is_some();
         let mut row = out.row.clone();
-        if let Ok(choice) = self.choose_line(cx.now, &row.peer, template)
+        if let Ok(choice) = self.choose_line(cx.now, &row.peer, Wants::of(out))
             && row.line.as_ref() != Some(&choice.line)
         {
             row.line = Some(choice.line.clone());
@@ -257,7 +267,8 @@ impl Shop {
     /// Writes a text of which nothing left anew, as the line of `row` takes it. False: it cannot be.
     pub(super) fn reform(&mut self, cx: &mut Cx<'_>, id: &MessageId, mut row: MessageRow) -> bool {
         row.updated = cx.now.wall;
-        let formed = self.encode(&row);
+        let Some(files) = self.outgoing.get(id).map(|out| out.files.clone()) else { return false };
+        let formed = self.encode(&row, &files);
         let Some(out) = self.outgoing.get_mut(id).filter(|out| out.is_untouched()) else { return false };
         let Ok((mut parts, mut posting)) = formed else { return false };
         // The number of a try is never used again, and what was sent once more by itself is not a third time.
@@ -281,7 +292,11 @@ impl Shop {
     }
 
     /// A text as its line takes it.
-    fn encode(&mut self, row: &MessageRow) -> Result<(Vec<PartRow>, Option<Posting>), String> {
+    fn encode(
+        &mut self,
+        row: &MessageRow,
+        files: &[Enclosed],
+    ) -> Result<(Vec<PartRow>, Option<Posting>), String> {
         let whole = row.line.as_ref().and_then(|l| self.lines.get(l)).is_some_and(Line::takes_whole);
         let part = |number, pdu: String, length| PartRow {
             shop: row.shop.clone(),
@@ -313,7 +328,8 @@ impl Shop {
             report: self.settings.switch("sms.report"),
             ..pdu::SubmitOptions::default()
         };
-        let encoded = pdu::submit(&to, &row.body, &options).map_err(|e| format!("cannot be sent: {e}"))?;
+        let encoded = pdu::submit(&to, &words_with_links(row, files), &options)
+            .map_err(|e| format!("cannot be sent: {e}"))?;
         Ok(((1u8..).zip(encoded).map(|(number, pdu)| part(number, pdu.hex, pdu.length)).collect(), None))
     }
 
@@ -529,7 +545,7 @@ impl Shop {
     /// Staff say: send what is in doubt once more.
     pub(super) fn resend(&mut self, cx: &mut Cx<'_>, id: &MessageId) -> Result<Value, String> {
         if let Some(out) = self.outgoing.get(id)
-            && let Some(line) = self.line_for(cx.now, &out.row.peer)
+            && let Ok(Choice { line, .. }) = self.choose_line(cx.now, &out.row.peer, Wants::of(out))
             && let Some(why) = self.refused(&out.row, &line, cx.now)
         {
             return Err(why);
@@ -560,8 +576,7 @@ impl Shop {
     pub(super) fn go_by_a_line_that_lives(&mut self, cx: &mut Cx<'_>, id: &MessageId) {
         let Some(out) = self.outgoing.get(id) else { return };
         let mut row = out.row.clone();
-        let template = row.carriage.template.is_some();
-        let Ok(choice) = self.choose_line(cx.now, &row.peer, template) else { return };
+        let Ok(choice) = self.choose_line(cx.now, &row.peer, Wants::of(out)) else { return };
         if row.line.as_ref() == Some(&choice.line) {
             return;
         }

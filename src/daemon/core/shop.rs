@@ -17,7 +17,7 @@ use super::sending::Outgoing;
 use super::timers::TimerKey;
 use super::upstream::{Sids, WantedMedia};
 use super::{Cx, Effect};
-use crate::config::ShopSettings;
+use crate::config::{ShopSettings, TemplateConfig};
 use crate::daemon::calls_setup::PlanGround;
 use crate::dealer::DealerCommand;
 use crate::flow::{Env, Limits as FlowLimits, lizzy};
@@ -43,6 +43,8 @@ pub struct ShopSetup {
     pub endpoints: Vec<EndpointSetup>,
     /// What its dial plan follows from, if it has a trunk or a phone.
     pub calls: Option<PlanGround>,
+    /// Templates that live at an upstream, by name.
+    pub templates: Vec<TemplateConfig>,
     /// Settings that the technician fixed: they win over the owner's.
     pub fixed: Map<String, Value>,
 }

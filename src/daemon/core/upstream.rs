@@ -96,8 +96,10 @@ impl Shop {
         let id = MessageId(derive_sid("SM", &[self.id.as_str(), &told.sid]));
         let from = address(&told.from);
         if told.channel == Channel::WhatsApp && matches!(from, Address::Phone(_)) {
-            let wall = cx.now.wall;
-            self.talk(cx, from.as_str()).state.whatsapp = Some(wall);
+            // The window is open from when they wrote, not from when the box heard of it.
+            let wrote = told.sent.map_or(cx.now.wall, |sent| sent.min(cx.now.wall));
+            let state = &mut self.talk(cx, from.as_str()).state;
+            state.whatsapp = state.whatsapp.max(Some(wrote));
             cx.dirty_people.insert(from.as_str().to_owned());
         }
         let media = told.media.clone();

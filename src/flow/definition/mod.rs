@@ -68,11 +68,15 @@ pub enum StateKind {
         to: Template,
         /// The text; `None` when the message is a content template.
         body: Option<Template>,
+        /// What goes with it, or in its place.
+        more: Enclosed,
     },
     /// `send-and-wait-for-reply`.
     SendAndWait {
         /// The text; `None` when the message is a content template.
         body: Option<Template>,
+        /// What goes with it, or in its place.
+        more: Enclosed,
         /// Seconds, whole or fractional; blank is 3,600.
         timeout: Template,
     },
@@ -101,6 +105,15 @@ pub enum StateKind {
         /// The event that it takes then.
         failure: Option<&'static str>,
     },
+}
+
+/// What goes with a message's text, or in its place.
+#[derive(Clone, Debug)]
+pub struct Enclosed {
+    /// `media_url`: the public address of a file; blank is none.
+    pub(crate) media_url: Template,
+    /// `content_sid` and `content_variables` of a content template.
+    pub(crate) content: Option<(Template, Vec<(String, Template)>)>,
 }
 
 /// What `make-http-request` sends.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::schema::{self, Kind, Spec};
-use super::{Definition, HttpRequest, Problem, Problems, State, StateKind, Transition, Variable, graph};
+use super::{
+    Definition, Enclosed, HttpRequest, Problem, Problems, State, StateKind, Transition, Variable, graph,
+};
 use crate::flow::split::{Condition, Operator};
 use crate::flow::template::Template;
 
@@ -183,16 +185,24 @@ impl Reader<'_> {
 
     fn check_message(&mut self, properties: &Map<String, Value>) {
         let text = |key: &str| properties.get(key).and_then(Value::as_str).unwrap_or_default().trim();
+        let has_media = !text("media_url").is_empty();
         if is_content_template(properties) {
-            let message = "content templates live at Twilio; on a SIM the widget takes its failure event";
+            let message =
+                "content templates go by a Twilio line; with a SIM alone the widget takes its failure event";
             self.warning("properties/message_type", message);
+            if ["content_sid", "content_template_sid"].iter().all(|key| text(key).is_empty()) {
+                self.error("properties/content_sid", "is missing: which content template?");
+            }
+        } else if has_media && text("body").is_empty() {
+            // A picture needs no words.
         } else if matches!(properties.get("body"), None | Some(Value::Null)) {
             self.error("properties/body", "is missing but required");
         } else if properties.get("body").is_some_and(Value::is_string) && text("body").is_empty() {
             self.error("properties/body", "is empty: a message needs a text");
         }
-        if !text("media_url").is_empty() {
-            self.warning("properties/media_url", "a SIM's texts carry no media; only the body is sent");
+        if has_media {
+            let message = "a SIM's texts carry no media; there the address is sent as part of the body";
+            self.warning("properties/media_url", message);
         }
     }
 
@@ -223,10 +233,14 @@ impl Reader<'_> {
         let body = || (!is_content_template(properties)).then(|| template("body"));
         match type_name {
             "trigger" => StateKind::Trigger,
-            "send-message" => StateKind::SendMessage { to: template("to"), body: body() },
+            "send-message" => {
+                let more = self.enclosed(properties);
+                StateKind::SendMessage { to: template("to"), body: body(), more }
+            }
             "send-and-wait-for-reply" => {
                 self.check_timeout(properties);
-                StateKind::SendAndWait { body: body(), timeout: template("timeout") }
+                let more = self.enclosed(properties);
+                StateKind::SendAndWait { body: body(), more, timeout: template("timeout") }
             }
             "split-based-on" => StateKind::Split,
             "set-variables" => StateKind::SetVariables(self.variables(properties)),
@@ -244,6 +258,21 @@ impl Reader<'_> {
             }
             _ => StateKind::Other { failure: spec.and_then(|s| s.failure) },
         }
+    }
+
+    fn enclosed(&mut self, properties: &Map<String, Value>) -> Enclosed {
+        let text = |key: &str| scalar_text(properties.get(key));
+        let content = is_content_template(properties).then(|| {
+            let sid = [text("content_sid"), text("content_template_sid")];
+            let sid = sid.into_iter().find(|sid| !sid.trim().is_empty()).unwrap_or_default();
+            let mut variables = self.pairs(properties, "content_variables");
+            for (name, _) in &mut variables {
+                // Studio writes `{{1}}`, the API takes `1`.
+                *name = name.trim().trim_start_matches("{{").trim_end_matches("}}").trim().to_owned();
+            }
+            (Template::new(sid), variables)
+        });
+        Enclosed { media_url: Template::new(text("media_url")), content }
     }
 
     fn check_timeout(&mut self, properties: &Map<String, Value>) {

@@ -166,6 +166,44 @@ fn a_text_to_somebody_else_says_whom() {
 }
 
 #[test]
+fn a_picture_goes_with_its_text_or_alone_and_its_address_is_checked() {
+    let sent = |body: &str, url: &str| {
+        let mut json = flow(json!([send("a", body, Value::Null)]));
+        json["states"][1]["properties"]["media_url"] = json!(url);
+        let mut bench = Bench::new(&json);
+        let outcome = bench.start("mower.jpg");
+        let media = outcome.effects.iter().find_map(|effect| match effect {
+            Effect::Send { body, media, .. } => Some((body.clone(), media.clone())),
+            _ => None,
+        });
+        (media, bench.at("/widgets/a/outbound/NumMedia"), outcome.steps[1].note.clone())
+    };
+    let url = "https://shop.example/{{trigger.message.Body}}";
+    let link = vec!["https://shop.example/mower.jpg".to_owned()];
+    assert_eq!(sent("Look", url), (Some(("Look".to_owned(), link.clone())), json!("1"), None));
+    assert_eq!(sent("", url).0, Some((String::new(), link)));
+    let (text, count, note) = sent("Look", "{{trigger.message.Body}}");
+    assert_eq!((text, count), (Some(("Look".to_owned(), Vec::new())), json!("0")));
+    assert!(note.is_some_and(|note| note.contains("media_url is no address of a file")));
+}
+
+#[test]
+fn a_content_template_goes_by_its_sid_with_variables_by_number() {
+    let mut json = flow(json!([send("a", "", Value::Null)]));
+    let properties = &mut json["states"][1]["properties"];
+    properties["message_type"] = json!("content_template");
+    properties["content_sid"] = json!("HX1");
+    properties["content_variables"] = json!([{"key": "{{1}}", "value": "{{trigger.message.Body}}"}]);
+    let outcome = Bench::new(&json).start("Jane");
+    let Some(Effect::Send { body, template, .. }) = outcome.effects.first() else { panic!("{outcome:?}") };
+    let variables = json!({"1": "Jane"}).as_object().cloned().unwrap();
+    assert_eq!((body.as_str(), template), ("", &Some(("HX1".to_owned(), variables))));
+    let mut json = json;
+    json["states"][1]["properties"]["content_sid"] = json!(" ");
+    assert!(problems(&json).iter().any(|p| p.message.contains("which content template")));
+}
+
+#[test]
 fn a_loop_without_a_question_ends_at_studios_limits() {
     let spin = |nth: &str, next: &str| set(nth, json!([{"key": "x", "value": "1"}]), json!(next));
     let mut bench = Bench::new(&flow(json!([spin("a", "b"), spin("b", "a")])));

@@ -16,8 +16,10 @@ use super::run::{Run, Turn};
 pub(super) fn enter(run: &mut Run<'_>, state: &State) -> Turn {
     match state.kind() {
         StateKind::Trigger => Turn::Fail("a transition leads back to the trigger".into()),
-        StateKind::SendMessage { to, body } => message::enter(run, state, to, body.as_ref()),
-        StateKind::SendAndWait { body, timeout } => prompt::enter(run, state, body.as_ref(), timeout),
+        StateKind::SendMessage { to, body, more } => message::enter(run, state, to, body.as_ref(), more),
+        StateKind::SendAndWait { body, more, timeout } => {
+            prompt::enter(run, state, body.as_ref(), more, timeout)
+        }
         StateKind::Split => split(run, state),
         StateKind::SetVariables(variables) => variables::enter(run, state, variables),
         StateKind::HttpRequest(request) => http::enter(run, state, request),

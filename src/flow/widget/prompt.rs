@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::message;
-use crate::flow::definition::State;
+use crate::flow::definition::{Enclosed, State};
 use crate::flow::execution::{Stage, Wait};
 use crate::flow::run::{Run, Turn};
 use crate::flow::template::Template;
@@ -31,19 +31,25 @@ impl Prompt {
     }
 }
 
-pub(super) fn enter(run: &mut Run<'_>, state: &State, body: Option<&Template>, timeout: &Template) -> Turn {
-    let body = message::text(run, body);
+pub(super) fn enter(
+    run: &mut Run<'_>,
+    state: &State,
+    body: Option<&Template>,
+    more: &Enclosed,
+    timeout: &Template,
+) -> Turn {
+    let said = message::said(run, body, more);
     let timeout = run.render(timeout);
     let timeout_ms = milliseconds(&timeout).unwrap_or_else(|| {
         run.note(format!("the timeout {timeout:?} is no number of seconds; 3600 is taken"));
         DEFAULT_TIMEOUT_MS
     });
     run.clear_outputs(state.name());
-    let Some(body) = body else { return Turn::Leave("deliveryFailure") };
+    let Some(said) = said else { return Turn::Leave("deliveryFailure") };
     let id = run.message_id();
-    let outbound = message::outbound(run, &id, None, &body);
+    let outbound = message::outbound(run, &id, None, &said);
     run.set(&["widgets", state.name(), "outbound"], outbound);
-    run.effect(Effect::Send { id: id.clone(), body, to: None, prompt: true });
+    run.effect(said.send(id.clone(), None, true));
     Turn::Wait(Wait::Reply { prompt: id, stage: Stage::Queued, timeout_ms })
 }
 

@@ -87,6 +87,39 @@ fn a_file_that_is_here_stays_and_is_not_wanted_any_more() {
 }
 
 #[test]
+fn files_of_a_text_that_waits_come_back_with_it_and_their_sizes_are_known() {
+    let dir = directory();
+    let store = opened(dir.path());
+    let mut waits = message(&main_shop(), "SM1", MessageStatus::Queued);
+    let mut done = message(&main_shop(), "SM2", MessageStatus::Delivered);
+    (waits.carriage.media, done.carriage.media) = (2, 2);
+    let file = |message: &MessageRow, number, state, bytes: Option<&[u8]>| MediaRow {
+        shop: main_shop(),
+        message: message.id.clone(),
+        number,
+        line: LineId::from("twilio1"),
+        url: "mower.jpg".to_owned(),
+        content_type: "image/jpeg".to_owned(),
+        state,
+        note: None,
+        bytes: bytes.map(<[u8]>::to_vec),
+        updated: NOW.wall,
+    };
+    let mut ops = vec![Op::PutMessage(waits.clone()), Op::PutMessage(done.clone())];
+    for row in [&waits, &done] {
+        ops.push(Op::PutMedia(file(row, 2, MediaState::Linked, None)));
+        ops.push(Op::PutMedia(file(row, 1, MediaState::Kept, Some(b"jpeg"))));
+    }
+    put(&store, ops);
+    let snapshot = wait(store.load(NOW)).unwrap().0;
+    let wanted = [file(&waits, 1, MediaState::Kept, None), file(&waits, 2, MediaState::Linked, None)];
+    assert_eq!(snapshot.media_out, wanted);
+    assert_eq!(snapshot.media_wanted, []);
+    let sizes = wait(store.read(|r| r.media_sizes(&main_shop(), &MessageId::from("SM1")))).unwrap();
+    assert_eq!(sizes, [(1, 4), (2, 0)]);
+}
+
+#[test]
 fn events_wait_until_they_are_delivered_or_given_up() {
     let dir = directory();
     let store = opened(dir.path());

@@ -36,6 +36,8 @@ fn line(twilio: &Twilio) -> UpstreamLine {
         studio_url: twilio.url(),
         accounts_url: None,
         consent_sync: false,
+        content_url: twilio.url(),
+        outside_window: None,
         public_url: None,
         poll: Duration::from_secs(5),
         poll_idle: Duration::from_secs(30),

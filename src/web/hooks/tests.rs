@@ -48,6 +48,8 @@ fn line(id: &str, auth_token: Option<&str>, public_url: Option<&str>) -> Upstrea
         studio_url: "http://127.0.0.1:1".to_owned(),
         accounts_url: None,
         consent_sync: false,
+        content_url: "http://127.0.0.1:1".to_owned(),
+        outside_window: None,
         public_url: public_url.map(str::to_owned),
         poll: Duration::from_secs(5),
         poll_idle: Duration::from_secs(30),

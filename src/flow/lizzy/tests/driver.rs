@@ -294,7 +294,7 @@ impl Talk {
         started: &mut Vec<(ExecutionSid, String, Map<String, Value>)>,
     ) {
         match effect {
-            Effect::Send { id, body, to, prompt } => {
+            Effect::Send { id, body, to, prompt, .. } => {
                 assert!(to.is_none_or(|to| to == PHONE), "only the customer is texted");
                 self.check(&body);
                 self.texts.push_back(body);
