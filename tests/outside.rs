@@ -299,6 +299,8 @@ async fn who_answered_while_the_power_was_off_is_not_told_goodbye() {
     shop.modem.deliver(&silent, "MENU").await.unwrap();
     let other = shop.next().await;
     assert_eq!(other.to, silent);
+    // Who may not have been asked is not told that they did not answer.
+    shop.sent_all().await;
     running.kill().await.unwrap();
     shop.says(&description).await;
     shop.quiet_for(Duration::from_secs(5)).await;

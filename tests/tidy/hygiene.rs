@@ -48,6 +48,7 @@ const HOSTS: &[&str] = &[
     "api.twilio.com",
     "studio.twilio.com",
     "accounts.twilio.com",
+    "content.twilio.com",
 ];
 
 /// Needles are put together here, so that this file passes its own rules.
