@@ -52,14 +52,8 @@ const ANYWHERE: &[&str] = &[
     "stop spamming",
     "stop bothering",
     "stop harassing",
-    "stop with",
     "stop all",
     "stop these",
-    "stop the texts",
-    "stop the messages",
-    "stop the spam",
-    "stop your",
-    "stop my",
     "quit texting",
     "quit messaging",
     "quit sending",
@@ -104,7 +98,15 @@ const ANYWHERE: &[&str] = &[
     "dont want to receive",
     "dont want to get",
     "dont wish to receive",
-    "no longer want",
+    "no longer want to receive",
+    "no longer want to get",
+    "no longer want to hear",
+    "no longer want to be",
+    "no longer want texts",
+    "no longer want messages",
+    "no longer want these",
+    "no longer want your",
+    "no longer want any",
     "no longer wish",
     "take me off",
     "take my number off",
@@ -141,13 +143,66 @@ const ANYWHERE: &[&str] = &[
     "no mas mensajes",
     "no mas textos",
     "dejen de",
-    "deja de",
-    "deje de",
+    "deja de enviar",
+    "deja de enviarme",
+    "deja de escribir",
+    "deja de escribirme",
+    "deja de mandar",
+    "deja de mandarme",
+    "deja de molestar",
+    "deja de molestarme",
+    "deje de enviar",
+    "deje de enviarme",
+    "deje de escribir",
+    "deje de escribirme",
+    "deje de mandar",
+    "deje de mandarme",
+    "deje de molestar",
+    "deje de molestarme",
     "darme de baja",
     "de me de baja",
     "deme de baja",
     "no quiero recibir",
     "no quiero mas",
+];
+/// What people tell to stop when they mean texts, and what they put before it: "stop with all those reminders". A machine
+/// that is to stop is none of these.
+const OBJECTS: &[&str] = &[
+    "texts",
+    "messages",
+    "msgs",
+    "sms",
+    "notifications",
+    "alerts",
+    "reminders",
+    "updates",
+    "ads",
+    "offers",
+    "promos",
+    "promotions",
+    "spam",
+    "spamming",
+    "texting",
+    "messaging",
+    "harassment",
+    "crap",
+    "nonsense",
+    "subscription",
+];
+const BEFORE_OBJECTS: &[&str] = &[
+    "with",
+    "the",
+    "your",
+    "my",
+    "all",
+    "these",
+    "those",
+    "this",
+    "any",
+    "more",
+    "text",
+    "marketing",
+    "damn",
 ];
 /// Beside these alone a STOP word still asks to be left alone: "ok stop it now please".
 const FILLERS: &[&str] = &[
@@ -194,6 +249,20 @@ const FILLERS: &[&str] = &[
     "favor",
     "ya",
     "svp",
+    "can",
+    "could",
+    "we",
+    "guys",
+    "people",
+    "right",
+    "immediately",
+    "asap",
+    "told",
+    "ask",
+    "asked",
+    "for",
+    "good",
+    "forever",
 ];
 /// Beside fillers alone they ask to be left alone: STOP words (CANCEL and END stand for orders too often), and what
 /// people write for STOP in a hurry or in Spanish.
@@ -301,21 +370,34 @@ fn first_said(body: &str) -> Option<&'static str> {
 }
 
 fn free(text: &str) -> Option<&'static str> {
-    let padded = format!(" {text} ");
-    let has = |phrase: &str| padded.contains(&format!(" {phrase} "));
-    if ["dont stop", "do not stop", "never stop"].into_iter().any(has) {
-        return None;
+    let mut padded = format!(" {text} ");
+    // Who says that the texts, or a machine, do not stop may ask to be left alone in the same breath.
+    for not in [" dont stop ", " do not stop ", " never stop "] {
+        padded = padded.replace(not, " ");
     }
+    let has = |phrase: &str| padded.contains(&format!(" {phrase} "));
     if let Some(phrase) = ANYWHERE.iter().find(|p| has(p)) {
         return Some(phrase);
     }
     if let Some(phrase) = WHOLE.iter().find(|p| **p == text) {
         return Some(phrase);
     }
-    let words: Vec<&str> = text.split(' ').collect();
+    let words: Vec<&str> = padded.split_whitespace().collect();
+    if let Some(object) = told_to_stop(&words) {
+        return Some(object);
+    }
     let plain = PLAIN.iter().find(|p| words.contains(p))?;
     let rest = words.iter().all(|w| w == plain || FILLERS.contains(w));
     rest.then_some(*plain)
+}
+
+/// "stop with all those reminders", "cancel my subscription".
+fn told_to_stop(words: &[&str]) -> Option<&'static str> {
+    let stops = |word: &&str| matches!(*word, "stop" | "quit" | "cancel");
+    let after = |at: usize| words.get(at + 1..).unwrap_or_default().iter();
+    let said = |at: usize| after(at).find(|word| !BEFORE_OBJECTS.contains(word));
+    let told = |(at, word): (usize, &&str)| stops(word).then(|| said(at)).flatten();
+    words.iter().enumerate().filter_map(told).find_map(|said| OBJECTS.iter().find(|o| *o == said)).copied()
 }
 
 /// Words in lower case with one space between: no punctuation, symbols, accents or invisible characters.
@@ -422,6 +504,19 @@ mod tests {
             "Rialto",
             "no more than 2",
             "cancel the blade",
+            "Can you stop by at 5?",
+            "Stop sign on Main St",
+            "cancel my appointment",
+            "I want to end my service plan",
+            "don't stop",
+            "quit working",
+            "My mower won't stop",
+            "How do I stop my mower from smoking?",
+            "will it stop with the choke on",
+            "Could you stop your driver? He forgot the blade",
+            "at the end, text me",
+            "I no longer want the blade, only the belt",
+            "la m\u{e1}quina deja de funcionar cuando llueve",
         ] {
             assert_eq!(hear(text), Request::Nothing, "{text}");
         }
@@ -465,6 +560,18 @@ mod tests {
             "unsub",
             "No more",
             "end texts",
+            "You never stop! Take me off your list.",
+            "I told you to stop",
+            "can you please stop",
+            "stop immediately",
+            "stop right now",
+            "Stop with all those text messages",
+            "stop your messages",
+            "stop my texts",
+            "stop the spam",
+            "cancel my subscription",
+            "I no longer want to hear from you",
+            "deja de mandarme mensajes",
         ] {
             assert!(matches!(hear(text), Request::Free(_)), "{text}: {:?}", hear(text));
         }
