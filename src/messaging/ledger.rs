@@ -465,6 +465,16 @@ impl Standing {
         self.blocks.keys().any(|scope| *scope != Scope::Shop && covers(scope, line, number))
     }
 
+    /// The same without what was said to those numbers: for a line of which it is known that it has none of them.
+    #[must_use]
+    pub fn without(&self, numbers: impl Fn(&PhoneNumber) -> bool) -> Self {
+        let other = |scope: &Scope| matches!(scope, Scope::Number(number) if numbers(number));
+        let mut rest = self.clone();
+        rest.blocks.retain(|scope, _| !other(scope));
+        rest.withdrawn.retain(|(_, scope), _| !other(scope));
+        rest
+    }
+
     /// How far each block reaches.
     pub fn blocked_scopes(&self) -> impl Iterator<Item = &Scope> {
         self.blocks.keys()

@@ -178,6 +178,43 @@ async fn a_start_elsewhere_lifts_a_block_that_was_made_there_once_the_upstream_h
     assert!(may_text_there(&b).await, "nothing is refused any more");
 }
 
+#[tokio::test]
+async fn without_the_internet_a_start_by_a_sim_that_does_not_tell_its_number_is_enough_for_the_sim() {
+    let mut b = shop_of_two().await;
+    b.numberless_sims = true;
+    b.power_cut().await;
+    b.power_back(minutes(1), true).await;
+    b.text(JANE, "STOP").await;
+    assert!(at_twilio(&mut b).opted_out.contains(JANE));
+    b.unplug(&twilio());
+    b.pump().await;
+    b.text(JANE, "START").await;
+    assert!(!may_text_there(&b).await, "the upstream cannot be told yet");
+    b.heard(JANE);
+    let send = Command::Send { shop: main_shop(), to: JANE.into(), body: "Your mower is ready".into() };
+    b.ask(send.clone()).await.unwrap();
+    b.pump().await;
+    assert_eq!(b.heard(JANE), ["Your mower is ready"]);
+    b.text(JANE, "STOP").await;
+    assert!(b.ask(send).await.is_err(), "who says STOP to the SIM is left alone");
+}
+
+#[tokio::test]
+async fn yes_to_the_number_itself_lifts_what_the_box_cannot_have_lifted_there() {
+    let mut b = shop_of_two().await;
+    at_twilio(&mut b).closed = true;
+    b.text(JANE, "STOP").await;
+    at_twilio(&mut b).opted_out.insert(JANE.to_owned());
+    b.text(JANE, "START").await;
+    b.upstream_text(&twilio(), JANE, "hi", None).await;
+    b.advance(minutes(1)).await;
+    b.text(JANE, "STOP").await;
+    assert!(!may_text_there(&b).await);
+    at_twilio(&mut b).opted_out.clear();
+    b.upstream_text(&twilio(), JANE, "Yes", None).await;
+    assert!(may_text_there(&b).await, "{:?}", standing(&b).await);
+}
+
 /// What may happen, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Turn {

@@ -161,6 +161,8 @@ pub(crate) struct VirtualBox {
     pub(crate) refuse_orders_at_stop: bool,
     unanswered: Vec<(ShopId, backroom::types::OrderId)>,
     pub(crate) nameless_sims: bool,
+    /// SIMs that do not tell their own number.
+    pub(crate) numberless_sims: bool,
     /// Power fails when this many events were taken; `None`: never.
     pub(crate) fuse: Option<usize>,
     pub(crate) taken: usize,
@@ -215,6 +217,7 @@ impl VirtualBox {
             refuse_orders_at_stop: false,
             unanswered: Vec::new(),
             nameless_sims: false,
+            numberless_sims: false,
             fuse: None,
             taken: 0,
             told: Vec::new(),
@@ -402,7 +405,7 @@ impl VirtualBox {
         let up = LineEvent::Up {
             identity: format!("imei-{id}"),
             sim: (!self.nameless_sims).then(|| format!("sim-{id}")),
-            number: PhoneNumber::parse(SHOP_NUMBER, None).ok(),
+            number: PhoneNumber::parse(SHOP_NUMBER, None).ok().filter(|_| !self.numberless_sims),
         };
         self.tell(id, up);
         let modem = self.modems.entry(id.clone()).or_insert_with(SimModem::fresh);

@@ -23,6 +23,7 @@
 //! Deliberately absent: what the words are (`messaging::keywords`), when offers go (`offers`), commands
 //! (`consent_commands`).
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::{Value, json};
@@ -303,9 +304,22 @@ impl Shop {
     /// what nothing stops, and not where an upstream would refuse it while there is another way.
     pub(super) fn is_blocked_there(&self, person: &str, line: &Line) -> bool {
         let Some(standing) = self.standing(person) else { return false };
-        let there = |line: &Line| standing.is_blocked_there(&line.setup.id, line.number.as_ref());
+        let there =
+            |line: &Line| self.by(standing, line).is_blocked_there(&line.setup.id, line.number.as_ref());
         let elsewhere = |other: &Line| other.setup.channel == Channel::Sms && !there(other);
         there(line) && (!standing.is_blocked_everywhere() || self.lines.values().any(elsewhere))
+    }
+
+    /// What a person said as far as it is about this line. A SIM often does not tell its number: it may be any but those
+    /// that the shop has at upstreams, so what is refused there does not stop the SIM.
+    fn by<'a>(&self, standing: &'a Standing, line: &Line) -> Cow<'a, Standing> {
+        if line.number.is_some() {
+            return Cow::Borrowed(standing);
+        }
+        let upstream = |l: &&Line| l.takes_whole() && l.setup.channel == Channel::Sms;
+        let theirs: Vec<&PhoneNumber> =
+            self.lines.values().filter(upstream).filter_map(|l| l.number.as_ref()).collect();
+        Cow::Owned(standing.without(|number| theirs.contains(&number)))
     }
 
     /// The one gate: why this text may not leave by this line now.
@@ -317,6 +331,7 @@ impl Shop {
         let own = self.lines.get(line).and_then(|l| l.number.as_ref());
         let nothing = Standing::default();
         let standing = self.consent.people.get(&number).unwrap_or(&nothing);
+        let standing = self.lines.get(line).map_or(Cow::Borrowed(standing), |line| self.by(standing, line));
         if let Err(refusal) = standing.may_send(row.purpose, line, own) {
             return Some(words_of(refusal));
         }
@@ -375,9 +390,10 @@ impl Shop {
             Err(why) => return Some(format!("not sent: {why}")),
         };
         let number = PhoneNumber::parse(person, None).ok()?;
-        let own = self.lines.get(&line).and_then(|l| l.number.as_ref());
-        let standing = self.consent.people.get(&number).cloned().unwrap_or_default();
-        standing.may_send(purpose, &line, own).err().map(words_of)
+        let own = self.lines.get(&line)?;
+        let nothing = Standing::default();
+        let standing = self.by(self.consent.people.get(&number).unwrap_or(&nothing), own);
+        standing.may_send(purpose, &line, own.number.as_ref()).err().map(words_of)
     }
 
     /// What the text that came in asks for, as its upstream understood it where that said so.

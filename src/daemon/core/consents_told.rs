@@ -77,8 +77,9 @@ impl Shop {
     /// The number that a START by this text is about: there it lifts the block by itself.
     pub(super) fn started_there(&self, text: &Text) -> Option<PhoneNumber> {
         let sms = text.upstream.as_ref().is_none_or(|told| told.channel == Channel::Sms);
-        let lifts_itself =
-            !self.consent.tellings.contains_key(&text.line) || self.understood_there(text, false);
+        // Who cannot be told from here is not waited for: a text that they refuse all the same blocks again.
+        let lifts_itself = self.consent.tellings.get(&text.line).is_none_or(|telling| !telling.lifts())
+            || self.understood_there(text, false);
         let line = self.lines.get(&text.line).filter(|_| sms && lifts_itself)?;
         line.number.clone()
     }
