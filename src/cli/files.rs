@@ -2,7 +2,7 @@
 //! the daemon's to say.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -17,16 +17,22 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<OwnFile>, String> {
     let mut total = 0_u64;
     for path in paths {
         let why = |e: io::Error| format!("{} cannot be read: {e}", path.display());
-        let size = std::fs::metadata(path).map_err(why)?.len();
-        total = total.saturating_add(size);
-        // Before it is read: it may be a film.
+        // Before it is opened: nobody may be at the other end of a pipe.
+        if !std::fs::metadata(path).map_err(why)?.is_file() {
+            return Err(format!("{} is no file", path.display()));
+        }
+        let mut bytes = Vec::new();
+        // No more than may go: it may be a film, or grow.
+        let room = (FILES_LARGEST as u64 + 1).saturating_sub(total);
+        let read = File::open(path).and_then(|file| file.take(room).read_to_end(&mut bytes)).map_err(why)?;
+        total = total.saturating_add(read as u64);
         if total > FILES_LARGEST as u64 {
             return Err(format!(
                 "the files have more than {FILES_LARGEST} bytes (5 MB) together: send a link"
             ));
         }
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        files.push(OwnFile { name, bytes: std::fs::read(path).map_err(why)? });
+        files.push(OwnFile { name, bytes });
     }
     Ok(files)
 }
@@ -159,11 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn too_large_a_file_is_not_even_read() {
+    fn too_large_a_file_is_not_read_to_its_end_and_a_device_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
         let film = directory.path().join("film.mp4");
         File::create(&film).unwrap().set_len(1 << 40).unwrap();
         assert!(read(&[film]).unwrap_err().contains("send a link"));
+        for none in ["/dev/zero", "/tmp"] {
+            assert!(read(&[PathBuf::from(none)]).unwrap_err().contains("is no file"), "{none}");
+        }
         assert!(read(&[directory.path().join("none.jpg")]).unwrap_err().contains("cannot be read"));
     }
 }

@@ -19,6 +19,7 @@ use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
 /// Longest request line, in bytes: files of 5 MB in base64 and the rest.
 const LONGEST: u64 = 8 << 20;
+const TOO_LONG: &str = "not a request: it is longer than 8 MiB";
 
 /// The wire form of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -208,12 +209,17 @@ async fn talk(stream: UnixStream, requests: mpsc::Sender<Request>) -> io::Result
     let mut lines = BufReader::new(read.take(LONGEST));
     let mut line = String::new();
     while lines.read_line(&mut line).await? > 0 {
-        let answer = answer(&line, &requests).await;
+        // The rest of what was cut off is no request of its own.
+        let whole = line.ends_with('\n') || lines.get_ref().limit() > 0;
+        let answer = if whole { answer(&line, &requests).await } else { Err(TOO_LONG.to_owned()) };
         let answer = match answer {
             Ok(value) => json!({ "ok": value }),
             Err(error) => json!({ "error": error }),
         };
         write.write_all(format!("{answer}\n").as_bytes()).await?;
+        if !whole {
+            return Ok(());
+        }
         line.clear();
         lines.get_mut().set_limit(LONGEST);
     }

@@ -91,7 +91,6 @@ pub fn kind_of(name: &str, bytes: &[u8]) -> Option<&'static str> {
         (b"\xff\xd8\xff", "image/jpeg"),
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"GIF8", "image/gif"),
-        (b"BM", "image/bmp"),
         (b"II*\0", "image/tiff"),
         (b"MM\0*", "image/tiff"),
         (b"%PDF-", "application/pdf"),
@@ -105,6 +104,10 @@ pub fn kind_of(name: &str, bytes: &[u8]) -> Option<&'static str> {
     ];
     if let Some((_, kind)) = at_start.iter().find(|(magic, _)| has(0, magic)) {
         return Some(kind);
+    }
+    // Words begin with these two letters too; four bytes that are kept free tell.
+    if has(0, b"BM") && has(6, &[0; 4]) {
+        return Some("image/bmp");
     }
     if has(0, b"RIFF") {
         return match (has(8, b"WEBP"), has(8, b"WAVE")) {
@@ -122,7 +125,7 @@ pub fn kind_of(name: &str, bytes: &[u8]) -> Option<&'static str> {
             _ => Some("video/mp4"),
         };
     }
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = std::str::from_utf8(bytes).ok()?.trim_start_matches('\u{feff}');
     match ending(name).as_str() {
         "vcf" | "vcard" if text.trim_start().starts_with("BEGIN:VCARD") => Some("text/vcard"),
         "ics" if text.trim_start().starts_with("BEGIN:VCALENDAR") => Some("text/calendar"),
@@ -192,6 +195,9 @@ mod tests {
             ("card.vcf", b"BEGIN:VCARD\r\n", Some("text/vcard")),
             ("card.vcf", b"<html>", None),
             ("list.CSV", b"a,b\n", Some("text/csv")),
+            ("list.csv", b"BMW,Audi,Volvo\n", Some("text/csv")),
+            ("a.bmp", b"BM\x46\0\0\0\0\0\0\0\x36\0", Some("image/bmp")),
+            ("card.vcf", b"\xef\xbb\xbfBEGIN:VCARD\r\n", Some("text/vcard")),
             ("page.html", b"<html>", None),
             ("photo.jpg", b"<html>", None),
             ("run.sh", b"#!/bin/sh", None),

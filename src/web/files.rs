@@ -88,8 +88,9 @@ impl Files {
     }
 
     async fn find(&self, store: &Store, method: &Method, wanted: &Wanted<'_>, now: Wall) -> Response {
-        if method != Method::GET {
-            return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET")], "GET is taken").into_response();
+        // An upstream may look at kind and size first. What is said of the file goes without it then.
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")], "GET is taken").into_response();
         }
         let file = self.sealed(wanted, now);
         let Some((line, file)) = file else { return nothing() };

@@ -233,7 +233,7 @@ impl Shop {
 
     /// A template of the configuration, by its name or SID.
     pub(super) fn template_named(&self, name: &str) -> Option<&TemplateConfig> {
-        self.setup.templates.iter().find(|t| t.id == name || t.sid == name)
+        self.setup.templates.iter().find(|t| t.id == name || t.sid.eq_ignore_ascii_case(name))
     }
 
     /// The purpose of a text by this template: never less strict than what it was approved for.
