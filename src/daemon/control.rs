@@ -5,12 +5,15 @@
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Take};
+use tokio::net::unix::OwnedReadHalf;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::core::{Command, ConsentAsk, Enclosure, NewFlow};
 use super::turns::Request;
@@ -19,6 +22,11 @@ use crate::types::{CallId, MessageId, OrderId, ShopId, Wall};
 
 /// Longest request line, in bytes: files of 5 MB in base64 and the rest.
 const LONGEST: u64 = 8 << 20;
+/// Without files; longer ones are read [`LONG_MOST`] at a time.
+const SHORT: u64 = 64 << 10;
+const LONG_MOST: usize = 4;
+/// Until a long one must be in.
+const PATIENCE: Duration = Duration::from_secs(10);
 const TOO_LONG: &str = "not a request: it is longer than 8 MiB";
 
 /// The wire form of a command.
@@ -186,31 +194,34 @@ pub(super) fn listen(storage: &Path) -> io::Result<UnixListener> {
 
 /// Serves the socket for as long as the loop listens.
 pub(super) async fn serve(listener: UnixListener, requests: mpsc::Sender<Request>) {
+    let long = Arc::new(Semaphore::new(LONG_MOST));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let requests = requests.clone();
+                let (requests, long) = (requests.clone(), Arc::clone(&long));
                 tokio::spawn(async move {
-                    if let Err(error) = talk(stream, requests).await {
+                    if let Err(error) = talk(stream, requests, long).await {
                         tracing::debug!(%error, "a control connection ended");
                     }
                 });
             }
             Err(error) => {
                 tracing::warn!(%error, "the control socket does not accept");
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
     }
 }
 
-async fn talk(stream: UnixStream, requests: mpsc::Sender<Request>) -> io::Result<()> {
+async fn talk(stream: UnixStream, requests: mpsc::Sender<Request>, long: Arc<Semaphore>) -> io::Result<()> {
     let (read, mut write) = stream.into_split();
-    let mut lines = BufReader::new(read.take(LONGEST));
-    let mut line = String::new();
-    while lines.read_line(&mut line).await? > 0 {
-        // The rest of what was cut off is no request of its own.
-        let whole = line.ends_with('\n') || lines.get_ref().limit() > 0;
+    let mut lines = BufReader::new(read.take(SHORT));
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line).await? > 0 {
+        // It holds on to its place until it is answered.
+        let _place = rest(&mut lines, &mut line, &long).await?;
+        // What is behind one that was cut off is no request of its own.
+        let whole = line.ends_with(b"\n") || lines.get_ref().limit() > 0;
         let answer = if whole { answer(&line, &requests).await } else { Err(TOO_LONG.to_owned()) };
         let answer = match answer {
             Ok(value) => json!({ "ok": value }),
@@ -220,14 +231,29 @@ async fn talk(stream: UnixStream, requests: mpsc::Sender<Request>) -> io::Result
         if !whole {
             return Ok(());
         }
-        line.clear();
-        lines.get_mut().set_limit(LONGEST);
+        line = Vec::new();
+        lines.get_mut().set_limit(SHORT);
     }
     Ok(())
 }
 
-async fn answer(line: &str, requests: &mpsc::Sender<Request>) -> Result<Value, String> {
-    let ask: Ask = serde_json::from_str(line).map_err(|e| format!("not a request: {e}"))?;
+/// Reads on where a request is a long one: a few at a time, and who is slow is not waited for.
+async fn rest<'a>(
+    lines: &mut BufReader<Take<OwnedReadHalf>>,
+    line: &mut Vec<u8>,
+    long: &'a Semaphore,
+) -> io::Result<Option<SemaphorePermit<'a>>> {
+    if line.ends_with(b"\n") || lines.get_ref().limit() > 0 {
+        return Ok(None);
+    }
+    let place = long.acquire().await.map_err(io::Error::other)?;
+    lines.get_mut().set_limit(LONGEST - SHORT);
+    tokio::time::timeout(PATIENCE, lines.read_until(b'\n', line)).await.map_err(io::Error::other)??;
+    Ok(Some(place))
+}
+
+async fn answer(line: &[u8], requests: &mpsc::Sender<Request>) -> Result<Value, String> {
+    let ask: Ask = serde_json::from_slice(line).map_err(|e| format!("not a request: {e}"))?;
     let (answer, reply) = oneshot::channel();
     let request = Request { command: ask.into(), answer };
     requests.send(request).await.map_err(|_| "the box is stopping".to_owned())?;
@@ -241,7 +267,7 @@ async fn answer(line: &str, requests: &mpsc::Sender<Request>) -> Result<Value, S
 pub fn ask(storage: &Path, ask: &Ask) -> Result<Option<Value>, String> {
     use std::io::{BufRead, Write};
     let Ok(mut stream) = std::os::unix::net::UnixStream::connect(socket(storage)) else { return Ok(None) };
-    let patience = Some(std::time::Duration::from_secs(10));
+    let patience = Some(PATIENCE);
     let io = |e: io::Error| format!("the running backroom does not answer: {e}");
     stream.set_read_timeout(patience).map_err(io)?;
     let line = serde_json::to_string(ask).map_err(|e| e.to_string())?;
@@ -254,5 +280,59 @@ pub fn ask(storage: &Path, ask: &Ask) -> Result<Option<Value>, String> {
         (Some(value), _) => Ok(Some(value.clone())),
         (None, Some(error)) => Err(error.to_owned()),
         (None, None) => Err("the running backroom answered nothing".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// What is answered to these bytes, and how many requests the loop saw.
+    async fn told(bytes: Vec<u8>) -> (String, usize) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (requests, mut taken) = mpsc::channel::<Request>(8);
+        let long = Arc::new(Semaphore::new(1));
+        let talk = tokio::spawn(talk(ours, requests, long));
+        let (mut read, mut write) = theirs.into_split();
+        let writing = tokio::spawn(async move {
+            // It may hang up before it has read all.
+            let written = write.write_all(&bytes).await;
+            drop(write);
+            written.is_ok()
+        });
+        let mut seen = 0;
+        while let Some(request) = taken.recv().await {
+            seen += 1;
+            request.answer.send(Ok(json!("fine"))).unwrap();
+        }
+        let ended = talk.await.unwrap();
+        let mut said = String::new();
+        // What nobody read resets the connection.
+        let read = read.read_to_string(&mut said).await.is_ok();
+        assert!(ended.is_ok() && (writing.await.unwrap() || !read || said.contains(TOO_LONG)));
+        (said, seen)
+    }
+
+    #[tokio::test]
+    async fn what_stands_behind_a_request_that_is_too_long_is_none() {
+        let status = b"{\"do\":\"status\"}\n";
+        let largest = usize::try_from(LONGEST).unwrap();
+        let (said, seen) = told([vec![b'x'; largest].as_slice(), status].concat()).await;
+        assert_eq!((said.contains("fine"), seen), (false, 0), "{said}");
+        let padded = [vec![b' '; largest - status.len()].as_slice(), status, status].concat();
+        assert_eq!(told(padded).await, ("{\"ok\":\"fine\"}\n".repeat(2), 2));
+    }
+
+    #[tokio::test]
+    async fn a_long_request_is_one_wherever_it_is_cut_and_a_last_one_needs_no_end() {
+        for before in 0..4 {
+            let name = format!("{}{}", "a".repeat(before), "\u{20ac}".repeat(40_000));
+            let ask = format!("{{\"do\":\"test_endpoint\",\"shop\":\"main\",\"endpoint\":\"{name}\"}}");
+            assert_eq!(told(ask.into_bytes()).await, ("{\"ok\":\"fine\"}\n".to_owned(), 1));
+        }
+        let (said, seen) = told(b"\xff\n{\"do\":\"status\"}".to_vec()).await;
+        assert!(said.starts_with("{\"error\":\"not a request") && seen == 1, "{said}");
     }
 }
