@@ -215,6 +215,29 @@ async fn yes_to_the_number_itself_lifts_what_the_box_cannot_have_lifted_there() 
     assert!(may_text_there(&b).await, "{:?}", standing(&b).await);
 }
 
+#[tokio::test]
+async fn a_start_that_was_written_before_the_stop_and_is_read_after_it_lifts_nothing() {
+    let mut b = shop_of_two().await;
+    let send = Command::Send { shop: main_shop(), to: JANE.into(), body: "Ready".into() };
+    let half = Duration::from_secs(30);
+    b.text(JANE, "STOP").await;
+    b.advance(minutes(2)).await;
+    b.text(JANE, "stop").await;
+    b.late_text(&twilio(), JANE, "START", None, half).await;
+    assert!(b.ask(send.clone()).await.is_err(), "the second STOP counts, though they were blocked");
+    b.power_cut().await;
+    b.power_back(Duration::from_secs(20), true).await;
+    b.late_text(&twilio(), JANE, "UNSTOP", None, minutes(4)).await;
+    assert!(b.ask(send.clone()).await.is_err(), "the ledger says when");
+    b.late_text(&twilio(), JANE, "START", None, Duration::from_secs(2)).await;
+    assert!(!standing(&b).await.is_blocked_everywhere());
+    // Both were read late: what counts is when they were written.
+    b.advance(minutes(5)).await;
+    b.late_text(&twilio(), JANE, "STOP", None, minutes(3)).await;
+    b.late_text(&twilio(), JANE, "START", None, minutes(2)).await;
+    b.ask(send).await.unwrap();
+}
+
 /// What may happen, in any order.
 #[derive(Clone, Copy, Debug)]
 enum Turn {

@@ -568,6 +568,18 @@ impl VirtualBox {
 
     /// A text is at the upstream. `kind`: what that took it for.
     pub(crate) async fn upstream_text(&mut self, line: &LineId, from: &str, body: &str, kind: Option<&str>) {
+        self.late_text(line, from, body, kind, Duration::ZERO).await;
+    }
+
+    /// The upstream took it so long ago.
+    pub(crate) async fn late_text(
+        &mut self,
+        line: &LineId,
+        from: &str,
+        body: &str,
+        kind: Option<&str>,
+        late: Duration,
+    ) {
         self.sids += 1;
         let lines = self.plans.iter().flat_map(|plan| &plan.upstreams);
         let channel = lines.into_iter().find(|l| l.id == *line).map_or(Channel::Sms, |l| l.channel);
@@ -579,7 +591,7 @@ impl VirtualBox {
             to: SHOP_NUMBER.to_owned(),
             body: body.to_owned(),
             media: Vec::new(),
-            sent: Some(self.clock.now().wall),
+            sent: Some(Wall(self.clock.now().wall.0 - i64::try_from(late.as_millis()).unwrap())),
             parameters: parameters.into_iter().collect(),
         };
         self.hooked.push((line.clone(), text.clone()));

@@ -17,6 +17,8 @@
 //! - The confirmation of STOP leaves within five minutes or never; a restart in between ends it.
 //! - A ledger that does not verify stops all marketing until its owner has accepted or restored it. What it still says
 //!   of blocks holds, and so does what its copy says of them, and what the version before kept in table `block`.
+//! - An upstream is read now and then: a START that it took before the last STOP was said lifts nothing, as if the box had
+//!   heard both at once. Who wrote START to one number and then STOP to another stays blocked.
 //! - Each text says STOP or START once: a START is entered also when there was nothing to lift, so that a webhook that
 //!   somebody kept and sends again after a STOP is known for what it is.
 //!
@@ -101,6 +103,8 @@ pub(super) struct Consent {
     pub(super) broken: Option<Broken>,
     /// The newest thing that each person said against texts.
     against: HashMap<PhoneNumber, Wall>,
+    /// When each person last said STOP: where an upstream said when, by its clock.
+    stopped: HashMap<PhoneNumber, Wall>,
     pub(super) tellings: Tellings,
     stops: BTreeMap<PhoneNumber, Stop>,
     asked: BTreeMap<PhoneNumber, Asked>,
@@ -117,6 +121,7 @@ impl Consent {
             people: BTreeMap::new(),
             broken: None,
             against: HashMap::new(),
+            stopped: HashMap::new(),
             tellings: Tellings::new(),
             stops: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -133,6 +138,9 @@ impl Consent {
         self.tellings.values_mut().for_each(|telling| telling.entered(entry, standing));
         if s.origin == Origin::Text && matches!(s.act, Act::Block | Act::Unblock) {
             self.texts.insert(s.proof.clone());
+        }
+        if s.act == Act::Block && s.origin != Origin::Upstream && s.sure {
+            self.said_stop(&s.subject, s.at);
         }
         match s.act {
             Act::Block | Act::Withdrawal(_) | Act::Pause => {
@@ -156,6 +164,19 @@ impl Consent {
     /// Whether this text was taken for STOP or START before.
     pub(super) fn knows(&self, text: &MessageId) -> bool {
         self.texts.contains(text.as_str())
+    }
+
+    fn said_stop(&mut self, subject: &PhoneNumber, at: Wall) {
+        let newest = self.stopped.entry(subject.clone()).or_insert(at);
+        *newest = at.max(*newest);
+    }
+
+    /// Whether the upstream took this text before the person said STOP another way. It tells whole seconds.
+    pub(super) fn is_outdated(&self, text: &Text, person: &str) -> bool {
+        let sent = text.upstream.as_ref().and_then(|told| told.sent);
+        let Ok(subject) = PhoneNumber::parse(person, None) else { return false };
+        let stopped = self.stopped.get(&subject);
+        sent.zip(stopped).is_some_and(|(sent, at)| sent.0.div_euclid(1000) < at.0.div_euclid(1000))
     }
 
     /// When this person last said anything against texts.
@@ -432,12 +453,22 @@ impl Shop {
         let Ok(subject) = PhoneNumber::parse(person, None) else { return };
         let standing = self.consent.people.get(&subject).cloned().unwrap_or_default();
         let already = standing.is_blocked_everywhere();
+        let before = self.consent.stopped.get(&subject).copied();
+        let sent = text.upstream.as_ref().and_then(|told| told.sent);
+        let said = sent.or(cx.now.wall_sure.then_some(cx.now.wall));
         if already && !standing.has_marketing() {
+            if let Some(said) = said {
+                self.consent.said_stop(&subject, said);
+            }
             return;
         }
         let (act, proof) = (Act::Block, text.id.to_string());
         let statement = self.statement(cx.now, subject.clone(), act, text.body.clone(), Origin::Text, proof);
         self.block(cx, statement, Some(cx.now.mono), already || self.upstream_answers(text));
+        // What was entered is when it came.
+        if let Some(said) = said.max(before) {
+            self.consent.stopped.insert(subject.clone(), said);
+        }
         self.heard_there(text, &subject, true);
     }
 

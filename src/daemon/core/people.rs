@@ -37,6 +37,10 @@ impl Shop {
         }
         match request {
             Request::Stop => self.stop(cx, &text, &person),
+            Request::Start if blocked && self.consent.is_outdated(&text, &person) => {
+                self.store_text(cx, &text, Some("older than their STOP: stored and not answered".into()));
+                self.count("starts_before_a_stop");
+            }
             Request::Start if anywhere => self.start(cx, &text, &person),
             _ if blocked => {
                 self.store_text(cx, &text, Some("this person said STOP: stored and not answered".into()));
