@@ -479,6 +479,7 @@ fn twilio_fetches_the_very_bytes_of_a_file_and_nobody_else_gets_any() {
     let good = address(id, 1, now());
     let (status, body) = ask_web("GET", &good);
     assert!(status == 200 && body == bytes);
+    assert_eq!(ask_web("HEAD", &good), (200, Vec::new()), "only what is said of it");
     assert_eq!(ask_web("POST", &good).0, 405);
     let media = vec![("image/png".to_owned(), "theirs".to_owned())];
     let _sid = shop.twilio.receive(Inbound { from: "+12065558002".into(), media, ..Inbound::default() });
@@ -496,7 +497,7 @@ fn twilio_fetches_the_very_bytes_of_a_file_and_nobody_else_gets_any() {
     let counted = shop.told().unwrap()["edges"]["web"].clone();
     assert_eq!(
         (&counted["files_served"], &counted["files_refused"]),
-        (&json!(2), &json!(7)),
+        (&json!(3), &json!(7)),
         "one path is none of files: {counted}"
     );
 }
