@@ -339,9 +339,8 @@ impl Telling {
                         again = true;
                         continue;
                     }
-                    self.forget(&person);
-                    self.refused += 1;
-                    outcome.alarm = outcome.alarm.or_else(|| self.complain(&one.why));
+                    let stays = self.given_up(entry, &person);
+                    outcome.alarm = stays.or(outcome.alarm).or_else(|| self.complain(&one.why));
                 }
                 None => {
                     self.told += 1;
@@ -370,9 +369,7 @@ impl Telling {
         for (entry, person, before) in flight.items {
             self.put_back(&person, before);
             if alone && self.waiting.contains_key(&entry) {
-                self.forget(&person);
-                self.refused += 1;
-                outcome.alarm = self.complain(&why);
+                outcome.alarm = self.given_up(entry, &person).or_else(|| self.complain(&why));
             }
         }
         outcome
@@ -407,6 +404,20 @@ impl Telling {
             Some(there) => self.there.insert(person.clone(), there),
             None => self.there.remove(person),
         };
+    }
+
+    /// It will not be told again. Whose block stays there by that nobody else would find out.
+    fn given_up(&mut self, entry: u64, person: &PhoneNumber) -> Option<String> {
+        let stays = self.held.contains(person) && self.wish_of(person).is_some_and(|wish| wish.welcome);
+        self.forget(person);
+        self.refused += 1;
+        stays.then(|| {
+            format!(
+                "line {}: the upstream does not take that a person wants texts again (consent entry {entry}): they \
+                 hear nothing by this number until they text START to it",
+                self.line
+            )
+        })
     }
 
     /// Once: the status counts the rest.

@@ -381,3 +381,19 @@ fn of_the_time_before_blocks_are_told_and_releases_are_not() {
     b.start(&carl);
     assert_eq!(b.tell(), [(anna, true), (carl, true)]);
 }
+
+#[test]
+fn each_block_that_stays_because_a_release_is_refused_for_good_is_told_of() {
+    let mut b = Bench::new();
+    for (who, stays) in [(person(1), true), (person(2), true), (person(3), false)] {
+        b.stop(&who);
+        b.tell();
+        let entry =
+            if stays { b.start(&who) } else { b.say(&who, Act::Block, Scope::Shop, Origin::Voice, "") };
+        let (batch, items) = b.batch();
+        assert_eq!(items, [(who, stays)]);
+        let alarm = b.answer(batch, refusing(entry, false)).alarm.unwrap();
+        let told = format!("(consent entry {entry}): they hear nothing by this number until they text START");
+        assert_eq!(alarm.contains(&told), stays, "{alarm}");
+    }
+}
