@@ -386,6 +386,10 @@ fn free(text: &str) -> Option<&'static str> {
     if let Some(object) = told_to_stop(&words) {
         return Some(object);
     }
+    // "It just quit": a machine has.
+    if words.first() == Some(&"it") {
+        return None;
+    }
     let plain = PLAIN.iter().find(|p| words.contains(p))?;
     let rest = words.iter().all(|w| w == plain || FILLERS.contains(w));
     rest.then_some(*plain)
@@ -510,6 +514,7 @@ mod tests {
             "I want to end my service plan",
             "don't stop",
             "quit working",
+            "It just quit",
             "My mower won't stop",
             "How do I stop my mower from smoking?",
             "will it stop with the choke on",
@@ -565,6 +570,7 @@ mod tests {
             "can you please stop",
             "stop immediately",
             "stop right now",
+            "I want it to stop",
             "Stop with all those text messages",
             "stop your messages",
             "stop my texts",
