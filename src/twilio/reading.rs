@@ -22,6 +22,8 @@ const LARGE_PAGE: u16 = 500;
 const NEAR: Duration = Duration::from_secs(20);
 const OVERLAP_EVERY: Duration = Duration::from_secs(60);
 const OVERLAP_SHARE: u32 = 4;
+/// The first look at a whole day comes so long after the start: a box that is started every day has one too.
+const FIRST_WHOLE_DAY: Duration = Duration::from_secs(600);
 /// Texts to one person, newest first.
 const FIND_PAGE: u16 = 50;
 /// Pages that are read for a text in doubt, and for where many stand.
@@ -83,7 +85,8 @@ pub(super) struct Reads {
     pub(super) cursor: Option<Wall>,
     cursor_told: Mono,
     pub(super) next_poll: Mono,
-    next_whole_day: Mono,
+    /// Neither a restart nor a line that comes and goes puts it off for ever.
+    next_whole_day: Option<Mono>,
     /// One page does not hold what the overlap has.
     many: bool,
     next_overlap: Mono,
@@ -234,7 +237,7 @@ impl Line {
         };
         let overlap = before(cursor, self.setup.overlap);
         let swept = self.is_up() && !reads.unswept;
-        if swept && now.mono >= reads.next_whole_day {
+        if swept && reads.next_whole_day.is_some_and(|at| now.mono >= at) {
             return Sweep::new(to, before(cursor, DAY), LARGE_PAGE, Reach::Day);
         }
         let near = reads.looked.filter(|_| swept && reads.many && now.mono < reads.next_overlap);
@@ -393,8 +396,10 @@ impl Line {
                 }
             }
         }
-        if self.reads.unswept || sweep.reach == Reach::Day {
-            self.reads.next_whole_day = now.mono + DAY;
+        if sweep.reach == Reach::Day {
+            self.reads.next_whole_day = Some(now.mono + DAY);
+        } else if self.reads.next_whole_day.is_none() {
+            self.reads.next_whole_day = Some(now.mono + FIRST_WHOLE_DAY);
         }
         if std::mem::take(&mut self.reads.unswept) {
             self.tell(LineEvent::Swept);

@@ -86,6 +86,28 @@ fn what_shows_hours_late_is_told_by_the_look_at_the_whole_day() {
 }
 
 #[test]
+fn what_shows_hours_late_is_told_though_the_line_comes_and_goes_and_the_box_is_started_every_day() {
+    for restarts in [false, true] {
+        let mut world = World::new(12);
+        for day in 0..3 {
+            world.run(12 * 60 * MINUTE);
+            if day == 1 {
+                world.receive("late", false, 2 * 3_600_000);
+            }
+            world.run(6 * 60 * MINUTE);
+            match restarts {
+                true => world.restart(day),
+                false => world.network = false,
+            }
+            world.run(MINUTE);
+            world.network = true;
+            world.run(6 * 60 * MINUTE);
+        }
+        assert_eq!(world.told, [world.inbound()[0].clone()], "{restarts}");
+    }
+}
+
+#[test]
 fn four_thousand_texts_at_eighty_a_second_are_told_within_seconds_by_lists_alone() {
     for seed in 20..24 {
         let mut world = World::new(seed);
