@@ -306,7 +306,8 @@ fn an_announcement_that_is_cut_short_is_followed_by_a_look_everywhere() {
 #[test]
 fn announcements_of_what_is_gone_are_not_listed_without_end() {
     let mut bench = up();
-    bench.hear("\r\n+CMTI: \"ME\",3\r\n\r\n+CMTI: \"ME\",4\r\n\r\n+CMTI: \"ME\",5\r\n\r\n+CMTI: \"ME\",6\r\n");
+    bench
+        .hear("\r\n+CMTI: \"ME\",3\r\n\r\n+CMTI: \"ME\",4\r\n\r\n+CMTI: \"ME\",5\r\n\r\n+CMTI: \"ME\",6\r\n");
     assert_eq!(bench.take(), []);
     assert!(bench.count("AT+CMGL=4") <= 2, "{} listings", bench.count("AT+CMGL=4"));
     assert_eq!(bench.engine.counters().empty_slots, 4);
