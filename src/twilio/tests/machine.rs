@@ -240,6 +240,29 @@ fn a_text_in_doubt_is_found_by_its_words_whatever_the_box_thinks_of_the_time() {
 }
 
 #[test]
+fn a_text_in_doubt_behind_more_texts_than_are_looked_through_is_not_said_to_be_absent() {
+    let mut world = World::new(13);
+    world.run(10 * SECOND);
+    let to = "+12065550142";
+    for n in 0..510 {
+        send(&mut world, &format!("SM{n}"), to, &format!("news {n}"));
+    }
+    world.run(10 * MINUTE);
+    assert_eq!(world.sent("news 509"), 1);
+    for (body, sure) in [("news 0", None), ("news 505", Some(1)), ("never sent", None)] {
+        let post = Box::new(post("SM0", to, body));
+        world.tell(LineCommand::Find { message: MessageId::from("SM0"), post, since: Wall(0) });
+        world.run(20 * SECOND);
+        let found = world.heard.iter().rev().find_map(|(_, event)| match event {
+            LineEvent::Found { found: PostsFound::These(found), .. } => Some(Some(found.len())),
+            LineEvent::Found { found: PostsFound::Unreachable { .. }, .. } => Some(None),
+            _ => None,
+        });
+        assert_eq!(found, Some(sure), "{body}");
+    }
+}
+
+#[test]
 fn texts_that_left_are_followed_to_their_end() {
     let mut world = World::new(8);
     world.run(10 * SECOND);
