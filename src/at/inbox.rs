@@ -218,14 +218,14 @@ impl Inbox {
     /// A sweep is due: what could not be deleted before is tried again.
     pub(super) fn revive_frees(&mut self) {
         for (slot, held) in &mut self.held {
-            let waits = held.freeing == Freeing::Wanted && !self.to_free.contains(slot);
-            if slot.mem == Mem::Direct && waits {
+            let (queue, waits) = match held.freeing {
+                Freeing::Wanted => (&mut self.to_free, true),
+                Freeing::Doubted => (&mut self.announced, true),
+                Freeing::No | Freeing::UnderWay => (&mut self.to_free, false),
+            };
+            if waits && !queue.contains(slot) {
                 held.refusals = 0;
-                self.to_free.push_back(*slot);
-            }
-            if held.freeing == Freeing::Doubted && !self.announced.contains(slot) {
-                held.refusals = 0;
-                self.announced.push_back(*slot);
+                queue.push_back(*slot);
             }
         }
     }

@@ -187,7 +187,10 @@ impl Engine {
                 self.inbox.put_back(Work::List(mem));
                 self.rest(now);
             }
-            (Command::List(mem), Final::Refused(_)) => self.inbox.list_failed(mem, true),
+            (Command::List(mem), Final::Refused(_)) => {
+                self.inbox.list_failed(mem, true);
+                self.probe(now);
+            }
             // Nothing there: that OK may have been noise, with the true answer still on its way. It must not be taken
             // for that of the next command, which would give this text another one's place.
             (Command::Read { slot, found: false }, Final::Ok) => {

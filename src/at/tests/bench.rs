@@ -29,6 +29,8 @@ pub(super) struct Bench {
     pub(super) alive: bool,
     /// Answers go in pieces of this many bytes.
     pub(super) piece: usize,
+    /// What becomes of an answer on its way.
+    pub(super) spoil: Option<Box<dyn FnMut(&str, String) -> String>>,
 }
 
 pub(super) fn part(number: u8) -> PartId {
@@ -59,6 +61,7 @@ impl Bench {
             buffer: Vec::new(),
             alive: true,
             piece: usize::MAX,
+            spoil: None,
         }
     }
 
@@ -196,7 +199,10 @@ impl Bench {
                     _ => String::from_utf8_lossy(&line[..line.len() - 1]).into_owned(),
                 };
                 self.written.push(line.clone());
-                if let Some(answer) = self.answer(&line).filter(|_| self.alive) {
+                if let Some(mut answer) = self.answer(&line).filter(|_| self.alive) {
+                    if let Some(spoil) = &mut self.spoil {
+                        answer = spoil(&line, answer);
+                    }
                     self.feed(answer.as_bytes());
                 }
             }

@@ -366,3 +366,72 @@ fn a_result_that_is_noise_shifts_no_text_where_each_slot_is_read_by_itself() {
     got.sort_by_key(|event| format!("{event:?}"));
     assert_eq!(got, [Bench::received(sm(29), PDU_A), Bench::received(sm(30), PDU_B)]);
 }
+
+/// Results that nobody sent, answers that are lost or come twice: every text is told before it is deleted.
+#[test]
+fn whatever_becomes_of_answers_no_text_is_deleted_unread() {
+    for seed in 1..100_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = move |of: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % of
+        };
+        let mut luck = draw;
+        let mut bench = up();
+        bench.spoil = Some(Box::new(move |line, answer| {
+            let store = ["AT+CMGR", "AT+CMGL", "AT+CMGD"].iter().any(|command| line.starts_with(command));
+            match luck(100) {
+                _ if !store => answer,
+                0..8 => format!("\r\nOK\r\n{answer}"),
+                8..12 => format!("\r\nERROR\r\n{answer}"),
+                12..17 => String::new(),
+                17..20 => format!("{answer}\r\nOK\r\n"),
+                _ => answer,
+            }
+        }));
+        let (mut put, mut told) = (Vec::new(), std::collections::BTreeSet::new());
+        for step in 0..60 {
+            for _ in 0..draw(4) {
+                let pdu = format!("{}{:06}0141", &PDU_A[..32], put.len());
+                let free = (1..90).find(|at| !bench.store.contains_key(&("ME".to_owned(), *at))).unwrap();
+                bench.put("ME", free, &pdu);
+                put.push(pdu);
+                if draw(5) > 0 {
+                    bench.hear(&format!("\r\n+CMTI: \"ME\",{free}\r\n"));
+                }
+            }
+            if step == 50 {
+                bench.spoil = None;
+            }
+            let pause = if step < 50 { draw(12_000) } else { 60_000 };
+            bench.wait(pause);
+            loop {
+                if bench.events.iter().any(|event| matches!(event, crate::at::Event::Reopen { .. })) {
+                    bench.events.retain(|event| !matches!(event, crate::at::Event::Reopen { .. }));
+                    bench.open();
+                }
+                let heard = bench.take();
+                if heard.is_empty() {
+                    break;
+                }
+                for event in heard {
+                    match event {
+                        LineEvent::Received { slot, pdu } => {
+                            told.insert(pdu);
+                            bench.tell(LineCommand::Free { slot });
+                        }
+                        LineEvent::Unreadable { slot: Some(slot), .. } => {
+                            bench.tell(LineCommand::Free { slot });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        let lost: Vec<&String> = put.iter().filter(|pdu| !told.contains(*pdu)).collect();
+        assert!(lost.is_empty(), "seed {seed}: {} of {} lost: {lost:?}", lost.len(), put.len());
+        assert!(bench.store.is_empty(), "seed {seed}: {:?}", bench.store);
+    }
+}
