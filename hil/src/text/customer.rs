@@ -278,7 +278,11 @@ impl Customer {
         }
         let (next, reaction) = match step {
             Step::Menu => (Step::Machines, choose(text, "Schedule Service")?),
-            Step::Machines => (Step::Problem, choose(text, &format!("SN: {}", talk.machine.serial))?),
+            Step::Machines => match choose(text, &format!("SN: {}", talk.machine.serial)) {
+                Ok(number) => (Step::Problem, number),
+                // Of many machines a page shows the first ones.
+                Err(why) => (Step::Machines, choose(text, "Show More Equipment").map_err(|_| why)?),
+            },
             Step::Problem => (Step::Offer, Reaction::Answer(talk.description.clone())),
             Step::Offer => {
                 let problem: String = talk.description.chars().take(290).collect();
@@ -372,6 +376,18 @@ mod tests {
         assert_eq!(jane.begin(), "MENU");
         assert_eq!(jane.hear(MENU), Ok(Reaction::Answer("2".into())));
         assert_eq!(jane.hear(LIST), Ok(Reaction::Answer("2".into())), "the first talk is about the second");
+        assert_eq!(jane.awaits(), ["Please describe the problem or service needed"]);
+    }
+
+    #[test]
+    fn a_customer_with_many_machines_asks_for_the_page_with_the_right_one() {
+        let mut jane = customer();
+        jane.begin();
+        jane.hear(MENU).unwrap();
+        let page = LIST.replace("2. Honda HRX2 - SN: SN-2", "2. Show More Equipment");
+        assert_eq!(jane.hear(&page), Ok(Reaction::Answer("2".into())));
+        assert_eq!(jane.awaits(), ["Your Equipment - Reply with a number:"]);
+        assert_eq!(jane.hear(&LIST.replace("2. Honda", "11. Honda")), Ok(Reaction::Answer("11".into())));
         assert_eq!(jane.awaits(), ["Please describe the problem or service needed"]);
     }
 
