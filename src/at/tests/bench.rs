@@ -12,6 +12,7 @@ pub(super) const PDU_A: &str = "00040B911234567890F00000621120010203000141";
 pub(super) const PDU_B: &str = "00040B911234567890F00000621120010203000142";
 
 type Answer = Box<dyn FnMut(&str) -> Option<String>>;
+type Spoil = Box<dyn FnMut(&str, String) -> String>;
 
 /// See the head of this file.
 pub(super) struct Bench {
@@ -30,7 +31,7 @@ pub(super) struct Bench {
     /// Answers go in pieces of this many bytes.
     pub(super) piece: usize,
     /// What becomes of an answer on its way.
-    pub(super) spoil: Option<Box<dyn FnMut(&str, String) -> String>>,
+    pub(super) spoil: Option<Spoil>,
 }
 
 pub(super) fn part(number: u8) -> PartId {
