@@ -549,6 +549,9 @@ impl Engine {
     }
 
     fn received(&mut self, slot: Slot, pdu: &str) {
+        if self.inbox.is_another(slot, pdu) {
+            self.freed(slot);
+        }
         if self.inbox.hold(slot, pdu) {
             self.line(LineEvent::Received { slot, pdu: pdu.to_owned() });
         }

@@ -45,12 +45,24 @@ enum Freeing {
     Wanted,
     /// `+CMGD` is on its way: what is announced for this slot now is another message.
     UnderWay,
+    /// `+CMGD` went wrong, or seemed to. It may have been done, and another message may lie there by now: the slot is
+    /// read before anything is deleted again.
+    Doubted,
 }
 
 #[derive(Debug)]
 struct Held {
     pdu: String,
     freeing: Freeing,
+    /// Deletions that went wrong.
+    refusals: u8,
+}
+
+impl Held {
+    /// What is announced or found in its slot may be another message.
+    fn may_be_another(&self) -> bool {
+        matches!(self.freeing, Freeing::UnderWay | Freeing::Doubted)
+    }
 }
 
 /// See the head of this file.
@@ -62,6 +74,8 @@ pub(super) struct Inbox {
     sweeps: VecDeque<Mem>,
     /// Slots whose single reading belongs to a sweep that is not over before.
     swept_singly: BTreeSet<Slot>,
+    /// Announced before a listing began that was to show them: what it did not show is read, and listed no more.
+    listed: BTreeSet<Slot>,
     tries: BTreeMap<Slot, u8>,
     unlistable: BTreeSet<Mem>,
     missed_lists: BTreeMap<Mem, u8>,
@@ -85,7 +99,7 @@ impl Inbox {
 
     /// `+CMTI` or `+CDSI` named this slot.
     pub(super) fn announce(&mut self, slot: Slot) {
-        let known = self.held.get(&slot).is_some_and(|held| held.freeing != Freeing::UnderWay);
+        let known = self.held.get(&slot).is_some_and(|held| !held.may_be_another());
         if known || self.announced.contains(&slot) {
             self.repeated += 1;
         } else if self.announced.len() >= ANNOUNCED_MAX {
@@ -106,14 +120,32 @@ impl Inbox {
     /// another memory's name (one store answering as SM and as ME was seen).
     pub(super) fn hold(&mut self, slot: Slot, pdu: &str) -> bool {
         self.settle(slot);
+        if let Some(held) = self.held.get_mut(&slot).filter(|held| held.freeing == Freeing::Doubted) {
+            // What cannot be read is not deleted on the strength of that.
+            if held.pdu == pdu {
+                held.freeing = Freeing::Wanted;
+                self.to_free.push_back(slot);
+            }
+            return false;
+        }
         let alias = |(other, held): (&Slot, &Held)| {
             ![other.mem, slot.mem].contains(&Mem::Direct) && other.index == slot.index && held.pdu == pdu
         };
         if self.held.contains_key(&slot) || self.held.iter().any(alias) {
             return false;
         }
-        self.held.insert(slot, Held { pdu: pdu.to_owned(), freeing: Freeing::No });
+        self.held.insert(slot, Held { pdu: pdu.to_owned(), freeing: Freeing::No, refusals: 0 });
         true
+    }
+
+    /// True when what is held here was deleted, though the modem did not say so, and another message lies there now.
+    pub(super) fn is_another(&self, slot: Slot, pdu: &str) -> bool {
+        self.held.get(&slot).is_some_and(|held| held.freeing == Freeing::Doubted && held.pdu != pdu)
+    }
+
+    /// True when it is not known whether what is held here was deleted.
+    pub(super) fn is_doubted(&self, slot: Slot) -> bool {
+        self.held.get(&slot).is_some_and(|held| held.freeing == Freeing::Doubted)
     }
 
     /// This slot could not be read properly. True when it is worth another try, which is then planned.
@@ -130,10 +162,11 @@ impl Inbox {
         true
     }
 
-    /// A slot that was to be read seemed to hold nothing. True when that is odd, since it was announced, and has not
-    /// been asked twice: it is planned once more then.
+    /// A slot that was to be read seemed to hold nothing. True when that is odd, since it was announced, no listing
+    /// lacked it, and it has not been asked twice: it is planned once more then.
     pub(super) fn doubt(&mut self, slot: Slot) -> bool {
-        let odd = !self.swept_singly.contains(&slot) && !self.tries.contains_key(&slot);
+        let known_empty = self.swept_singly.contains(&slot) || self.listed.contains(&slot);
+        let odd = !known_empty && !self.tries.contains_key(&slot);
         if odd {
             self.tries.insert(slot, 1);
             self.announced.push_front(slot);
@@ -144,6 +177,7 @@ impl Inbox {
     /// Nothing more is expected of reading this slot. True when its emptiness is no news (it was read on suspicion).
     pub(super) fn settle(&mut self, slot: Slot) -> bool {
         self.tries.remove(&slot);
+        self.listed.remove(&slot);
         self.swept_singly.remove(&slot)
     }
 
@@ -163,25 +197,35 @@ impl Inbox {
         self.held.remove(&slot).is_some()
     }
 
-    /// Deleting failed; it is tried again, at the latest after the next sweep.
+    /// Deleting failed, or nobody said that it did not; it is tried again, at the latest after the next sweep, unless
+    /// the slot turns out to hold something else.
     pub(super) fn keep_wanting(&mut self, slot: Slot) {
-        let tries = self.tries.entry(slot).or_insert(0);
-        *tries += 1;
-        let again = *tries < TRIES;
-        if let Some(held) = self.held.get_mut(&slot) {
+        let Some(held) = self.held.get_mut(&slot) else { return };
+        held.refusals = held.refusals.saturating_add(1);
+        if slot.mem == Mem::Direct {
             held.freeing = Freeing::Wanted;
-            if again {
+            if held.refusals < TRIES {
                 self.to_free.push_back(slot);
             }
+            return;
+        }
+        held.freeing = Freeing::Doubted;
+        if held.refusals < TRIES && !self.announced.contains(&slot) {
+            self.announced.push_back(slot);
         }
     }
 
     /// A sweep is due: what could not be deleted before is tried again.
     pub(super) fn revive_frees(&mut self) {
-        for (slot, held) in &self.held {
-            if held.freeing == Freeing::Wanted && !self.to_free.contains(slot) {
-                self.tries.remove(slot);
-                self.to_free.push_back(*slot);
+        for (slot, held) in &mut self.held {
+            let (queue, waits) = match held.freeing {
+                Freeing::Wanted => (&mut self.to_free, true),
+                Freeing::Doubted => (&mut self.announced, true),
+                Freeing::No | Freeing::UnderWay => (&mut self.to_free, false),
+            };
+            if waits && !queue.contains(slot) {
+                held.refusals = 0;
+                queue.push_back(*slot);
             }
         }
     }
@@ -201,6 +245,7 @@ impl Inbox {
         self.announced.retain(|slot| slot.mem != mem);
         self.to_free.retain(|slot| slot.mem != mem);
         self.swept_singly.retain(|slot| slot.mem != mem);
+        self.listed.retain(|slot| slot.mem != mem);
         self.sweeps.retain(|other| *other != mem);
     }
 
@@ -216,7 +261,7 @@ impl Inbox {
         }
         self.expand_unlistable();
         let held = &self.held;
-        self.announced.retain(|slot| !held.contains_key(slot));
+        self.announced.retain(|slot| held.get(slot).is_none_or(|held| held.freeing == Freeing::Doubted));
         let mems: BTreeSet<Mem> =
             self.sweeps.iter().copied().chain(self.slots().map(|slot| slot.mem)).collect();
         let other = mems.iter().copied().find(|mem| Some(*mem) != current);
@@ -249,12 +294,15 @@ impl Inbox {
     }
 
     fn next_in(&mut self, mem: Mem) -> Option<Work> {
-        let announced = self.announced.iter().filter(|slot| slot.mem == mem).count();
+        let of_mem = || self.announced.iter().filter(|slot| slot.mem == mem);
+        let announced = of_mem().filter(|slot| !self.listed.contains(slot)).count();
         let held = self.held.keys().filter(|slot| slot.mem == mem).count();
         let swept = self.sweeps.iter().position(|other| *other == mem);
         // A listing repeats what is held already: it must bring more news than repetition.
         let worth_it = announced >= LIST_FROM && announced >= held && !self.unlistable.contains(&mem);
         if swept.is_some() || worth_it {
+            let listed: Vec<Slot> = of_mem().copied().collect();
+            self.listed.extend(listed);
             if let Some(at) = swept {
                 self.sweeps.remove(at);
             }

@@ -160,7 +160,7 @@ impl Engine {
         }
     }
 
-    fn freed(&mut self, slot: Slot) {
+    pub(super) fn freed(&mut self, slot: Slot) {
         if self.inbox.freed(slot) {
             self.line(LineEvent::Freed { slot });
         }
@@ -187,20 +187,32 @@ impl Engine {
                 self.inbox.put_back(Work::List(mem));
                 self.rest(now);
             }
-            (Command::List(mem), Final::Refused(_)) => self.inbox.list_failed(mem, true),
-            // Announced, and nothing there: that OK may have been noise, with the true answer still on its way. It
-            // must not be taken for that of the next command, which would give this text another one's place.
-            (Command::Read { slot, found: false }, Final::Ok) if self.inbox.doubt(slot) => self.probe(now),
-            (Command::Read { slot, found: false }, Final::Ok) => self.found_nothing(slot),
+            (Command::List(mem), Final::Refused(_)) => {
+                self.inbox.list_failed(mem, true);
+                self.probe(now);
+            }
+            // Nothing there: that OK may have been noise, with the true answer still on its way. It must not be taken
+            // for that of the next command, which would give this text another one's place.
+            (Command::Read { slot, found: false }, Final::Ok) => {
+                if !self.inbox.doubt(slot) {
+                    self.found_nothing(slot);
+                }
+                self.probe(now);
+            }
             (Command::Read { found: true, .. }, Final::Ok) => {}
             (Command::Read { slot, .. }, Final::Refused(refusal)) if refusal.is_busy() => {
                 self.inbox.put_back(Work::Read(slot));
                 self.rest(now);
             }
-            (Command::Read { slot, .. }, Final::Refused(refusal)) => {
-                if refusal.is_empty_slot() || !self.inbox.retry(slot) {
-                    self.found_nothing(slot);
+            (Command::Read { slot, .. }, Final::Refused(refusal)) if refusal.is_empty_slot() => {
+                self.found_nothing(slot);
+            }
+            (Command::Read { slot, .. }, Final::Refused(_)) => {
+                if !self.inbox.retry(slot) && !self.inbox.settle(slot) {
+                    self.counters.empty_slots += 1;
                 }
+                // It may be the late refusal of another command: then the answer to this one is still on its way.
+                self.probe(now);
             }
             (Command::Delete(slot) | Command::Ack(slot), Final::Ok) => self.freed(slot),
             (Command::Delete(slot), Final::Refused(refusal)) if refusal.is_empty_slot() => self.freed(slot),
@@ -237,7 +249,11 @@ impl Engine {
     }
 
     pub(super) fn found_nothing(&mut self, slot: Slot) {
-        if !self.inbox.settle(slot) {
+        let is_no_news = self.inbox.settle(slot) || self.inbox.is_doubted(slot);
+        if self.inbox.is_doubted(slot) {
+            self.freed(slot);
+        }
+        if !is_no_news {
             self.counters.empty_slots += 1;
         }
     }

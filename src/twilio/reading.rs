@@ -22,6 +22,8 @@ const LARGE_PAGE: u16 = 500;
 const NEAR: Duration = Duration::from_secs(20);
 const OVERLAP_EVERY: Duration = Duration::from_secs(60);
 const OVERLAP_SHARE: u32 = 4;
+/// The first look at a whole day comes so long after the start: a box that is started every day has one too.
+const FIRST_WHOLE_DAY: Duration = Duration::from_secs(600);
 /// Texts to one person, newest first.
 const FIND_PAGE: u16 = 50;
 /// Pages that are read for a text in doubt, and for where many stand.
@@ -30,6 +32,8 @@ const STATUS_PAGES: usize = 4;
 /// How much earlier than it was handed over a text may be at the upstream: clocks differ.
 const FIND_SLACK: Duration = Duration::from_secs(120);
 const FIND_TRIES: u32 = 3;
+/// What a trial account puts before every text, also in its lists.
+const TRIAL: &str = "Sent from your Twilio trial account -";
 const FINDS_MOST: usize = 4096;
 /// A text whose files cannot be listed is told without them in the end.
 const MEDIA_TRIES: u8 = 3;
@@ -83,7 +87,8 @@ pub(super) struct Reads {
     pub(super) cursor: Option<Wall>,
     cursor_told: Mono,
     pub(super) next_poll: Mono,
-    next_whole_day: Mono,
+    /// Neither a restart nor a line that comes and goes puts it off for ever.
+    next_whole_day: Option<Mono>,
     /// One page does not hold what the overlap has.
     many: bool,
     next_overlap: Mono,
@@ -234,7 +239,7 @@ impl Line {
         };
         let overlap = before(cursor, self.setup.overlap);
         let swept = self.is_up() && !reads.unswept;
-        if swept && now.mono >= reads.next_whole_day {
+        if swept && reads.next_whole_day.is_some_and(|at| now.mono >= at) {
             return Sweep::new(to, before(cursor, DAY), LARGE_PAGE, Reach::Day);
         }
         let near = reads.looked.filter(|_| swept && reads.many && now.mono < reads.next_overlap);
@@ -393,8 +398,10 @@ impl Line {
                 }
             }
         }
-        if self.reads.unswept || sweep.reach == Reach::Day {
-            self.reads.next_whole_day = now.mono + DAY;
+        if sweep.reach == Reach::Day {
+            self.reads.next_whole_day = Some(now.mono + DAY);
+        } else if self.reads.next_whole_day.is_none() {
+            self.reads.next_whole_day = Some(now.mono + FIRST_WHOLE_DAY);
         }
         if std::mem::take(&mut self.reads.unswept) {
             self.tell(LineEvent::Swept);
@@ -445,12 +452,19 @@ impl Line {
                 let over = body.messages.iter().any(|m| m.created().is_some_and(|at| at < floor));
                 let fits = |m: &&Message| is_it(m, &finding.post, floor);
                 finding.found.extend(body.messages.iter().filter(fits).map(Message::found));
-                finding.next = body.next_page_uri.filter(|_| !over && finding.pages < FIND_PAGES);
+                let next = body.next_page_uri.filter(|_| !over);
+                let is_cut = next.is_some() && finding.pages >= FIND_PAGES;
+                finding.next = next.filter(|_| !is_cut);
                 if finding.next.is_none()
                     && let Some(mut finding) = self.reads.finds.pop_front()
                 {
                     finding.found.reverse();
-                    let found = PostsFound::These(finding.found);
+                    // Not to be found among the newest is not the same as not to be there.
+                    let found = if is_cut && finding.found.is_empty() {
+                        PostsFound::Unreachable { why: "too many later texts to look through".to_owned() }
+                    } else {
+                        PostsFound::These(finding.found)
+                    };
                     self.tell(LineEvent::Found { message: finding.message, found });
                 }
             }
@@ -481,7 +495,11 @@ fn floor(since: Wall, skew: Option<i64>, wall: Wall) -> Wall {
 }
 
 fn is_it(message: &Message, post: &Post, floor: Wall) -> bool {
-    let same = |a: &str, b: &str| a.replace("\r\n", "\n").trim() == b.replace("\r\n", "\n").trim();
+    let same = |theirs: &str, ours: &str| {
+        let (theirs, ours) = (theirs.replace("\r\n", "\n"), ours.replace("\r\n", "\n"));
+        let (theirs, ours) = (theirs.trim(), ours.trim());
+        theirs == ours || theirs.strip_prefix(TRIAL).is_some_and(|rest| rest.trim() == ours)
+    };
     // A file that the upstream has not fetched yet may not be counted yet.
     let told = message.num_media.and_then(|count| usize::try_from(count).ok()).unwrap_or(0);
     message.direction == "outbound-api"
@@ -612,6 +630,8 @@ mod tests {
         };
         let is = |theirs: &Message, ours: &Post| is_it(theirs, ours, Wall(0));
         assert!(is(&message("a", "2"), &post("a", 2, false)));
+        assert!(is(&message("Sent from your Twilio trial account - a", "0"), &post("a", 0, false)));
+        assert!(!is(&message("Sent from your Twilio trial account - b", "0"), &post("a", 0, false)));
         assert!(is(&message("a", "0"), &post("a", 2, false)), "not fetched yet");
         assert!(is(&message("", "1"), &post("", 1, false)));
         assert!(!is(&message("a", "1"), &post("a", 2, false)));

@@ -21,7 +21,7 @@ pub(super) enum Reach {
     Near,
     /// The overlap.
     Overlap,
-    /// A day, and also what this process told before: once a night.
+    /// A day, and also what this process told before: once a day.
     Day,
 }
 

@@ -9,7 +9,8 @@ use backroom::store::{
     MediaState, MessageFilter, MessageRow, MessageStatus, Op, PartRow, PartState, Transaction,
 };
 use backroom::types::{
-    Channel, Delivery, LineEvent, LineId, LineState, MediaLink, MessageId, PartId, Registration, ShopId,
+    Channel, Delivery, LineEvent, LineId, LineState, MediaLink, MessageId, PartId, PostResult, Registration,
+    ShopId,
 };
 use serde_json::{Value, json};
 
@@ -147,6 +148,26 @@ async fn a_request_that_got_lost_is_sent_once_more_after_two_looks() {
     let resend = Command::Resend { shop: ShopId::from("main"), message: MessageId::from(id.as_str()) };
     b.ask(resend).await.unwrap();
     assert_eq!(b.one(JANE), "And your saw");
+}
+
+#[tokio::test]
+async fn a_text_that_is_accepted_after_all_while_it_waits_to_be_sent_again_is_not_sent_again() {
+    let mut b = only_upstream().await;
+    fates(&mut b, &[Fate::RequestLost, Fate::Busy(60)]);
+    let id = send(&mut b, JANE, "Your mower is ready").await;
+    b.advance(seconds(60)).await;
+    // The line pauses when both looks at Jane's text have found nothing.
+    send(&mut b, JOE, "Yours too").await;
+    b.advance(seconds(20)).await;
+    assert_eq!(row(&b, &id).await.status, MessageStatus::Queued);
+    let sid = "SM00000000000000000000000000000099".to_owned();
+    let result = PostResult::Accepted { sid: sid.clone(), status: Delivery::Queued, at: None };
+    b.tell(&up(), LineEvent::Posted { message: MessageId::from(id.as_str()), attempt: 1, result });
+    b.advance(seconds(120)).await;
+    let row = row(&b, &id).await;
+    assert_eq!((row.status, row.carriage.sid), (MessageStatus::Sending, Some(sid)));
+    assert_eq!((b.heard(JANE).len(), b.heard(JOE).len()), (0, 1));
+    assert_eq!(counter(&mut b, "answers_to_no_question").await, 0, "it is out of the queue");
 }
 
 #[tokio::test]

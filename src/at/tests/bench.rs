@@ -12,6 +12,7 @@ pub(super) const PDU_A: &str = "00040B911234567890F00000621120010203000141";
 pub(super) const PDU_B: &str = "00040B911234567890F00000621120010203000142";
 
 type Answer = Box<dyn FnMut(&str) -> Option<String>>;
+type Spoil = Box<dyn FnMut(&str, String) -> String>;
 
 /// See the head of this file.
 pub(super) struct Bench {
@@ -29,6 +30,8 @@ pub(super) struct Bench {
     pub(super) alive: bool,
     /// Answers go in pieces of this many bytes.
     pub(super) piece: usize,
+    /// What becomes of an answer on its way.
+    pub(super) spoil: Option<Spoil>,
 }
 
 pub(super) fn part(number: u8) -> PartId {
@@ -59,6 +62,7 @@ impl Bench {
             buffer: Vec::new(),
             alive: true,
             piece: usize::MAX,
+            spoil: None,
         }
     }
 
@@ -196,7 +200,10 @@ impl Bench {
                     _ => String::from_utf8_lossy(&line[..line.len() - 1]).into_owned(),
                 };
                 self.written.push(line.clone());
-                if let Some(answer) = self.answer(&line).filter(|_| self.alive) {
+                if let Some(mut answer) = self.answer(&line).filter(|_| self.alive) {
+                    if let Some(spoil) = &mut self.spoil {
+                        answer = spoil(&line, answer);
+                    }
                     self.feed(answer.as_bytes());
                 }
             }

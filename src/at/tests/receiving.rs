@@ -302,3 +302,136 @@ fn an_announcement_that_is_cut_short_is_followed_by_a_look_everywhere() {
         assert_eq!(bench.take(), [Bench::received(Slot { mem: Mem::SM, index: 2 }, PDU_A)], "{half:?}");
     }
 }
+
+#[test]
+fn announcements_of_what_is_gone_are_not_listed_without_end() {
+    let mut bench = up();
+    bench
+        .hear("\r\n+CMTI: \"ME\",3\r\n\r\n+CMTI: \"ME\",4\r\n\r\n+CMTI: \"ME\",5\r\n\r\n+CMTI: \"ME\",6\r\n");
+    assert_eq!(bench.take(), []);
+    assert!(bench.count("AT+CMGL=4") <= 2, "{} listings", bench.count("AT+CMGL=4"));
+    assert_eq!(bench.engine.counters().empty_slots, 4);
+}
+
+#[test]
+fn a_text_that_took_the_place_of_one_whose_deletion_went_unanswered_is_read_and_not_deleted() {
+    for announced in [true, false] {
+        let mut bench = up();
+        bench.put("ME", 3, PDU_A);
+        bench.hear("\r\n+CMTI: \"ME\",3\r\n");
+        assert_eq!(bench.take(), [Bench::received(me(3), PDU_A)]);
+        // It is done, and nobody says so.
+        let mut silent = true;
+        bench.on("AT+CMGD=3", move |_| std::mem::take(&mut silent).then(String::new));
+        bench.tell(LineCommand::Free { slot: me(3) });
+        bench.put("ME", 3, PDU_B);
+        if announced {
+            bench.hear("\r\n+CMTI: \"ME\",3\r\n");
+        }
+        bench.wait(30_000);
+        assert_eq!(bench.take(), [LineEvent::Freed { slot: me(3) }, Bench::received(me(3), PDU_B)]);
+        assert_eq!(bench.store.len(), 1, "nobody gave leave to delete it");
+        bench.tell(LineCommand::Free { slot: me(3) });
+        assert_eq!(bench.take(), [LineEvent::Freed { slot: me(3) }]);
+        assert!(bench.store.is_empty());
+    }
+}
+
+#[test]
+fn a_text_whose_deletion_went_unanswered_and_was_done_is_freed() {
+    let mut bench = up();
+    bench.put("ME", 3, PDU_A);
+    bench.hear("\r\n+CMTI: \"ME\",3\r\n");
+    bench.take();
+    let mut silent = true;
+    bench.on("AT+CMGD=3", move |_| std::mem::take(&mut silent).then(String::new));
+    bench.tell(LineCommand::Free { slot: me(3) });
+    bench.store.clear();
+    bench.wait(30_000);
+    assert_eq!(bench.take(), [LineEvent::Freed { slot: me(3) }]);
+    assert_eq!((bench.count("AT+CMGD=3"), bench.engine.counters().empty_slots), (1, 0));
+}
+
+#[test]
+fn a_result_that_is_noise_shifts_no_text_where_each_slot_is_read_by_itself() {
+    let mut bench = up();
+    bench.says("AT+CMGL=4", "\r\n+CMS ERROR: 500\r\n");
+    bench.put("SM", 29, PDU_A);
+    bench.put("SM", 30, PDU_B);
+    let answer = format!("\r\n+CMGR: 0,,20\r\n{PDU_A}\r\n\r\nOK\r\n");
+    noise_before(&mut bench, "AT+CMGR=29", "\r\nOK\r\n", answer);
+    bench.wait(130_000);
+    let sm = |index| Slot { mem: Mem::SM, index };
+    let mut got = bench.take();
+    got.sort_by_key(|event| format!("{event:?}"));
+    assert_eq!(got, [Bench::received(sm(29), PDU_A), Bench::received(sm(30), PDU_B)]);
+}
+
+/// Results that nobody sent, answers that are lost or come twice: every text is told before it is deleted.
+#[test]
+fn whatever_becomes_of_answers_no_text_is_deleted_unread() {
+    for seed in 1..100_u64 {
+        let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+        let mut draw = move |of: u64| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state % of
+        };
+        let mut luck = draw;
+        let mut bench = up();
+        bench.spoil = Some(Box::new(move |line, answer| {
+            let store = ["AT+CMGR", "AT+CMGL", "AT+CMGD"].iter().any(|command| line.starts_with(command));
+            match luck(100) {
+                _ if !store => answer,
+                0..8 => format!("\r\nOK\r\n{answer}"),
+                8..12 => format!("\r\nERROR\r\n{answer}"),
+                12..17 => String::new(),
+                17..20 => format!("{answer}\r\nOK\r\n"),
+                _ => answer,
+            }
+        }));
+        let (mut put, mut told) = (Vec::new(), std::collections::BTreeSet::new());
+        for step in 0..60 {
+            for _ in 0..draw(4) {
+                let pdu = format!("{}{:06}0141", &PDU_A[..32], put.len());
+                let free = (1..90).find(|at| !bench.store.contains_key(&("ME".to_owned(), *at))).unwrap();
+                bench.put("ME", free, &pdu);
+                put.push(pdu);
+                if draw(5) > 0 {
+                    bench.hear(&format!("\r\n+CMTI: \"ME\",{free}\r\n"));
+                }
+            }
+            if step == 50 {
+                bench.spoil = None;
+            }
+            let pause = if step < 50 { draw(12_000) } else { 60_000 };
+            bench.wait(pause);
+            loop {
+                if bench.events.iter().any(|event| matches!(event, crate::at::Event::Reopen { .. })) {
+                    bench.events.retain(|event| !matches!(event, crate::at::Event::Reopen { .. }));
+                    bench.open();
+                }
+                let heard = bench.take();
+                if heard.is_empty() {
+                    break;
+                }
+                for event in heard {
+                    match event {
+                        LineEvent::Received { slot, pdu } => {
+                            told.insert(pdu);
+                            bench.tell(LineCommand::Free { slot });
+                        }
+                        LineEvent::Unreadable { slot: Some(slot), .. } => {
+                            bench.tell(LineCommand::Free { slot });
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        let lost: Vec<&String> = put.iter().filter(|pdu| !told.contains(*pdu)).collect();
+        assert!(lost.is_empty(), "seed {seed}: {} of {} lost: {lost:?}", lost.len(), put.len());
+        assert!(bench.store.is_empty(), "seed {seed}: {:?}", bench.store);
+    }
+}

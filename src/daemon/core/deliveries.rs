@@ -105,7 +105,8 @@ impl Shop {
         let next = outcome(status);
         let forward = rank(out.row.status) < rank(next);
         out.row.carriage.price = price.or_else(|| out.row.carriage.price.take());
-        if forward || out.row.status == MessageStatus::Unknown {
+        // It may also have been given up, or wait to be sent again.
+        if forward || matches!(out.row.status, MessageStatus::Unknown | MessageStatus::Queued) {
             out.row.status = next;
         }
         if forward {

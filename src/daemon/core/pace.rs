@@ -119,7 +119,9 @@ impl Shop {
 
     /// `None`: the text is not there any more.
     fn leave(&mut self, now: Now, id: &LineId, message: &MessageId, person: &str) -> Option<Leave> {
-        let out = self.outgoing.get(message)?;
+        // One that was accepted after all, when it waited to be sent again, is not to be sent.
+        let out =
+            self.outgoing.get(message).filter(|o| o.posting.as_ref().is_none_or(|p| !p.is_settled()))?;
         let line = self.lines.get(id)?;
         let pass = match self.pass(&out.row, id, now) {
             Ok(pass) => pass,

@@ -86,6 +86,28 @@ fn what_shows_hours_late_is_told_by_the_look_at_the_whole_day() {
 }
 
 #[test]
+fn what_shows_hours_late_is_told_though_the_line_comes_and_goes_and_the_box_is_started_every_day() {
+    for restarts in [false, true] {
+        let mut world = World::new(12);
+        for day in 0..3 {
+            world.run(12 * 60 * MINUTE);
+            if day == 1 {
+                world.receive("late", false, 2 * 3_600_000);
+            }
+            world.run(6 * 60 * MINUTE);
+            match restarts {
+                true => world.restart(day),
+                false => world.network = false,
+            }
+            world.run(MINUTE);
+            world.network = true;
+            world.run(6 * 60 * MINUTE);
+        }
+        assert_eq!(world.told, [world.inbound()[0].clone()], "{restarts}");
+    }
+}
+
+#[test]
 fn four_thousand_texts_at_eighty_a_second_are_told_within_seconds_by_lists_alone() {
     for seed in 20..24 {
         let mut world = World::new(seed);
@@ -215,6 +237,29 @@ fn a_text_in_doubt_is_found_by_its_words_whatever_the_box_thinks_of_the_time() {
     world.run(SECOND);
     let (_, last) = world.heard.last().unwrap();
     assert!(matches!(last, LineEvent::Found { found: PostsFound::These(found), .. } if found.is_empty()));
+}
+
+#[test]
+fn a_text_in_doubt_behind_more_texts_than_are_looked_through_is_not_said_to_be_absent() {
+    let mut world = World::new(13);
+    world.run(10 * SECOND);
+    let to = "+12065550142";
+    for n in 0..510 {
+        send(&mut world, &format!("SM{n}"), to, &format!("news {n}"));
+    }
+    world.run(10 * MINUTE);
+    assert_eq!(world.sent("news 509"), 1);
+    for (body, sure) in [("news 0", None), ("news 505", Some(1)), ("never sent", None)] {
+        let post = Box::new(post("SM0", to, body));
+        world.tell(LineCommand::Find { message: MessageId::from("SM0"), post, since: Wall(0) });
+        world.run(20 * SECOND);
+        let found = world.heard.iter().rev().find_map(|(_, event)| match event {
+            LineEvent::Found { found: PostsFound::These(found), .. } => Some(Some(found.len())),
+            LineEvent::Found { found: PostsFound::Unreachable { .. }, .. } => Some(None),
+            _ => None,
+        });
+        assert_eq!(found, Some(sure), "{body}");
+    }
 }
 
 #[test]
