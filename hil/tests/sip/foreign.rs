@@ -2,9 +2,10 @@
 //! so and prove nothing.
 
 use super::{NOWHERE, PATIENCE, phone};
+use hil::beside::free_port;
 use hil::phone::{Auto, By};
 use hil::trunk::{Account, Plan, Trunk, TrunkConfig};
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -20,8 +21,10 @@ fn installed(program: &str) -> bool {
     there
 }
 
+/// Whoever is started here takes it for TCP too, where it might be a connection's of a test beside this one.
 fn free() -> SocketAddr {
-    UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    SocketAddr::new(ip, free_port(ip).unwrap())
 }
 
 /// A baresip that answers by itself and plays back what it hears.
@@ -46,7 +49,14 @@ async fn baresip(dir: &Path, at: SocketAddr, dial: Option<&str>) -> Child {
     }
     let mut child = command.kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let ready = async { while !lines.next_line().await.unwrap().unwrap().contains("baresip is ready") {} };
+    let mut said = String::new();
+    let ready = async {
+        while !said.contains("baresip is ready") {
+            let line = lines.next_line().await.unwrap();
+            said += &line.unwrap_or_else(|| panic!("baresip ended and had said:\n{said}"));
+            said.push('\n');
+        }
+    };
     tokio::time::timeout(PATIENCE, ready).await.unwrap();
     // Who nobody reads may block on a full pipe.
     tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
