@@ -288,3 +288,37 @@ impl UpstreamLine {
         format!("{:.0}", (self.cost * 1000.0).clamp(0.0, 100_000.0)).parse().unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod simulated {
+    use super::*;
+
+    impl UpstreamLine {
+        /// A number of the shop "main" at a simulator, where all products are at one address. It has no credentials, and
+        /// tells nobody of consent.
+        pub(crate) fn simulated(url: &str, number: &str) -> Self {
+            Self {
+                id: LineId::from("tw"),
+                shop: ShopId::from("main"),
+                account: "AC00000000000000000000000000000001".to_owned(),
+                api_key: None,
+                auth_token: None,
+                number: PhoneNumber::parse(number, None).unwrap(),
+                channel: Channel::Sms,
+                messaging_service: None,
+                api_url: url.to_owned(),
+                studio_url: url.to_owned(),
+                accounts_url: None,
+                consent_sync: false,
+                content_url: url.to_owned(),
+                outside_window: None,
+                public_url: None,
+                poll: Duration::from_secs(5),
+                poll_idle: Duration::from_secs(30),
+                overlap: Duration::from_secs(900),
+                max_media: 1 << 20,
+                cost: 1.0,
+            }
+        }
+    }
+}

@@ -152,30 +152,11 @@ impl Teller {
 mod tests {
     use super::*;
     use crate::config::Secret;
-    use crate::types::{Channel, PhoneNumber};
 
     fn line() -> UpstreamLine {
         UpstreamLine {
-            id: LineId::from("tw"),
-            shop: ShopId::from("main"),
-            account: "AC00000000000000000000000000000001".to_owned(),
-            api_key: None,
             auth_token: Some(Secret::new("simulated")),
-            number: PhoneNumber::parse("+12065550199", None).unwrap(),
-            channel: Channel::Sms,
-            messaging_service: None,
-            api_url: "http://127.0.0.1:1".to_owned(),
-            studio_url: "http://127.0.0.1:1".to_owned(),
-            accounts_url: None,
-            consent_sync: false,
-            content_url: "http://127.0.0.1:1".to_owned(),
-            outside_window: None,
-            public_url: None,
-            poll: Duration::from_secs(5),
-            poll_idle: Duration::from_secs(30),
-            overlap: Duration::from_secs(900),
-            max_media: 1 << 20,
-            cost: 1.0,
+            ..UpstreamLine::simulated("http://127.0.0.1:1", "+12065550199")
         }
     }
 

@@ -1,4 +1,4 @@
-//! Consent that nothing can get round: every way of sending, one after the other and in any order.
+//! Consent that nothing can get round: every way of sending, one after the other. In any order they are in `stories`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

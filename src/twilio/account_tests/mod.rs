@@ -4,14 +4,12 @@ mod setup;
 mod studio;
 mod voicemail;
 
-use std::time::Duration;
-
 use hil::twilio::{Fault, On, Options, Plan, Twilio};
 use serde_json::{Value, json};
 
 use super::desk::Desk;
 use crate::config::{Secret, UpstreamLine};
-use crate::types::{Channel, LineId, PhoneNumber, ShopId};
+use crate::types::LineId;
 
 const NUMBER: &str = "+12065550199";
 const OTHER: &str = "+12065550150";
@@ -25,25 +23,11 @@ fn line(twilio: &Twilio) -> UpstreamLine {
     let options = Options::default();
     UpstreamLine {
         id: LineId("twilio".to_owned()),
-        shop: ShopId("main".to_owned()),
         account: options.account,
         api_key: options.api_key.map(|(key, secret)| (key, Secret::new(secret))),
         auth_token: Some(Secret::new(options.auth_token)),
-        number: PhoneNumber::parse(NUMBER, None).unwrap(),
-        channel: Channel::Sms,
-        messaging_service: None,
-        api_url: twilio.url(),
-        studio_url: twilio.url(),
-        accounts_url: None,
-        consent_sync: false,
-        content_url: twilio.url(),
-        outside_window: None,
-        public_url: None,
-        poll: Duration::from_secs(5),
-        poll_idle: Duration::from_secs(30),
-        overlap: Duration::from_secs(900),
         max_media: 5 << 20,
-        cost: 1.0,
+        ..UpstreamLine::simulated(&twilio.url(), NUMBER)
     }
 }
 

@@ -13,10 +13,7 @@ use crate::daemon::Request as Asked;
 use crate::store::{
     self, Carriage, Direction, MessageRow, MessageStatus, Op, Options, Source, Store, Transaction,
 };
-use crate::types::{
-    BootId, Channel, ConversationId, Delivery, MessageId, Mono, Now, PhoneNumber, PostStatus, UpstreamText,
-    Wall,
-};
+use crate::types::{BootId, ConversationId, Delivery, MessageId, Mono, Now, PostStatus, UpstreamText, Wall};
 
 const TOKEN: &str = "a token";
 const PUBLIC: &str = "https://shop.example/box";
@@ -37,25 +34,10 @@ struct World {
 fn line(id: &str, auth_token: Option<&str>, public_url: Option<&str>) -> UpstreamLine {
     UpstreamLine {
         id: LineId::from(id),
-        shop: ShopId::from("main"),
-        account: "AC00000000000000000000000000000001".to_owned(),
-        api_key: None,
         auth_token: auth_token.map(Secret::new),
-        number: PhoneNumber::parse("+12065550199", None).unwrap(),
-        channel: Channel::Sms,
-        messaging_service: None,
-        api_url: "http://127.0.0.1:1".to_owned(),
-        studio_url: "http://127.0.0.1:1".to_owned(),
-        accounts_url: None,
-        consent_sync: false,
-        content_url: "http://127.0.0.1:1".to_owned(),
-        outside_window: None,
         public_url: public_url.map(str::to_owned),
-        poll: Duration::from_secs(5),
-        poll_idle: Duration::from_secs(30),
-        overlap: Duration::from_secs(900),
         max_media: 1,
-        cost: 1.0,
+        ..UpstreamLine::simulated("http://127.0.0.1:1", "+12065550199")
     }
 }
 
